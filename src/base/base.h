@@ -1,0 +1,221 @@
+#pragma once
+/* base: the words every other room speaks.
+ *
+ * Vocabulary: a Slice is borrowed bytes, a Buf owns bytes, an Arena gives memory that is taken back
+ * in one go, an Err says what went wrong, a Scan is a cursor that remembers its first mistake.
+ * Begin reading here, then scan.h. Nothing in this room waits or touches the outside world (malloc
+ * and stderr apart). */
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MUST_USE          __attribute__((warn_unused_result))
+#define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define COUNT(array)      (sizeof(array) / sizeof *(array))
+#define MIN(a, b)         ((a) < (b) ? (a) : (b))
+#define MAX(a, b)         ((a) > (b) ? (a) : (b))
+/* The struct of this type that has `member` at this address. */
+#define CONTAINER(pointer, type, member)                                                           \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* A function that may wait is marked PARKS; clang refuses calls to it from one that is not
+ * (STYLE.md, "How it runs"). A fiber's first function is PARKS too: it is called through a pointer,
+ * which clang does not check. */
+#if defined(__clang__)
+struct __attribute__((capability("fiber"))) FiberRole {
+    char nothing;
+};
+extern struct FiberRole in_fiber;
+#define PARKS           __attribute__((requires_capability(in_fiber)))
+#define PARKS_UNCHECKED __attribute__((no_thread_safety_analysis))
+#else
+#define PARKS
+#define PARKS_UNCHECKED
+#endif
+
+/* ---- must: what has to hold; stays on in production. Never for what a peer or a disk can cause.
+ * ---- */
+#define must(condition) ((condition) ? (void)0 : must_failed(#condition, __FILE__, __LINE__))
+_Noreturn void must_failed(const char *condition, const char *file, int line);
+_Noreturn void out_of_memory(size_t bytes); /* says so and stops */
+
+/* malloc, calloc, realloc, strdup that never return NULL. */
+void *mem_new(size_t bytes) __attribute__((malloc, alloc_size(1)));
+void *mem_zero(size_t bytes) __attribute__((malloc, alloc_size(1)));
+void *mem_grow(void *old, size_t bytes) __attribute__((alloc_size(2)));
+#define NEW(Type) ((Type *)mem_zero(sizeof(Type)))
+
+/* `Mailbox *box scoped(mailbox) = NULL;` calls mailbox_free at the end of the scope. A room that
+ * owns a type says SCOPED(Mailbox, mailbox, mailbox_free) once, in its header; the ending must
+ * accept NULL. */
+#define SCOPED(Type, noun, ending)                                                                 \
+    static inline void noun##_scope_ends(Type **p)                                                 \
+    {                                                                                              \
+        ending(*p);                                                                                \
+    }
+#define scoped(noun) __attribute__((cleanup(noun##_scope_ends)))
+
+/* ---- Slice: borrowed bytes, never NUL-terminated ---- */
+typedef struct {
+    const char *at;
+    size_t len;
+} Slice;
+#define S(literal) ((Slice){(literal), sizeof(literal) - 1})
+#define SP(slice)  (int)(slice).len, (slice).at /* for "%.*s" */
+
+static inline Slice slice(const void *at, size_t len)
+{
+    return (Slice){(const char *)at, len};
+}
+static inline Slice slice_of(const char *text)
+{
+    return text ? slice(text, strlen(text)) : (Slice){0};
+}
+static inline bool slice_eq(Slice a, Slice b)
+{
+    return a.len == b.len && (!a.len || !memcmp(a.at, b.at, a.len));
+}
+bool slice_eq_nocase(Slice a, Slice b); /* ASCII only */
+int slice_order(Slice a, Slice b);      /* like memcmp, shorter first */
+bool slice_starts(Slice s, Slice prefix);
+bool slice_starts_nocase(Slice s, Slice prefix); /* ASCII only */
+bool slice_ends(Slice s, Slice suffix);
+Slice slice_from(Slice s, size_t start); /* what follows the first `start` bytes; empty if fewer */
+Slice slice_first(Slice s, size_t len);  /* at most the first `len` bytes */
+Slice slice_trim(Slice s);               /* without SP HTAB CR LF at both ends */
+size_t slice_find(Slice s, char c);      /* index of the first c, or s.len */
+size_t slice_find_last(Slice s, char c); /* index of the last c, or s.len */
+size_t
+slice_find_slice(Slice s,
+                 Slice what); /* index of the first occurrence, or s.len; empty is found at 0 */
+bool slice_cut(Slice *s, char at,
+               Slice *before); /* takes what stands before `at` and `at` itself off s; false: none
+                                  left. The last piece has no `at` behind it. */
+bool slice_to_u64(Slice s, uint64_t *value) MUST_USE; /* 1*DIGIT, no sign, no overflow */
+uint32_t slice_hash_crc(Slice s); /* not keyed: never for tables fed from outside */
+
+/* ---- Buf: bytes that grow. {0} is empty and valid. ---- */
+typedef struct {
+    char *at;
+    size_t len, room;
+} Buf;
+void buf_done(Buf *b);
+void buf_free_scope(Buf *b);
+#define buf_scoped __attribute__((cleanup(buf_free_scope)))
+char *
+buf_reserve(Buf *b,
+            size_t more); /* at least `more` writable bytes behind len; then add to len yourself */
+void buf_add(Buf *b, Slice s);
+void buf_char(Buf *b, char c);
+void buf_printf(Buf *b, const char *fmt, ...) PRINTF(2, 3);
+void buf_vprintf(Buf *b, const char *fmt, va_list args);
+void buf_number(Buf *b, uint64_t n); /* decimal; far faster than buf_printf */
+void buf_drop_front(Buf *b, size_t n);
+static inline void buf_clear(Buf *b)
+{
+    b->len = 0;
+}
+static inline Slice buf_slice(const Buf *b)
+{
+    return slice(b->at, b->len);
+}
+const char *buf_cstr(Buf *b); /* NUL behind the bytes (not counted); only for system calls */
+
+/* Little-endian and LEB128 fields for our own file formats. */
+void buf_u8(Buf *b, uint8_t v);
+void buf_u16(Buf *b, uint16_t v);
+void buf_u32(Buf *b, uint32_t v);
+void buf_u64(Buf *b, uint64_t v);
+void buf_varint(Buf *b, uint64_t v);
+void buf_bytes(Buf *b, Slice s); /* varint length, then the bytes */
+
+/* The same read back: a cursor whose first mistake sticks. Reads past the end give 0 and set `bad`.
+ */
+typedef struct {
+    Slice rest;
+    bool bad;
+} Reader;
+static inline Reader reader(Slice s)
+{
+    return (Reader){.rest = s};
+}
+uint8_t read_u8(Reader *r);
+uint16_t read_u16(Reader *r);
+uint32_t read_u32(Reader *r);
+uint64_t read_u64(Reader *r);
+uint64_t read_varint(Reader *r);
+Slice read_bytes(Reader *r); /* varint length, then that many; borrowed */
+Slice read_raw(Reader *r, size_t len);
+
+/* ---- Arena: memory with one end. {0} is valid. ---- */
+typedef struct ArenaChunk ArenaChunk;
+typedef struct {
+    ArenaChunk *chunk;
+    size_t used;   /* bytes handed out since the last reset */
+    size_t budget; /* bytes; 0: none. Exceeding it is not refused: ask arena_is_over where input is
+                      taken in. */
+} Arena;
+void *arena_alloc(Arena *a, size_t bytes)
+    __attribute__((malloc, alloc_size(2))); /* zeroed, aligned for anything */
+#define arena_new(a, Type)      ((Type *)arena_alloc((a), sizeof(Type)))
+#define arena_array(a, Type, n) ((Type *)arena_alloc((a), array_bytes((n), sizeof(Type))))
+size_t array_bytes(size_t n, size_t each); /* stops the program on overflow */
+Slice arena_copy(Arena *a, Slice s);
+Slice arena_printf(Arena *a, const char *fmt, ...) PRINTF(2, 3);
+const char *arena_cstr(Arena *a, Slice s);
+void arena_reset(Arena *a); /* keeps one small chunk */
+void arena_done(Arena *a);  /* gives everything back; {0} again */
+void arena_free_scope(Arena *a);
+#define arena_scoped __attribute__((cleanup(arena_free_scope)))
+static inline bool arena_is_over(const Arena *a)
+{
+    return a->budget && a->used > a->budget;
+}
+
+/* ---- Err ---- */
+typedef enum {
+    OK = 0,
+#define ERR(name, meaning) ERR_##name,
+#include "base/err.def"
+#undef ERR
+} Err;
+/* Keeps the story for the log and returns err. The story is per thread and good until the next fail
+ * or wait. */
+Err fail(Err err, const char *fmt, ...) PRINTF(2, 3);
+const char *err_story(void);
+const char *err_name(Err err);    /* "OVER_QUOTA" */
+const char *err_meaning(Err err); /* "the quota does not allow it" */
+#define TRY(expression)                                                                            \
+    do {                                                                                           \
+        Err try_err = (expression);                                                                \
+        if (try_err) return try_err;                                                               \
+    } while (0)
+
+/* ---- List: doubly linked through a member; the head is a node too. ---- */
+typedef struct Link {
+    struct Link *next, *prev;
+} Link;
+static inline void list_init(Link *head)
+{
+    head->next = head->prev = head;
+}
+static inline bool list_is_empty(const Link *head)
+{
+    return head->next == head || !head->next;
+}
+static inline void list_add(Link *head, Link *node) /* at the end */
+{
+    node->prev = head->prev, node->next = head;
+    head->prev->next = node, head->prev = node;
+}
+static inline void list_remove(Link *node) /* a node that is in no list ({0}) is fine */
+{
+    if (!node->next) return;
+    node->prev->next = node->next, node->next->prev = node->prev;
+    node->next = node->prev = NULL;
+}
+#define list_each(node, head)                                                                      \
+    for (Link *node = (head)->next, *node##_next = node->next; node != (head);                     \
+         node = node##_next, node##_next = node->next)

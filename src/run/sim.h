@@ -1,0 +1,44 @@
+#pragma once
+/* The simulated world: virtual time, seeded scheduling, a disk that tears and loses, a slow
+ * network. One thread, no epoll, no real file: the same seed gives the same run to the last byte.
+ *
+ * The disk lives in memory shared with the parent (mmap MAP_SHARED), so a crash is `_exit` of a
+ * forked child and the parent goes on with what the disk would hold: everything that was synced,
+ * and of everything written later a random subset of 512-byte sectors. */
+#include "run/run.h"
+
+typedef struct SimDisk SimDisk;
+SimDisk *
+sim_disk_new(size_t bytes); /* address space to use at most; shared with children forked later */
+void sim_disk_free(SimDisk *d);
+/* What a power cut leaves: for each sector written since the last sync of its file, the old or the
+ * new content by seed; names created or renamed since the last directory sync appear or not by
+ * seed. */
+void sim_disk_power_cut(SimDisk *d, uint64_t seed);
+void sim_disk_kill(SimDisk *d); /* what kill -9 leaves: everything written */
+void sim_disk_flip_bit(SimDisk *d, Slice path, uint64_t bit);
+typedef struct {
+    uint64_t operations; /* writes, syncs, truncates, renames ... so far */
+    uint64_t crash_at; /* _exit(SIM_CRASHED) at this operation; half of it may be done. 0: never */
+    uint64_t fail_at;  /* this operation fails once with `failure` */
+    Err failure;
+    uint64_t capacity_bytes; /* ERR_DISK_FULL beyond; 0: none */
+} SimDiskPlan;
+SimDiskPlan *sim_disk_plan(SimDisk *d); /* change it freely; shared */
+enum { SIM_CRASHED = 42 };
+
+typedef struct {
+    uint64_t seed;
+    SimDisk *disk;
+    unsigned loops;          /* 0: 2 */
+    int64_t disk_latency_us; /* mean of a sync; others are a tenth */
+    int64_t net_latency_us;
+    int64_t start_wall_ms; /* 0: 2026-01-01 */
+} SimConfig;
+/* Like run_start, in the simulated world. The program ends with a message when everybody waits for
+ * ever. */
+Err sim_run(const SimConfig *config, void (*main_fn)(void *), void *arg);
+/* Forks, runs sim_run in the child and waits. *exit_code: 0 main_fn returned, SIM_CRASHED, or what
+ * a check left. */
+Err sim_run_child(const SimConfig *config, void (*main_fn)(void *), void *arg, int *exit_code);
+uint64_t sim_random(void); /* from the seed; for the test's own decisions */
