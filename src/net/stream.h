@@ -1,0 +1,79 @@
+#pragma once
+/* net: a Stream is one conversation's bytes, whether they come from a socket, through TLS or from a
+ * test. Lines in, bytes out, with deadlines and limits. Mistakes stick: after the first failure a
+ * stream reads nothing and swallows everything; ask stream_error when it suits. One fiber at a time
+ * uses a stream. */
+#include "net/tls.h"
+#include "run/sock.h"
+
+typedef struct Stream Stream;
+
+Stream *stream_new(Sock *sock); /* takes the sock over */
+void stream_free(Stream *s);    /* closes; what is not flushed is lost */
+SCOPED(Stream, stream, stream_free)
+Err stream_error(
+    const Stream *s); /* OK, or the first failure: ERR_END, ERR_TIMEOUT, ERR_LIMIT, ERR_TLS, ... */
+void stream_fail(Stream *s, Err err); /* from now on it has failed */
+Address stream_peer(const Stream *s);
+Address stream_local(const Stream *s);
+uint64_t stream_octets_in(const Stream *s);
+uint64_t stream_octets_out(const Stream *s);
+
+/* ---- limits ---- */
+void stream_set_deadline(
+    Stream *s, int64_t deadline_ms); /* reads fail with ERR_TIMEOUT after it; NEVER: none */
+void stream_set_write_timeout(
+    Stream *s, int64_t ms); /* a write without progress for so long fails; default 5 minutes */
+void stream_set_budget(
+    Stream *s,
+    uint64_t octets); /* octets that may still come in; beyond: ERR_LIMIT. UINT64_MAX: no limit */
+
+/* ---- input ---- */
+typedef enum { LINE_CRLF, LINE_LF, LINE_TOO_LONG, LINE_NONE } LineEnd;
+/* The next line without its end; borrowed until the next call on the input side. LINE_TOO_LONG: the
+ * line had more than `most` octets, the first `most` of them are given and the rest has been thrown
+ * away up to and including its LF (counted against budget and deadline). LINE_NONE: the stream has
+ * failed or ended. A bare CR is an octet like any other. */
+PARKS LineEnd stream_line(Stream *s, size_t most, Slice *line);
+PARKS bool stream_read(Stream *s, void *out, size_t len); /* exactly len octets; false: failed */
+PARKS Slice stream_some(Stream *s,
+                        size_t most); /* 1 to most octets, taken; borrowed; empty: failed */
+PARKS bool stream_skip(Stream *s, uint64_t len);
+size_t stream_buffered(const Stream *s); /* octets that can be read without waiting */
+Slice stream_peek(const Stream *s);      /* those octets, not taken */
+void stream_discard_input(Stream *s);    /* what is buffered (before STARTTLS, RFC 3207 4.2) */
+/* Until there is input (WOKEN_READY, also for an error or the end), a nudge, the deadline or
+ * run_cancel. */
+PARKS Wake stream_wait(Stream *s, int64_t deadline_ms);
+
+/* ---- output ---- */
+/* Append to this buffer freely, nothing waits; then call stream_drain where waiting is fine. */
+Buf *stream_out(Stream *s);
+PARKS Err stream_drain(Stream *s); /* sends if more than 64 KiB are waiting */
+PARKS Err stream_flush(Stream *s); /* sends everything */
+/* The same in one step: append, then drain. */
+PARKS void stream_put(Stream *s, Slice octets);
+PARKS void stream_printf(Stream *s, const char *fmt, ...) PRINTF(2, 3);
+void stream_rest(Stream *s); /* at rest: gives empty buffers back */
+
+/* ---- TLS ---- */
+/* Throws buffered plain octets away, then shakes hands. Deadline applies. */
+PARKS Err stream_start_tls(Stream *s, TlsContext *ctx) MUST_USE;
+PARKS Err stream_start_tls_client(Stream *s, TlsContext *ctx, Slice host) MUST_USE;
+PARKS void stream_end_tls(Stream *s); /* close_notify; part of a clean close */
+bool stream_is_tls(const Stream *s);
+/* What a log line and Received: want: "TLSv1.3", "TLS_AES_256_GCM_SHA384". Empty without TLS. */
+Slice stream_tls_version(const Stream *s);
+Slice stream_tls_cipher(const Stream *s);
+/* RFC 5929, RFC 9266. ERR_UNSUPPORTED when this connection has no such binding. */
+typedef enum {
+    BINDING_TLS_EXPORTER,
+    BINDING_TLS_SERVER_END_POINT,
+    BINDING_TLS_UNIQUE
+} ChannelBinding;
+Err stream_channel_binding(Stream *s, ChannelBinding type, Buf *out) MUST_USE;
+
+/* ---- moving to another loop, and tests ---- */
+void stream_detach(Stream *s); /* buffers and TLS state travel along */
+Err stream_attach(Stream *s) MUST_USE;
+Err stream_pair(Stream **a, Stream **b) MUST_USE;
