@@ -1,0 +1,340 @@
+#pragma once
+/* store: accounts, mailboxes, messages - what every protocol talks about, over a storage engine
+ * (store/engine.h).
+ *
+ * Vocabulary: an Account is at home on one loop; only fibers of that loop touch it, its Mailboxes
+ * and Views, and share it without locks. A Mailbox is a handle that carries the rights it was
+ * opened with; no call takes a name. A View is what one session sees of a mailbox: message numbers
+ * that change only when the session says so. An email (eid, EMAILID) is a message's content, linked
+ * into one or more mailboxes under a uid. seq is the account's only clock: the modseq of a message
+ * is the seq of its last change. Every call that changes something returns when the change is
+ * durable, and shows it to others only then. Begin reading with store_open, mailbox_open,
+ * view_open, draft_begin. The log and page formats are drawn in record.h, page.h. */
+#include "run/run.h"
+#include "store/engine.h"
+#include "store/uidset.h"
+
+typedef struct Store Store;
+typedef struct Account Account;
+typedef struct Mailbox Mailbox;
+typedef struct View View;
+typedef struct Draft Draft;
+
+/* ---- the store ---- */
+typedef struct {
+    EngineOptions engine;
+    uint64_t quota_octets;  /* of accounts without a limit of their own; 0: none */
+    uint64_t message_most;  /* octets; 0: 100 MiB */
+    uint32_t undelete_days; /* expunged mail is kept so long; 0: not at all */
+    uint64_t cache_octets;  /* decoded summary pages per loop; 0: 64 MiB */
+} StoreOptions;
+PARKS Err store_open(Slice dir, const StoreOptions *options, Store **store) MUST_USE;
+PARKS void store_close(Store *store);
+Engine *store_engine(Store *store);
+const StoreOptions *store_options(const Store *store);
+Loop *store_home(const Store *store, uint32_t acct); /* where this account lives */
+
+/* The directory of login names (already normalised: lower case, SASLprep). Any loop. */
+PARKS Err store_find_account(Store *store, Slice login,
+                             uint32_t *acct) MUST_USE; /* ERR_NOT_FOUND */
+/* Creates INBOX and the special-use mailboxes Drafts, Sent, Trash, Junk, Archive, subscribed.
+ * ERR_EXISTS. */
+PARKS Err store_create_account(Store *store, Slice login, uint32_t *acct) MUST_USE;
+PARKS Err store_remove_account(Store *store, Slice login) MUST_USE;
+/* Login names after `after` in octet order, at most `most`. */
+PARKS Err store_list_accounts(Store *store, Slice after, size_t most, Arena *a, Slice **logins,
+                              uint32_t **accts, size_t *count) MUST_USE;
+
+/* ---- account ---- */
+PARKS Err account_open(Store *store, uint32_t acct,
+                       Account **account) MUST_USE; /* on its home loop; a reference */
+void account_close(Account *account);
+SCOPED(Account, account, account_close)
+uint32_t account_number(const Account *account);
+Slice account_login(const Account *account);
+Store *account_store(const Account *account);
+uint64_t account_seq(const Account *account);
+
+typedef struct {
+    uint64_t used_octets, limit_octets; /* 0: no limit */
+    uint64_t used_messages, limit_messages;
+} Quota;
+Quota account_quota(const Account *account);
+PARKS Err account_set_quota(Account *account, uint64_t limit_octets,
+                            uint64_t limit_messages) MUST_USE;
+/* Whether a message of that size would fit now. */
+Err account_has_room(const Account *account, uint64_t octets) MUST_USE;
+
+/* Generic objects: contacts, calendar items, Sieve scripts, annotations, preferences, device state.
+ * Collections are short names ("pref", "annotation"). A put with expected != NULL fails with
+ * ERR_CONFLICT unless the object's seq is *expected. */
+PARKS Err object_put(Account *account, Slice collection, Slice id, Slice value,
+                     const uint64_t *expected) MUST_USE;
+PARKS Err object_delete(Account *account, Slice collection, Slice id) MUST_USE;
+PARKS Err object_get(Account *account, Slice collection, Slice id, Arena *a, Slice *value,
+                     uint64_t *seq) MUST_USE;
+PARKS Err object_list(Account *account, Slice collection, Slice after, size_t most, Arena *a,
+                      Slice **ids, size_t *count) MUST_USE;
+
+/* POP3's exclusive maildrop: ERR_IN_USE while somebody holds it. Not durable: it ends with the
+ * process. */
+Err maildrop_lock(Account *account) MUST_USE;
+void maildrop_unlock(Account *account);
+
+/* Called (must not park) after changes of the account have been applied; the mailbox is 0 for
+ * changes that are not about one. */
+typedef struct Listener {
+    Link link;
+    void (*changed)(struct Listener *l, uint32_t mailbox_id);
+} Listener;
+void account_listen(Account *account, Listener *l);
+void account_unlisten(Listener *l);
+
+/* ---- mailboxes by name ---- */
+/* Names are UTF-8 in NFC, levels separated by '/', INBOX in any case at the first level; at most
+ * 1,000 octets and 50 levels, no empty level, no control characters. A name whose mailbox was
+ * deleted may still have children; it does not exist then. */
+typedef enum { /* RFC 6154, RFC 8457 */
+               ROLE_NONE,
+               ROLE_INBOX,
+               ROLE_ARCHIVE,
+               ROLE_DRAFTS,
+               ROLE_FLAGGED,
+               ROLE_JUNK,
+               ROLE_SENT,
+               ROLE_TRASH,
+               ROLE_ALL,
+               ROLE_IMPORTANT
+} Role;
+enum { MAILBOX_SEPARATOR = '/' };
+typedef struct {
+    uint32_t id; /* MAILBOXID; stable through RENAME, never reused */
+    uint32_t uid_validity, uid_next, exists, unseen, deleted, recent;
+    uint64_t size_octets, highest_modseq, created_modseq;
+    Role role;
+} MailboxStatus;
+typedef struct {
+    Slice name;
+    bool exists, subscribed,
+        has_children;     /* exists false: only a parent of others, or only subscribed */
+    MailboxStatus status; /* when it exists */
+} MailboxEntry;
+/* Every name with a mailbox, every parent of one, every subscribed name: sorted by octets, INBOX
+ * first. In the arena. */
+void account_mailboxes(Account *account, Arena *a, MailboxEntry **entries, size_t *count);
+PARKS Err mailbox_create(Account *account, Slice name,
+                         Role role) MUST_USE; /* ERR_EXISTS; creates missing parents too */
+PARKS Err mailbox_delete(
+    Account *account, Slice name) MUST_USE; /* ERR_NOT_FOUND; INBOX: ERR_FORBIDDEN; children stay */
+/* Children move along; missing parents are created. Renaming INBOX moves its messages to the new
+ * name and leaves it empty (RFC 9051 6.3.6). */
+PARKS Err mailbox_rename(Account *account, Slice from, Slice to) MUST_USE;
+PARKS Err mailbox_subscribe(Account *account, Slice name, bool subscribed) MUST_USE;
+PARKS Err mailbox_set_role(Account *account, Slice name, Role role) MUST_USE;
+
+/* ---- an open mailbox ---- */
+typedef enum { /* RFC 4314 rights */
+               RIGHT_LOOKUP = 1,
+               RIGHT_READ = 2,
+               RIGHT_SEEN = 4,
+               RIGHT_WRITE = 8,
+               RIGHT_INSERT = 16,
+               RIGHT_POST = 32,
+               RIGHT_CREATE = 64,
+               RIGHT_DELETE_MAILBOX = 128,
+               RIGHT_DELETE_MESSAGE = 256,
+               RIGHT_EXPUNGE = 512,
+               RIGHT_ADMIN = 1024,
+               RIGHT_ANNOTATE = 2048,
+               RIGHTS_ALL = 4095,
+} Rights;
+/* `who` opens it: the account's own number has all rights, others what the ACL grants; without
+ * RIGHT_LOOKUP the answer is ERR_NOT_FOUND. */
+PARKS Err mailbox_open(Account *account, uint32_t who, Slice name, Mailbox **box) MUST_USE;
+PARKS Err mailbox_open_id(Account *account, uint32_t who, uint32_t id, Mailbox **box) MUST_USE;
+void mailbox_close(Mailbox *box);
+SCOPED(Mailbox, mailbox, mailbox_close)
+Account *mailbox_account(const Mailbox *box);
+Rights mailbox_rights(const Mailbox *box);
+Slice mailbox_name(const Mailbox *box); /* as it is now */
+bool mailbox_is_deleted(
+    const Mailbox *box); /* somebody deleted it meanwhile: every call gives ERR_NOT_FOUND */
+MailboxStatus mailbox_status(const Mailbox *box);
+/* Lowercase letters "lrswipkxtea..." to Rights in pairs (identifier, rights); stored, checked by
+ * mailbox_open. */
+PARKS Err mailbox_set_acl(Mailbox *box, Slice identifier, Rights rights) MUST_USE;
+
+typedef enum {
+    FLAG_SEEN = 1,
+    FLAG_ANSWERED = 2,
+    FLAG_FLAGGED = 4,
+    FLAG_DELETED = 8,
+    FLAG_DRAFT = 16
+} Flag;
+typedef struct {
+    uint32_t uid, eid;
+    uint64_t modseq;
+    uint32_t size; /* octets: RFC822.SIZE */
+    uint32_t date; /* INTERNALDATE, Unix seconds */
+    uint8_t flags; /* Flag */
+    uint8_t spare;
+    uint16_t kwset; /* which combination of keywords; 0: none */
+} Message;
+/* Messages by uid, as they are now (not as a view shows them). NULL: none. Borrowed until the next
+ * wait. */
+const Message *mailbox_message(Mailbox *box, uint32_t uid);
+const Message *mailbox_next(Mailbox *box, uint32_t uid); /* the one with the smallest uid >= uid */
+/* The next one with uid >= uid that changed after `modseq`; steps over unchanged pages, so it costs
+ * what changed. */
+const Message *mailbox_next_changed(Mailbox *box, uint32_t uid, uint64_t modseq);
+/* UIDs expunged after `modseq` (QRESYNC VANISHED EARLIER). *complete false: tombstones do not reach
+ * back so far; then every uid below uid_next that does not exist may have vanished, and that is
+ * what was added. */
+PARKS Err mailbox_vanished(Mailbox *box, uint64_t modseq, Arena *a, UidSet *vanished,
+                           bool *complete) MUST_USE;
+/* Keywords of a combination as text "$Forwarded Work", in the order of their first use; empty for
+ * 0. */
+Slice account_keywords(const Account *account, uint16_t kwset);
+/* All keywords in use in this mailbox, for SELECT's FLAGS. In the arena. */
+Slice mailbox_keywords(Mailbox *box, Arena *a);
+
+/* ---- changes of messages ---- */
+typedef struct {
+    const Slice
+        *names; /* atoms without a backslash; compared without case, kept as first written */
+    size_t count;
+} Keywords;
+typedef enum { CHANGE_REPLACE, CHANGE_ADD, CHANGE_REMOVE } ChangeHow;
+typedef struct {
+    ChangeHow how;
+    uint8_t flags;
+    Keywords keywords;
+    const uint64_t *unchanged_since; /* RFC 7162 3.1.3; NULL: unconditional */
+} FlagChange;
+/* One record, one commit for all of them. uids that do not exist are passed over. *modified (may be
+ * NULL without unchanged_since): those that failed the condition. *modseq: of the change; 0 when
+ * nothing changed. Needs the rights that RFC 4314 4 names (\Seen, \Deleted, others); lacking all of
+ * them: ERR_FORBIDDEN. */
+PARKS Err mailbox_change(Mailbox *box, const UidSet *uids, const FlagChange *change, Arena *a,
+                         UidSet *modified, uint64_t *modseq) MUST_USE;
+typedef struct {
+    UidSet source; /* those that existed */
+    UidSet copies; /* in the same order: ascending, contiguous unless others came between */
+    uint32_t uid_validity;
+} CopyResult;
+PARKS Err mailbox_copy(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a,
+                       CopyResult *result) MUST_USE;
+PARKS Err mailbox_move(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a,
+                       CopyResult *result) MUST_USE;
+/* Those of uids (NULL: of all) that are \Deleted, or all of them with `even_undeleted` (POP3 DELE).
+ * *expunged may be NULL. */
+PARKS Err mailbox_expunge(Mailbox *box, const UidSet *uids, bool even_undeleted, Arena *a,
+                          UidSet *expunged) MUST_USE;
+
+/* ---- what one session sees ---- */
+/* `recent`: this session takes \Recent away (SELECT; EXAMINE only looks). Views keep expunged
+ * messages readable until synced. */
+PARKS Err view_open(Mailbox *box, bool recent, View **view) MUST_USE;
+void view_close(View *view);
+SCOPED(View, view, view_close)
+Mailbox *view_mailbox(const View *view);
+uint32_t view_exists(const View *view);
+uint32_t view_recent(const View *view);
+bool view_is_recent(const View *view, uint32_t uid);
+uint32_t view_uid(View *view, uint32_t number); /* 1..exists; O(log pages). 0: no such number */
+uint32_t view_number(View *view, uint32_t uid); /* 0: not in the view */
+uint32_t view_first_unseen(View *view);         /* message number, 0: none */
+/* A message of the view, in order of number: smallest uid >= uid; *number may be NULL. Also those
+ * expunged meanwhile (*gone); their flags are what they last were. A copy: valid across waits. */
+bool view_next(View *view, uint32_t uid, Message *out, uint32_t *number, bool *gone);
+/* Nudges this fiber whenever the mailbox changes; NULL: no more. */
+void view_listen(View *view, Fiber *fiber);
+bool view_has_news(const View *view);
+/* Our own change of that modseq: view_sync does not report its flags. */
+void view_mark_own(View *view, uint64_t modseq);
+typedef struct {
+    UidSet vanished;    /* uids, when expunges were allowed */
+    uint32_t *expunged; /* the same as message numbers, each as it is when its turn comes (RFC
+                           9051 7.5.1) */
+    size_t expunged_count;
+    bool exists_changed, recent_changed;
+    uint32_t
+        *changed; /* uids whose flags (or modseq) changed, ascending, new messages not included */
+    size_t changed_count;
+    bool mailbox_deleted;
+} ViewNews;
+/* Brings the view up to date. Without `expunges` message numbers stay as they are (RFC 9051 7.5.1:
+ * not during FETCH, STORE, SEARCH); new messages always appear. */
+void view_sync(View *view, bool expunges, Arena *a, ViewNews *news);
+
+/* ---- reading ---- */
+/* Octets of an email, any range; wire form. ERR_EXPUNGED, ERR_CORRUPT. */
+PARKS Err email_read(Account *account, uint32_t eid, uint64_t offset, void *out,
+                     size_t len) MUST_USE;
+PARKS Err email_header(Account *account, uint32_t eid, Arena *a,
+                       Slice *header) MUST_USE; /* with the empty line */
+/* The stored summary (mail/mail.h: mail_summary_decode, _peek), borrowed until the next wait.
+ * Offsets are right for email_read. */
+PARKS Err email_summary(Account *account, uint32_t eid, Slice *stored) MUST_USE;
+typedef struct {
+    uint64_t thread_id, created_modseq;
+    uint32_t size, header_len;
+    struct {
+        uint32_t mailbox_id, uid, saved /* SAVEDATE, Unix seconds */;
+    } * links;
+    size_t link_count;
+} EmailDetails;
+PARKS Err email_details(Account *account, uint32_t eid, Arena *a, EmailDetails *out) MUST_USE;
+
+/* ---- text search (store/signature.c) ---- */
+/* Drops from `eids` (sorted, n of them) those whose text certainly does not contain the casemapped
+ * needle; returns how many are left. Costs a few microseconds per thousand. */
+PARKS size_t text_candidates(Account *account, Slice folded_needle, uint32_t *eids, size_t n);
+/* The truth: reads the message. body_only: without the message header (SEARCH BODY), else header
+ * and body (TEXT). */
+PARKS Err email_contains(Account *account, uint32_t eid, Slice folded_needle, bool body_only,
+                         bool *found) MUST_USE;
+
+/* ---- new messages ---- */
+/* Write a message into a draft as it arrives, then commit it, to one mailbox or to many accounts.
+ * Line ends become CRLF if they are not (bare LF and bare CR; never inside CRLF). Any loop. */
+PARKS Err draft_begin(Store *store, uint64_t size_hint, Draft **draft) MUST_USE;
+PARKS Err draft_write(Draft *draft, Slice octets) MUST_USE; /* ERR_TOO_BIG, ERR_DISK_FULL; sticks */
+uint64_t draft_size(const Draft *draft);
+/* Octets so far, when still in memory (up to 1 MiB); empty otherwise. */
+Slice draft_peek(const Draft *draft);
+void draft_free(Draft *draft); /* what was not committed is gone */
+SCOPED(Draft, draft, draft_free)
+typedef struct {
+    uint8_t flags;
+    Keywords keywords;
+    int64_t date; /* INTERNALDATE, Unix seconds; 0: now */
+    uint32_t uid; /* imports: this UID if it is >= uid_next; 0: the next */
+    Slice prefix; /* header lines of this recipient only, e.g. "Delivered-To: a@b\r\n"; read as the
+                     message's first octets. Few distinct ones per account. */
+} DraftPlace;
+/* On the mailbox's home loop. ERR_OVER_QUOTA, ERR_FORBIDDEN, ERR_NOT_FOUND (deleted meanwhile). */
+PARKS Err draft_commit(Draft *draft, Mailbox *box, const DraftPlace *place, uint32_t *uid) MUST_USE;
+/* Many messages of one mailbox in one durable step (import, MULTIAPPEND): all or none. */
+PARKS Err draft_commit_many(Draft **drafts, size_t count, Mailbox *box, const DraftPlace *places,
+                            uint32_t *uids) MUST_USE;
+typedef struct {
+    uint32_t acct;
+    Slice mailbox; /* "INBOX"; created if `create` and missing, else falls back to INBOX */
+    bool create;
+    DraftPlace place;
+    Err err;      /* out */
+    uint32_t uid; /* out */
+    Slice story;  /* out: static or in the draft */
+} Delivery;
+/* From any loop, body stored once, all recipients in parallel; each has its own result. */
+PARKS void draft_deliver(Draft *draft, Delivery *deliveries, size_t count);
+
+/* ---- health ---- */
+typedef struct {
+    uint64_t accounts, mailboxes, messages, octets, findings;
+} CheckResult;
+/* Compares counters, quota, links, blob references and indexes with a recount of every account;
+ * reports one line per finding. repair: puts derived data right. */
+PARKS Err store_check(Store *store, bool repair, void (*report)(void *arg, Slice line), void *arg,
+                      CheckResult *result) MUST_USE;
