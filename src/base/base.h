@@ -92,7 +92,7 @@ slice_find_slice(Slice s,
                  Slice what); /* index of the first occurrence, or s.len; empty is found at 0 */
 bool slice_cut(Slice *s, char at,
                Slice *before); /* takes what stands before `at` and `at` itself off s; false: none
-                                  left. The last piece has no `at` behind it. */
+                                  left. An `at` at the very end begins no further piece. */
 bool slice_to_u64(Slice s, uint64_t *value) MUST_USE; /* 1*DIGIT, no sign, no overflow */
 uint32_t slice_hash_crc(Slice s); /* not keyed: never for tables fed from outside */
 

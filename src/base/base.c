@@ -1,0 +1,106 @@
+#include "base/base.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#if defined(__clang__)
+struct FiberRole in_fiber;
+#endif
+
+/* The last words may come from a process that has no memory left, so they use none. */
+static _Noreturn void last_words(const char *text, int len)
+{
+    ssize_t written = write(STDERR_FILENO, text, len > 0 ? (size_t)len : 0);
+    (void)written;
+    abort();
+}
+
+_Noreturn void must_failed(const char *condition, const char *file, int line)
+{
+    char text[400];
+    int len = snprintf(text, sizeof text, "%s:%d: must hold, but does not: %.300s\n", file, line,
+                       condition);
+    last_words(text, MIN(len, (int)sizeof text - 1));
+}
+
+_Noreturn void out_of_memory(size_t bytes)
+{
+    char text[80];
+    int len = snprintf(text, sizeof text, "out of memory: %zu bytes are not to be had\n", bytes);
+    last_words(text, len);
+}
+
+/* malloc(0) may answer NULL; one byte more costs nothing and keeps the promise. */
+void *mem_new(size_t bytes)
+{
+    void *p = malloc(bytes ? bytes : 1);
+    if (!p) out_of_memory(bytes);
+    return p;
+}
+
+void *mem_zero(size_t bytes)
+{
+    void *p = calloc(1, bytes ? bytes : 1);
+    if (!p) out_of_memory(bytes);
+    return p;
+}
+
+void *mem_grow(void *old, size_t bytes)
+{
+    void *p = realloc(old, bytes ? bytes : 1);
+    if (!p) out_of_memory(bytes);
+    return p;
+}
+
+#define STORY_ROOM 500
+static _Thread_local char story[STORY_ROOM];
+
+/* Told in a second buffer first, so that a story may quote the one before:
+ * fail(err, "%s: %s", name, err_story()). */
+Err fail(Err err, const char *fmt, ...)
+{
+    int saved = errno;
+    char told[STORY_ROOM];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(told, sizeof told, fmt, args);
+    va_end(args);
+    memcpy(story, told, strlen(told) + 1);
+    errno = saved;
+    return err;
+}
+
+const char *err_story(void)
+{
+    return story;
+}
+
+const char *err_name(Err err)
+{
+    switch (err) {
+    case OK:
+        return "OK";
+#define ERR(name, meaning)                                                                         \
+    case ERR_##name:                                                                               \
+        return #name;
+#include "base/err.def"
+#undef ERR
+    }
+    return "UNKNOWN";
+}
+
+const char *err_meaning(Err err)
+{
+    switch (err) {
+    case OK:
+        return "all is well";
+#define ERR(name, meaning)                                                                         \
+    case ERR_##name:                                                                               \
+        return meaning;
+#include "base/err.def"
+#undef ERR
+    }
+    return "an error without a name";
+}

@@ -1,0 +1,6 @@
+#include "base/test.h"
+
+TEST(base_builds)
+{
+    check(true);
+}

@@ -1,0 +1,6 @@
+#include "base/test.h"
+
+TEST(scan_builds)
+{
+    check(true);
+}

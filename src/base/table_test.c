@@ -1,0 +1,6 @@
+#include "base/test.h"
+
+TEST(table_builds)
+{
+    check(true);
+}

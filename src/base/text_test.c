@@ -1,0 +1,6 @@
+#include "base/test.h"
+
+TEST(text_builds)
+{
+    check(true);
+}
