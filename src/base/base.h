@@ -110,7 +110,7 @@ buf_reserve(Buf *b,
 void buf_add(Buf *b, Slice s);
 void buf_char(Buf *b, char c);
 void buf_printf(Buf *b, const char *fmt, ...) PRINTF(2, 3);
-void buf_vprintf(Buf *b, const char *fmt, va_list args);
+void buf_vprintf(Buf *b, const char *fmt, va_list args) PRINTF(2, 0);
 void buf_number(Buf *b, uint64_t n); /* decimal; far faster than buf_printf */
 void buf_drop_front(Buf *b, size_t n);
 static inline void buf_clear(Buf *b)
