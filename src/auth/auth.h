@@ -1,0 +1,89 @@
+#pragma once
+/* auth: who are you. Logins and SASL for every protocol, the directory of addresses, and the keeper
+ * that alone holds password hashes and SCRAM keys.
+ *
+ * Vocabulary: a login is an account's name (SASLprep, lower case: "anna" or "anna@example.org"); an
+ * address is what mail is sent to. The Keeper answers typed messages (keeper.def): today in this
+ * process, later in one of its own, so nothing but keeper.c may look at a hash. A Sasl is one
+ * authentication exchange. Begin reading with auth_login, sasl_start. */
+#include "net/stream.h"
+#include "store/store.h"
+
+typedef struct Auth Auth;
+typedef struct {
+    Slice dir;              /* the keeper's own directory: DIR/keeper */
+    bool plain_without_tls; /* allow plain-text passwords on bare connections (the demo) */
+    const Slice *domains;   /* local domains, lower case A-labels */
+    size_t domain_count;
+    Slice catch_all;           /* login that takes mail for unknown local parts; empty: none */
+    char subaddress_separator; /* '+'; 0: none */
+    uint32_t demo_accounts;    /* u00001 ... exist on first use, all with demo_password; 0: off */
+    Slice demo_password;
+    uint32_t argon2_memory_kib, argon2_passes; /* 0: 19456, 2 */
+    uint32_t scram_iterations;                 /* 0: 4096 */
+    bool throttle;                             /* delay after failures, per address and per login */
+} AuthConfig;
+PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth) MUST_USE;
+PARKS void auth_close(Auth *auth);
+
+/* ---- logging in ---- */
+typedef struct {
+    uint32_t acct;
+    char login[256];
+} AuthUser;
+/* Plain-text password. ERR_AUTH (also for unknown users, at the same cost), ERR_THROTTLED,
+ * ERR_NEEDS_TLS, ERR_TEMPORARY. Logs login and login_failed with the remote address. service:
+ * "imap", "pop3", "smtp". */
+PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice login, Slice password,
+                     AuthUser *user) MUST_USE;
+/* Whether plain-text logins are allowed on this stream now (TLS, or plain_without_tls):
+ * LOGINDISABLED and friends. */
+bool auth_plain_allowed(const Auth *auth, const Stream *stream);
+
+/* ---- SASL, RFC 4422: PLAIN (4616), LOGIN, SCRAM-SHA-1, SCRAM-SHA-256 (5802, 7677) and their -PLUS
+ * (5929, 9266) ---- */
+typedef struct Sasl Sasl;
+typedef enum { SASL_CONTINUE, SASL_DONE, SASL_FAILED } SaslState;
+/* Mechanisms offered on this stream now, best first, separated by sep: "SCRAM-SHA-256-PLUS
+ * SCRAM-SHA-256 ... PLAIN LOGIN". */
+void sasl_mechanisms(const Auth *auth, const Stream *stream, const char *prefix, char sep,
+                     Buf *out);
+Sasl *sasl_new(Auth *auth, const char *service, Stream *stream);
+void sasl_free(Sasl *s); /* wipes */
+SCOPED(Sasl, sasl, sasl_free)
+/* initial NULL: the client sent no initial response ("=" in the protocol is an empty one). Octets
+ * are decoded base64. On SASL_CONTINUE send the challenge (undecoded octets, perhaps empty).
+ * SASL_FAILED: *err says why: ERR_AUTH, ERR_SYNTAX, ERR_UNSUPPORTED (no such mechanism),
+ * ERR_NEEDS_TLS, ERR_THROTTLED, ERR_TEMPORARY. */
+PARKS SaslState sasl_start(Sasl *s, Slice mechanism, const Slice *initial, Buf *challenge,
+                           Err *err);
+PARKS SaslState sasl_step(Sasl *s, Slice response, Buf *challenge, Err *err);
+const AuthUser *sasl_user(const Sasl *s); /* after SASL_DONE */
+
+/* ---- users: over the control socket and from the command line ---- */
+PARKS Err user_add(Auth *auth, Slice login,
+                   Slice password) MUST_USE; /* ERR_EXISTS; makes the account too */
+PARKS Err user_set_password(Auth *auth, Slice login, Slice password) MUST_USE;
+PARKS Err user_remove(Auth *auth, Slice login) MUST_USE; /* account, mail and credentials */
+PARKS Err user_list(Auth *auth, Slice after, size_t most, Arena *a, Slice **logins,
+                    size_t *count) MUST_USE;
+/* address (with domain) delivers to these logins; a put replaces. */
+PARKS Err alias_put(Auth *auth, Slice address, const Slice *logins, size_t count) MUST_USE;
+PARKS Err alias_remove(Auth *auth, Slice address) MUST_USE;
+PARKS Err alias_list(Auth *auth, Arena *a, Slice **lines,
+                     size_t *count) MUST_USE; /* "address login login" */
+
+/* ---- addresses ---- */
+typedef struct {
+    uint32_t acct;
+    Slice login;
+    Slice detail; /* behind the sub-address separator: the folder wanted; empty: none */
+} Recipient;
+/* Who gets mail for this address ("anna+lists@example.org", or without domain for LMTP).
+ * ERR_NOT_FOUND: the domain is ours but the user is not (5.1.1); ERR_FORBIDDEN: not our domain, and
+ * we never relay (5.7.1). The local part is compared without case for ASCII; quoted local parts are
+ * unquoted first. Results in the arena. */
+PARKS Err auth_resolve(Auth *auth, Slice address, Arena *a, Recipient **recipients,
+                       size_t *count) MUST_USE;
+/* SASLprep (RFC 4013) and lower case; ERR_SYNTAX. */
+Err login_normalise(Slice given, Buf *out) MUST_USE;

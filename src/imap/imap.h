@@ -1,0 +1,22 @@
+#pragma once
+/* imap: RFC 3501 (IMAP4rev1) and RFC 9051 (IMAP4rev2) with the extensions of capability.def; the
+ * client chooses rev2 by ENABLE.
+ *
+ * A conversation is one fiber: read a command (in.h), dispatch by the table commands.def, answer.
+ * After the login it moves to the account's home loop. What others change arrives as a nudge and is
+ * reported where RFC 9051 7 allows it. One command, one file. Begin reading with imap_serve in
+ * server.c, then session.h. */
+#include "auth/auth.h"
+
+typedef struct {
+    Auth *auth;
+    Store *store;
+    Slice hostname;
+    TlsContext *(*tls)(void); /* for STARTTLS; NULL: not offered */
+    int64_t login_ms;         /* time to log in; 0: 60 s */
+    int64_t idle_ms;          /* RFC 9051 5.4: at least 30 minutes; 0: that */
+    uint64_t message_most;    /* octets of one APPEND */
+} ImapConfig;
+/* Takes the stream over and frees it; calls ended(arg) once, on whichever loop. */
+PARKS void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *arg),
+                      void *arg);

@@ -1,0 +1,28 @@
+#pragma once
+/* pop3: RFC 1939 and its extensions, over the same mailboxes as IMAP.
+ *
+ * The maildrop is INBOX as it was when the session locked it: message numbers stay, whatever others
+ * do meanwhile. DELE marks, QUIT commits. A session runs on the loop where it was accepted until
+ * the login, then on the account's home loop. Begin reading with pop3_serve, commands.def. */
+#include "auth/auth.h"
+
+typedef struct {
+    Auth *auth;
+    Store *store;
+    Slice hostname;
+    TlsContext *(*tls)(void); /* for STLS; NULL: not offered */
+    int64_t idle_ms;          /* RFC 1939 3: at least 10 minutes; 0: that */
+    bool apop; /* off by default: needs a reversible secret, so it is refused for accounts without
+                  one */
+    bool last; /* LAST of RFC 1460 */
+    bool shared_maildrop;   /* several sessions at once instead of [IN-USE] */
+    uint32_t login_delay_s; /* LOGIN-DELAY announced and enforced; 0: none */
+} Pop3Config;
+/* Per account, object collection "pref", id "pop3": "delete=expunge|trash expire=DAYS|never
+ * leave=yes|no". expire: what QUIT removes after that many days on the server; 0: at once when
+ * retrieved; leave=no: retrieved messages go at QUIT. */
+
+/* Takes the stream over and frees it, also when the session moves to another loop; calls ended(arg)
+ * once, on whichever loop. */
+PARKS void pop3_serve(Stream *stream, const Pop3Config *config, void (*ended)(void *arg),
+                      void *arg);

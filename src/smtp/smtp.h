@@ -1,0 +1,23 @@
+#pragma once
+/* smtp: mail comes in. LMTP (RFC 2033) and SMTP reception (RFC 5321) for local accounts only:
+ * nothing is ever relayed.
+ *
+ * Both are one conversation with one command table (commands.def); where they differ a row or the
+ * `lmtp` flag says so. A message is written into a Draft as it arrives and delivered with
+ * draft_deliver; 250 means durable. Begin reading with smtp_serve. */
+#include "auth/auth.h"
+
+typedef struct {
+    Auth *auth;
+    Store *store;
+    Slice hostname;           /* in the greeting and in Received: */
+    uint64_t message_most;    /* octets: SIZE */
+    uint32_t recipients_most; /* per message; 0: 1000 */
+    uint32_t messages_most;   /* per connection; 0: no limit */
+    uint32_t errors_most;     /* commands refused before 421; 0: 20 */
+    int64_t idle_ms;          /* RFC 5321 4.5.3.2.7: 5 minutes; 0: that */
+    TlsContext *(*tls)(void); /* for STARTTLS; NULL: not offered */
+    bool subaddress_creates;  /* user+folder creates the folder */
+} SmtpConfig;
+/* One connection, from greeting to end; the stream stays the caller's. */
+PARKS void smtp_serve(Stream *stream, const SmtpConfig *config, bool lmtp);
