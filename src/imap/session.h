@@ -1,0 +1,119 @@
+#pragma once
+/* One conversation: what it knows, the table of commands, and the words every command answers with.
+ *
+ * A handler reads its grammar from s->in, does the work and answers with imap_ok (or imap_no,
+ * imap_bad); then it returns OK. If it returns an Err it has not answered: the dispatcher says the
+ * Err in IMAP's words (response.c). Untagged data goes to stream_out(s->stream) or through
+ * imap_say; drain (stream_drain) in long loops. News about the selected mailbox are told by imap_ok
+ * and its like before the tagged line, as far as the command's row allows (untagged.c).
+ *
+ * s->arena lives for one command. At rest nothing lives on the stack but s. */
+#include "imap/imap.h"
+#include "imap/in.h"
+
+typedef struct Imap Imap;
+
+/* ---- states and commands ---- */
+typedef enum {                    /* bits, for the `allowed` column */
+               STRANGER = 1,      /* not authenticated */
+               AUTHENTICATED = 2, /* nothing selected */
+               SELECTED = 4,
+               KNOWN = AUTHENTICATED | SELECTED,
+               ANY = STRANGER | KNOWN,
+               LEAVING = 8, /* BYE was said */
+} ImapState;
+
+enum {               /* the `ways` column */
+       SEQS = 1,     /* without UID: message numbers must not change under it (RFC 9051 7.5.1) */
+       UID_TOO = 2,  /* also as UID <name> */
+       CHANGES = 4,  /* not on a mailbox opened by EXAMINE */
+       SECRET = 8,   /* arguments are not logged */
+       STREAMS = 16, /* reads on behind its line */
+       QUIET = 32,   /* tells no news: the session leaves the mailbox or the connection */
+};
+typedef struct {
+    Slice name;
+    unsigned allowed;
+    Err (*handler)(Imap *s); /* PARKS */
+    unsigned ways;
+    const char *section; /* RFC 9051 unless it names another */
+} ImapCommand;
+extern const ImapCommand imap_commands[];
+extern const size_t imap_command_count;
+#define COMMAND(name, allowed, handler, ways, section) PARKS Err handler(Imap *s);
+#include "imap/commands.def"
+#undef COMMAND
+
+/* ---- the session ---- */
+enum { /* what ENABLE, or CONDSTORE by using it, switched on */
+       ENABLED_CONDSTORE = 1,
+       ENABLED_QRESYNC = 2, /* implies CONDSTORE */
+       ENABLED_REV2 = 4,
+};
+struct Imap {
+    Stream *stream;
+    In in[1];
+    const ImapConfig *config;
+    ImapState state;
+    AuthUser user;    /* once KNOWN */
+    Account *account; /* once KNOWN */
+    Mailbox *box;     /* while SELECTED */
+    View *view;
+    bool read_only; /* by EXAMINE, or without the rights to change anything */
+    unsigned enabled;
+    Arena arena; /* the command's */
+    const ImapCommand *command;
+    bool by_uid;       /* UID FETCH, UID STORE, ... */
+    bool moving;       /* LOGIN or AUTHENTICATE went well: to the account's home */
+    unsigned mistakes; /* BADs in a row, and failed logins */
+    uint32_t told_exists;
+    Arena saved_arena; /* "$", RFC 9051 6.4.4.1 */
+    UidSet saved;
+    void (*ended)(void *arg);
+    void *arg;
+};
+static inline bool imap_has(const Imap *s, unsigned enabled)
+{
+    return (s->enabled & enabled) != 0;
+}
+/* CONDSTORE is on from the first command that uses it (RFC 7162 3.1): FETCH MODSEQ, CHANGEDSINCE,
+ * SEARCH MODSEQ, STORE UNCHANGEDSINCE, STATUS HIGHESTMODSEQ, SELECT (CONDSTORE). Says
+ * "* OK [HIGHESTMODSEQ n]" when a mailbox is selected already. */
+void imap_use_condstore(Imap *s);
+
+/* The messages of the view that a set means, as UIDs: numbers or UIDs after s->by_uid. "*" is the
+ * last one, "$" the saved result. A message number that does not exist is ERR_SYNTAX (RFC 9051 9,
+ * seq-number), a UID is passed over. The ranges may cover UIDs that are not in the view. */
+Err imap_resolve(Imap *s, const ImapSet *set, UidSet *uids) MUST_USE;
+/* The same for numbers, or UIDs, as SEARCH keys want it: numbers that do not exist are passed over.
+ */
+void imap_resolve_key(Imap *s, const ImapSet *set, bool uids_given, UidSet *uids);
+/* RETURN (SAVE): replaces "$". */
+void imap_save(Imap *s, const UidSet *uids);
+
+/* ---- answering (response.c) ---- */
+/* Tells news, then "tag OK text". text may begin with a response code. Always return OK. */
+PARKS Err imap_ok(Imap *s, const char *fmt, ...) PRINTF(2, 3);
+PARKS Err imap_no(Imap *s, const char *fmt, ...) PRINTF(2, 3);
+PARKS Err imap_bad(Imap *s, const char *fmt, ...) PRINTF(2, 3);
+/* The tagged line for an Err. */
+PARKS void imap_answer_err(Imap *s, Err err);
+/* "* text CRLF"; does not wait. */
+void imap_say(Imap *s, const char *fmt, ...) PRINTF(2, 3);
+
+/* ---- values (response.c) ---- */
+void imap_put_string(Buf *out, Slice octets);               /* quoted, or a literal */
+void imap_put_nstring(Buf *out, Slice octets);              /* NIL when at is NULL */
+void imap_put_astring(Buf *out, Slice octets);              /* an atom when it can be one */
+void imap_put_mailbox(const Imap *s, Buf *out, Slice name); /* modified UTF-7, or UTF-8 */
+/* "(\Seen $Forwarded)", with \Recent where it is so and rev2 is not enabled. */
+void imap_put_flags(const Imap *s, Buf *out, const Message *m);
+void imap_put_date_time(Buf *out,
+                        int64_t unix_seconds); /* "17-Jul-1996 02:44:25 +0000" in quotes */
+
+/* ---- news (untagged.c) ---- */
+/* Brings the view up to date and tells it: VANISHED or EXPUNGE if allowed, EXISTS, RECENT, FETCH.
+ */
+PARKS void imap_tell_news(Imap *s, bool expunges);
+/* "* n FETCH (UID u FLAGS (...) MODSEQ (m))": UID when by_uid or QRESYNC, MODSEQ once CONDSTORE. */
+void imap_tell_flags(Imap *s, uint32_t number, const Message *m);
