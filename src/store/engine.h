@@ -33,12 +33,16 @@ typedef struct Commit { /* the caller's; alive until done is called */
     Slice body;   /* empty: none; borrowed until done */
     uint8_t body_sha256[32];
     bool shared; /* other accounts' records will refer to this body */
-    BlobRef ref; /* out: where the body landed */
+    BlobRef ref; /* out: where the body landed. In, without a body: the big body (BLOB_BIG, from
+                    blob_end) that this record refers to; set it in EVERY record that does, or the
+                    file counts as unreferenced and is swept at the next open */
     Err err;     /* out: OK is durable; ERR_DISK_FULL, ERR_READ_ONLY, ERR_IO */
     Loop *loop;  /* where done runs: in the order of seq for one account */
     void (*done)(struct Commit *c);
-    Task task;
+    Task task; /* this and the rest: the engine's while it has the commit */
     struct Commit *next;
+    Engine *engine;
+    void *batch;
 } Commit;
 /* Any loop; never waits. Records of one account must be handed over in the order of their seq.
  * After a failed record all later ones of that account handed over before its done ran fail too, so
@@ -67,7 +71,9 @@ typedef struct {
     uint32_t eid;    /* TAIL_RELOCATION */
     uint64_t old_at; /* TAIL_RELOCATION */
 } TailEntry;
-/* Everything newer than the account's pages, in log order. Used once, when an account is loaded. */
+/* Everything newer than the account's pages, in log order; it may begin with records that are in
+ * the pages already (seq tells). Used when an account is loaded, and again in touch. After damage
+ * to the medium a seq may be missing: what is there still counts. */
 Err engine_tail(Engine *e, uint32_t acct, Err (*each)(void *arg, const TailEntry *entry),
                 void *arg) MUST_USE;
 
@@ -90,7 +96,8 @@ typedef struct EngineHost {
     void (*folded)(void *ctx,
                    bool ok); /* on each loop, after the batch is durable or was given up */
     /* Load this account so that its tail is applied and the next gather folds it. Called in a fiber
-     * on its home loop. */
+     * on its home loop, also before engine_open has returned (*e is set by then). A long recovery
+     * comes in steps: if the account is loaded already, call engine_tail for it again. */
     Err (*touch)(void *ctx, uint32_t acct);
     Loop *(*home)(void *ctx, uint32_t acct);
     /* A body has moved (compaction). On the home loop; must not park. The account is loaded (touch
