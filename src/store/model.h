@@ -1,0 +1,295 @@
+#pragma once
+/* The inside of the mail model, for the files of this room only.
+ *
+ * The way of a change: a fiber at the account's home takes a Change (change_begin;
+ * change_begin_alone for those that look before they write), assigns eids and uids from the `next`
+ * counters, appends operations to its record, and parks in change_commit. When the engine says that
+ * the record is durable, apply_record (apply.c) puts it into memory: there and nowhere else does
+ * visible state change, in live commits and in replay alike. Pages touched become dirty; fold.c
+ * hands them to the engine, which keeps the rest.
+ *
+ * Everything of an account belongs to its home loop. Between change_begin and change_commit nobody
+ * waits. Reading pages from the engine does not park: it is a memory-mapped index. */
+#include "base/table.h"
+#include "store/page.h"
+#include "store/record.h"
+
+typedef struct Box Box;
+typedef struct Home Home;
+
+/* ---- derived pages kept in memory while they are dirty, and for a while after ---- */
+enum { PAGE_DIRTY = 1, PAGE_FOLDING = 2 }; /* changed since gather; in a batch not yet durable */
+
+/* 64 uids; the messages that exist, densely, in order of uid. */
+typedef struct {
+    Message *messages;
+    uint64_t max_modseq;
+    uint32_t number; /* uid / 64 */
+    uint32_t before; /* messages in the pages before; right below Box.before_valid */
+    uint8_t count, room, unseen;
+    uint8_t state; /* PAGE_DIRTY, PAGE_FOLDING */
+} SlotPage;
+
+struct Box {
+    Account *account;
+    BoxState s;          /* as it is visible; name and acl are malloc */
+    uint32_t next_uid;   /* >= s.uid_next: what is handed out to records in flight */
+    uint8_t state;       /* PAGE_DIRTY: the box record */
+    uint8_t slots_state; /* some slot page is dirty, folding */
+    bool loaded;         /* all slot pages are in memory; else only those touched */
+    bool gone;           /* deleted; kept while handles are open */
+    uint32_t handles;
+    SlotPage *pages; /* by number; may contain empty ones */
+    uint32_t page_count, page_room;
+    uint32_t before_valid; /* pages[0 .. before_valid) know `before` */
+    uint64_t *kwsets;      /* bit set of combinations that occur (or did since loading) */
+    uint32_t kwset_words;
+    Vanished *vanished; /* the page that is filling up: s.vanished_next - 1; NULL: not loaded */
+    uint32_t vanished_count, vanished_room;
+    uint8_t vanished_state;
+    Link views;
+};
+
+typedef struct {
+    Link link;       /* in Account.email_pages, least recently used first */
+    uint32_t number; /* eid / 32 */
+    uint8_t state;
+    Email emails[EMAILS];
+} EmailPage;
+
+typedef struct {
+    uint32_t number; /* eid / 4096 */
+    uint8_t state;
+    uint64_t blocked_by; /* view floor at which the last look found nothing to do */
+    Dead d;
+} DeadPage;
+
+typedef struct {
+    uint32_t number;
+    uint8_t state;
+    ThreadHash *hashes;
+    uint32_t count, room;
+} ThreadPage;
+
+typedef struct { /* a summary that is not in a durable page yet */
+    uint32_t eid;
+    uint8_t state;
+    uint32_t len;
+    char at[];
+} NewSummary;
+
+typedef struct { /* an object changed and not durable yet; key as in page_key_object 'o' */
+    uint8_t state;
+    bool present;
+    uint64_t seq;
+    Slice value; /* malloc */
+} NewObject;
+
+typedef struct { /* uids that another user has seen */
+    uint32_t mailbox, who;
+    uint8_t state;
+    Arena arena;
+    UidSet seen;
+} SeenPage;
+
+typedef struct {   /* a combination of keywords; kwset numbers are index + 1 */
+    Slice text;    /* "$Forwarded Work", malloc */
+    uint16_t *ids; /* ascending, index + 1 into Account.keywords; malloc */
+    uint32_t count;
+} KwSet;
+
+typedef struct { /* a blob this account no longer needs; told to the engine at the next gather */
+    BlobRef ref;
+    bool shared;
+} Drop;
+
+typedef struct {
+    Slice *texts;                  /* malloc */
+    uint32_t count, visible, room; /* visible: defined by applied records; others are in flight */
+    uint8_t state;
+} TextTable;
+
+struct Account {
+    Store *store;
+    Home *home;
+    uint32_t number;
+    uint32_t refs;
+    int64_t idle_since;
+    Link link;  /* in Home.accounts, least recently used first */
+    Link dirty; /* in Home.dirty */
+    uint8_t state;
+    Err broken; /* a damaged page was met while applying: takes nothing more until loaded again */
+
+    Head h;            /* visible; login is malloc */
+    uint32_t time;     /* of the record applied last */
+    uint64_t next_seq; /* of the next record */
+    uint32_t next_eid, next_mailbox, next_uid_validity;
+    uint32_t in_flight; /* records handed to the engine */
+    bool failing;       /* one failed: wait until none is in flight, then hand out numbers anew */
+    bool alone;         /* somebody has change_begin_alone */
+    Cond quiet;         /* one of the three changed */
+
+    Box **boxes; /* sorted by name, octets */
+    uint32_t box_count, box_room;
+    Link zombies_unused;
+    TextTable keywords, prefixes;
+    KwSet *kwsets;
+    uint32_t kwset_count, kwset_room;
+    Table kwset_numbers; /* ids -> number as a pointer */
+    Slice *subscribed;   /* sorted; malloc */
+    uint32_t subscribed_count, subscribed_room;
+    uint8_t subscribed_state;
+
+    NumberTable email_table; /* number -> EmailPage */
+    Link email_pages;
+    uint32_t email_page_count;
+    NumberTable dead_pages;   /* number -> DeadPage, all there are */
+    NumberTable thread_pages; /* number -> ThreadPage */
+    NumberTable summaries;    /* eid -> NewSummary */
+    Table objects;            /* key -> NewObject */
+    NumberTable seen_pages;   /* mailbox << 32 | who -> SeenPage */
+    Drop *drops;              /* [0, drops_telling) are in the batch under way */
+    uint32_t drop_count, drop_room, drops_telling;
+
+    Link listeners;
+    bool maildrop_locked;
+    void *search; /* of signature.c; freed by search_free when the account is unloaded */
+    void (*search_free)(void *search);
+};
+
+struct Mailbox {
+    Account *account; /* a reference */
+    Box *box;
+    uint32_t who; /* whose eyes: account->number or another user's */
+    Rights rights;
+    Message scratch; /* a message with the \Seen of `who` */
+};
+
+struct View {
+    Link link; /* in Box.views */
+    Mailbox *mailbox;
+    uint64_t synced;  /* modseq up to which changes were reported */
+    uint32_t uid_end; /* messages with smaller uids are in the view */
+    uint32_t exists;
+    Message *gone; /* expunged and not reported yet, by uid */
+    uint32_t gone_count, gone_room;
+    uint64_t gone_since; /* seq of the first of them; 0: none */
+    bool takes_recent, recent_changed, news;
+    UidSet recent_uids;
+    Arena recent_arena;
+    uint32_t recent;
+    uint64_t *own; /* modseqs of our own changes since synced */
+    uint32_t own_count, own_room;
+    Fiber *fiber;
+};
+
+/* Decoded summaries of one y page, in Home's cache. */
+typedef struct {
+    Link link;
+    uint64_t key; /* account << 32 | number */
+    Summaries summaries;
+    Buf text;
+} SummaryPage;
+
+/* What one loop holds. */
+struct Home {
+    Store *store;
+    Loop *loop;
+    NumberTable table; /* number -> Account */
+    Link accounts;     /* of those without references: least recently used first */
+    uint32_t account_count;
+    Link dirty;
+    NumberTable summary_table;
+    Link summary_pages; /* least recently used first */
+    uint64_t summary_octets;
+    SummaryCodec *codec;
+    Fiber *keeper;
+    bool keeper_runs, stopping;
+    Cond keeper_ended;
+    Buf page; /* scratch for encoding */
+};
+
+struct Store {
+    StoreOptions options;
+    Engine *engine;
+    Home *homes; /* one per loop */
+    unsigned home_count;
+    Mutex names_lock; /* guards names: login -> account number, a cache */
+    Table names;
+};
+
+/* ---- account.c ---- */
+Home *home_here(Store *store); /* of this loop */
+/* Loads it if it is not in memory; no reference is taken. Home loop, does not park. */
+Err account_load(Store *store, uint32_t number, Account **account) MUST_USE;
+void account_unload(Account *a);                 /* clean, no references */
+void account_touch(Account *a);                  /* it has something to fold */
+void account_news(Account *a, uint32_t mailbox); /* tells listeners and views */
+Err engine_page(Account *a, const PageKey *key, Arena *arena, Reader *in) MUST_USE; /* get, check */
+
+/* ---- commit.c ---- */
+typedef struct {
+    Commit commit;
+    Account *account;
+    Buf record;
+    Cond done;
+    bool finished;
+} Change;
+/* Waits until records may be made; then nobody must wait until change_commit. `alone`: also waits
+ * until nothing of this account is in flight, and keeps others out until change_done. */
+PARKS Err change_begin(Account *a, Change *c) MUST_USE;
+PARKS Err change_begin_alone(Account *a, Change *c) MUST_USE;
+void change_op(Change *c, const Op *op, const OpLists *lists);
+/* Hands the record over; change_wait parks until it is durable and applied. */
+void change_send(Change *c);
+PARKS Err change_wait(Change *c) MUST_USE;
+PARKS Err change_commit(Change *c) MUST_USE; /* both */
+void change_done(Change *c);                 /* always, in the end; accepts {0} */
+#define change_scoped __attribute__((cleanup(change_done)))
+
+/* ---- apply.c ---- */
+/* `body`: where this record's own body is. An error means damage: the account is unusable. */
+Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body) MUST_USE;
+void apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now);
+
+/* ---- box.c: the slots of a mailbox ---- */
+Box *box_by_name(Account *a, Slice name); /* NULL */
+Box *box_by_id(Account *a, uint32_t id);
+Err box_load(Box *b) MUST_USE; /* all slot pages */
+void box_unload(Box *b);       /* gives the slots back; clean, no handles */
+void box_free(Box *b);
+Err box_page(Box *b, uint32_t number, bool make, SlotPage **page) MUST_USE; /* NULL: none */
+Message *box_message(Box *b, uint32_t uid);
+Message *box_next(Box *b, uint32_t uid);
+uint32_t box_rank(Box *b, uint32_t uid);  /* how many have smaller uids */
+Message *box_nth(Box *b, uint32_t index); /* from 0 */
+Err box_insert(Box *b, const Message *m) MUST_USE;
+Err box_remove(Box *b, uint32_t uid, Message *was, bool *found) MUST_USE;
+
+/* ---- email.c ---- */
+/* The entry, loading its page; borrowed until the next wait. ERR_EXPUNGED: no such email. */
+Err email_entry(Account *a, uint32_t eid, Email **email) MUST_USE;
+Err email_page(Account *a, uint32_t number,
+               EmailPage **page) MUST_USE; /* an empty one if missing */
+void email_dirty(Account *a, EmailPage *p);
+EmailLink *email_links(Email *e, uint32_t index);
+uint64_t email_size(const Email *e);
+void email_pages_trim(Account *a, uint32_t keep); /* clean ones, least recently used first */
+
+/* ---- keyword.c ---- */
+Slice kwset_text(const Account *a, uint16_t kwset);
+uint16_t kwset_change(Account *a, uint16_t old, OpNumbers add, OpNumbers remove, bool replace);
+Err texts_load(Account *a, char kind, TextTable *t) MUST_USE;
+void box_note_kwset(Box *b, uint16_t kwset);
+
+/* ---- thread.c ---- */
+Err thread_join(Account *a, uint32_t eid, const uint32_t *hashes, size_t count,
+                uint32_t *thread) MUST_USE;
+
+/* ---- view.c ---- */
+void views_expunged(Box *b, const Message *gone, size_t count, uint64_t seq); /* by uid */
+void views_nudge(Box *b);
+uint64_t views_floor(Account *a); /* the smallest gone_since; UINT64_MAX: none */
+
+/* ---- fold.c ---- */
+EngineHost fold_host(Store *store);
