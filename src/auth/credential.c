@@ -1,0 +1,120 @@
+#include "auth/credential.h"
+
+#include "base/text.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <sodium.h>
+
+size_t scram_hash_len(ScramHash hash)
+{
+    return hash == SCRAM_SHA1 ? 20 : 32;
+}
+
+static const EVP_MD *digest_of(ScramHash hash)
+{
+    return hash == SCRAM_SHA1 ? EVP_sha1() : EVP_sha256();
+}
+
+void scram_hmac(ScramHash hash, Slice key, Slice text, uint8_t out[32])
+{
+    must(HMAC(digest_of(hash), key.at, (int)key.len, (const unsigned char *)text.at, text.len, out,
+              NULL));
+}
+
+void scram_digest(ScramHash hash, Slice text, uint8_t out[32])
+{
+    must(EVP_Digest(text.at, text.len, out, NULL, digest_of(hash), NULL));
+}
+
+/* RFC 5802 3: SaltedPassword := Hi(password, salt, i); ClientKey, StoredKey, ServerKey follow. */
+static bool derive_keys(Credential *c, ScramHash hash, Slice password)
+{
+    uint8_t salted[32], client_key[32];
+    size_t len = scram_hash_len(hash);
+    if (!PKCS5_PBKDF2_HMAC(password.at, (int)password.len, c->salt, SCRAM_SALT, (int)c->iterations,
+                           digest_of(hash), (int)len, salted))
+        return false;
+    scram_hmac(hash, slice(salted, len), S("Client Key"), client_key);
+    scram_digest(hash, slice(client_key, len), c->stored_key[hash]);
+    scram_hmac(hash, slice(salted, len), S("Server Key"), c->server_key[hash]);
+    wipe(salted, sizeof salted);
+    wipe(client_key, sizeof client_key);
+    return true;
+}
+
+Err credential_make(Credential *c, Slice password, const KeeperConfig *config)
+{
+    uint64_t passes = config->argon2_passes ? config->argon2_passes : 2;
+    size_t memory = (size_t)(config->argon2_memory_kib ? config->argon2_memory_kib : 19456) * 1024;
+    *c = (Credential){.iterations = config->scram_iterations ? config->scram_iterations : 4096};
+    random_bytes(&c->generation, sizeof c->generation);
+    random_bytes(c->salt, sizeof c->salt);
+    if (crypto_pwhash_str_alg(c->argon2, password.at ? password.at : "", password.len, passes,
+                              memory, crypto_pwhash_ALG_ARGON2ID13))
+        return fail(ERR_TEMPORARY, "argon2id: not enough memory");
+    if (!derive_keys(c, SCRAM_SHA1, password) || !derive_keys(c, SCRAM_SHA256, password))
+        return fail(ERR_TEMPORARY, "PBKDF2 failed");
+    return OK;
+}
+
+bool credential_verify(const Credential *c, Slice password)
+{
+    return crypto_pwhash_str_verify(c->argon2, password.at ? password.at : "", password.len) == 0;
+}
+
+/* ClientKey := ClientProof XOR HMAC(StoredKey, AuthMessage); right if H(ClientKey) = StoredKey. */
+bool credential_scram(const Credential *c, ScramHash hash, Slice auth_message,
+                      const uint8_t proof[32], uint8_t signature[32])
+{
+    size_t len = scram_hash_len(hash);
+    uint8_t key[32], stored[32];
+    scram_hmac(hash, slice(c->stored_key[hash], len), auth_message, key);
+    for (size_t i = 0; i < len; i++)
+        key[i] ^= proof[i];
+    scram_digest(hash, slice(key, len), stored);
+    bool right = bytes_equal_in_constant_time(slice(stored, len), slice(c->stored_key[hash], len));
+    scram_hmac(hash, slice(c->server_key[hash], len), auth_message, signature);
+    wipe(key, sizeof key);
+    return right;
+}
+
+/* version u8 = 1 | generation u64 | iterations u32 | salt | keys (SHA-1, SHA-256: stored, server) |
+ * argon2 with its length */
+void credential_encode(Buf *out, const Credential *c)
+{
+    buf_u8(out, 1);
+    buf_u64(out, c->generation);
+    buf_u32(out, c->iterations);
+    buf_add(out, slice(c->salt, sizeof c->salt));
+    for (int hash = SCRAM_SHA1; hash <= SCRAM_SHA256; hash++) {
+        buf_add(out, slice(c->stored_key[hash], scram_hash_len((ScramHash)hash)));
+        buf_add(out, slice(c->server_key[hash], scram_hash_len((ScramHash)hash)));
+    }
+    buf_bytes(out, slice_of(c->argon2));
+}
+
+static void read_into(Reader *r, uint8_t *out, size_t len)
+{
+    Slice raw = read_raw(r, len);
+    if (raw.len == len) memcpy(out, raw.at, len);
+}
+
+Err credential_decode(Slice stored, Credential *c)
+{
+    Reader r = reader(stored);
+    *c = (Credential){0};
+    if (read_u8(&r) != 1) return fail(ERR_CORRUPT, "credential of an unknown version");
+    c->generation = read_u64(&r);
+    c->iterations = read_u32(&r);
+    read_into(&r, c->salt, SCRAM_SALT);
+    for (int hash = SCRAM_SHA1; hash <= SCRAM_SHA256; hash++) {
+        read_into(&r, c->stored_key[hash], scram_hash_len((ScramHash)hash));
+        read_into(&r, c->server_key[hash], scram_hash_len((ScramHash)hash));
+    }
+    Slice argon2 = read_bytes(&r);
+    if (r.bad || r.rest.len || argon2.len >= sizeof c->argon2 || memchr(argon2.at, 0, argon2.len))
+        return fail(ERR_CORRUPT, "credential is cut or too long");
+    memcpy(c->argon2, argon2.at, argon2.len);
+    return OK;
+}

@@ -1,0 +1,156 @@
+#include "auth/prep.h"
+#include "auth/state.h"
+#include "base/text.h"
+#include "run/log.h"
+
+#include <stdlib.h>
+
+bool auth_plain_allowed(const Auth *auth, const Stream *stream)
+{
+    return auth->config.plain_without_tls || stream_is_tls(stream) || stream_peer(stream).port == 0;
+}
+
+Err keeper_request(KeeperAsk ask, Slice login, Slice password, KeeperRequest *out)
+{
+    *out = (KeeperRequest){.ask = (uint8_t)ask};
+    if (!login.len || login.len > KEEPER_LOGIN_MOST || memchr(login.at, 0, login.len))
+        return fail(ERR_SYNTAX, "a login of %zu octets", login.len);
+    if (password.len > KEEPER_PASSWORD_MOST)
+        return fail(ERR_SYNTAX, "a password of %zu octets", password.len);
+    memcpy(out->login, login.at, login.len);
+    if (password.len) memcpy(out->password, password.at, password.len);
+    out->password_len = (uint16_t)password.len;
+    return OK;
+}
+
+PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct)
+{
+    Err err = store_find_account(auth->store, login, acct);
+    if (err != ERR_NOT_FOUND || !keeper_is_demo(&auth->demo, login)) return err;
+    err = store_create_account(auth->store, login, acct);
+    return err == ERR_EXISTS ? store_find_account(auth->store, login, acct) : err;
+}
+
+PARKS static bool has_credential(Auth *auth, Slice login)
+{
+    KeeperRequest ask;
+    KeeperReply reply;
+    if (keeper_request(KEEPER_HAS, login, (Slice){0}, &ask)) return false;
+    keeper_ask(auth->keeper, &ask, &reply);
+    return !reply.err;
+}
+
+PARKS Err auth_canonical_login(Auth *auth, Slice given, Buf *login)
+{
+    TRY(login_normalise(given, login));
+    Slice whole = buf_slice(login);
+    size_t at = slice_find_last(whole, '@');
+    if (at == whole.len || !auth_is_local_domain(auth, slice_from(whole, at + 1))) return OK;
+    if (!has_credential(auth, whole)) login->len = at;
+    return OK;
+}
+
+static Slice remote_of(Stream *stream, Buf *out)
+{
+    Address peer = stream_peer(stream);
+    address_print(out, &peer);
+    return buf_slice(out);
+}
+
+PARKS Err auth_attempt_begins(Auth *auth, Stream *stream)
+{
+    Buf remote buf_scoped = {0};
+    return auth->throttle ? throttle_begin(auth->throttle, remote_of(stream, &remote)) : OK;
+}
+
+PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechanism, Stream *stream,
+                            Slice login, Err err, AuthUser *user)
+{
+    Buf remote buf_scoped = {0};
+    remote_of(stream, &remote);
+    if (!err) err = auth_account(auth, login, &user->acct);
+    if (err == ERR_NOT_FOUND || err == ERR_SYNTAX) err = ERR_AUTH;
+    if (auth->throttle) {
+        int64_t pause = throttle_end(auth->throttle, buf_slice(&remote), login, err == ERR_AUTH);
+        if (pause) fiber_sleep(pause);
+    }
+    log_event(err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, err ? "login_failed" : "login",
+              KV_TEXT("service", service), KV_TEXT("mechanism", mechanism), KV("user", login),
+              KV("remote", buf_slice(&remote)), KV("tls", stream_tls_version(stream)),
+              KV_TEXT("err", err ? err_name(err) : "none"));
+    if (err) return err;
+    must(login.len < sizeof user->login);
+    memcpy(user->login, login.at, login.len);
+    user->login[login.len] = 0;
+    return OK;
+}
+
+PARKS static Err verify(Auth *auth, Slice given, Slice password, Buf *login)
+{
+    Buf prepared buf_scoped = {0};
+    KeeperRequest ask;
+    KeeperReply reply;
+    Err err = auth_canonical_login(auth, given, login);
+    if (!err) err = saslprep(password, &prepared);
+    if (!err) err = keeper_request(KEEPER_VERIFY, buf_slice(login), buf_slice(&prepared), &ask);
+    if (prepared.at) wipe(prepared.at, prepared.len);
+    if (err) return ERR_AUTH;
+    keeper_ask(auth->keeper, &ask, &reply);
+    return reply.err;
+}
+
+PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice login, Slice password,
+                     AuthUser *user)
+{
+    if (!auth_plain_allowed(auth, stream))
+        return fail(ERR_NEEDS_TLS, "plain-text passwords only with TLS");
+    TRY(auth_attempt_begins(auth, stream));
+    Buf canonical buf_scoped = {0};
+    Err err = verify(auth, login, password, &canonical);
+    return auth_attempt_ends(auth, service, "password", stream, buf_slice(&canonical), err, user);
+}
+
+/* ---- opening ---- */
+
+static void keep_config(Auth *auth, const AuthConfig *config)
+{
+    Arena *a = &auth->memory;
+    auth->config = *config;
+    auth->config.dir = arena_copy(a, config->dir);
+    auth->config.catch_all = arena_copy(a, config->catch_all);
+    auth->config.demo_password = arena_copy(a, config->demo_password);
+    Slice *domains = arena_array(a, Slice, config->domain_count + 1);
+    for (size_t i = 0; i < config->domain_count; i++)
+        domains[i] = arena_copy(a, config->domains[i]);
+    auth->config.domains = domains;
+}
+
+PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth)
+{
+    Auth *new = NEW(Auth);
+    keep_config(new, config);
+    new->store = store;
+    new->demo = (KeeperConfig){.dir = new->config.dir,
+                               .argon2_memory_kib = config->argon2_memory_kib,
+                               .argon2_passes = config->argon2_passes,
+                               .scram_iterations = config->scram_iterations,
+                               .demo_accounts = config->demo_accounts,
+                               .demo_password = new->config.demo_password};
+    if (config->throttle) new->throttle = throttle_new();
+    Err err = keeper_open(&new->demo, &new->keeper);
+    if (err) {
+        auth_close(new);
+        return err;
+    }
+    *auth = new;
+    return OK;
+}
+
+PARKS void auth_close(Auth *auth)
+{
+    if (!auth) return;
+    keeper_close(auth->keeper);
+    throttle_free(auth->throttle);
+    arena_done(&auth->memory);
+    free(auth);
+}

@@ -1,0 +1,270 @@
+#include "auth/prep.h"
+#include "auth/scram.h"
+#include "auth/state.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+
+/* Mechanisms, best first: MECHANISM(name, how it goes on, hash, needs a channel binding, sends the
+ * password in the clear) */
+typedef struct {
+    const char *name;
+    SaslState (*step)(Sasl *s, Slice response, Buf *challenge, Err *err);
+    ScramHash hash;
+    bool plus, plain;
+} Mechanism;
+
+struct Sasl {
+    Auth *auth;
+    Stream *stream;
+    const char *service;
+    const Mechanism *mechanism;
+    int turn;     /* responses seen */
+    bool counted; /* throttle_begin has been called */
+    AuthUser user;
+    Buf login, password; /* canonical login; LOGIN keeps the user name as typed here until the
+                            password is there */
+    Arena arena;         /* SCRAM's texts */
+    ScramFirst first;
+    Slice nonce, server_first;
+};
+
+Sasl *sasl_new(Auth *auth, const char *service, Stream *stream)
+{
+    Sasl *s = NEW(Sasl);
+    s->auth = auth, s->service = service, s->stream = stream;
+    return s;
+}
+
+void sasl_free(Sasl *s)
+{
+    if (!s) return;
+    if (s->password.at) wipe(s->password.at, s->password.room);
+    buf_done(&s->password);
+    buf_done(&s->login);
+    arena_done(&s->arena);
+    free(s);
+}
+
+const AuthUser *sasl_user(const Sasl *s)
+{
+    return &s->user;
+}
+
+static SaslState failed(Err *out, Err err)
+{
+    *out = err;
+    return SASL_FAILED;
+}
+
+/* ---- PLAIN (RFC 4616) and LOGIN ---- */
+
+PARKS static SaslState check_password(Sasl *s, Slice login, Slice password, Err *err)
+{
+    *err = auth_login(s->auth, s->service, s->stream, login, password, &s->user);
+    return *err ? SASL_FAILED : SASL_DONE;
+}
+
+/* message = [authzid] UTF8NUL authcid UTF8NUL passwd. Acting for others is not for mail users:
+ * authzid is nobody or oneself. */
+PARKS static SaslState step_plain(Sasl *s, Slice response, Buf *challenge, Err *err)
+{
+    Slice authzid, authcid;
+    (void)challenge;
+    if (!slice_cut(&response, '\0', &authzid) || !slice_cut(&response, '\0', &authcid) ||
+        response.len == 0 || memchr(response.at, 0, response.len))
+        return failed(err, fail(ERR_SYNTAX, "PLAIN: not authzid NUL authcid NUL password"));
+    if (authzid.len && !slice_eq(authzid, authcid))
+        return failed(err, fail(ERR_AUTH, "PLAIN: authzid is another"));
+    return check_password(s, authcid, response, err);
+}
+
+/* draft-murchison-sasl-login: "Username:", "Password:"; some clients send the user name at once. */
+PARKS static SaslState step_login(Sasl *s, Slice response, Buf *challenge, Err *err)
+{
+    if (s->turn == 1) {
+        buf_add(&s->login, response);
+        buf_add(challenge, S("Password:"));
+        return SASL_CONTINUE;
+    }
+    return check_password(s, buf_slice(&s->login), response, err);
+}
+
+/* ---- SCRAM (RFC 5802) ---- */
+
+static bool binding_of(Slice name, ChannelBinding *type)
+{
+    if (slice_eq(name, S("tls-exporter")))
+        *type = BINDING_TLS_EXPORTER;
+    else if (slice_eq(name, S("tls-server-end-point")))
+        *type = BINDING_TLS_SERVER_END_POINT;
+    else if (slice_eq(name, S("tls-unique")))
+        *type = BINDING_TLS_UNIQUE;
+    else
+        return false;
+    return true;
+}
+
+/* RFC 5802 6: "y" says "you did not offer -PLUS"; on a connection where we did, somebody in the
+ * middle took it away. */
+static Err check_binding_flag(const Sasl *s)
+{
+    ChannelBinding type;
+    if (s->mechanism->plus != (s->first.binding == 'p'))
+        return fail(ERR_AUTH, "SCRAM: channel binding flag");
+    if (s->first.binding == 'p' && !binding_of(s->first.binding_name, &type))
+        return fail(ERR_AUTH, "SCRAM: unsupported channel binding");
+    if (s->first.binding == 'y' && stream_is_tls(s->stream))
+        return fail(ERR_AUTH, "SCRAM: -PLUS was taken away");
+    return OK;
+}
+
+static Slice new_nonce(Sasl *s)
+{
+    uint8_t raw[18];
+    Buf text buf_scoped = {0};
+    random_bytes(raw, sizeof raw);
+    base64_encode(&text, slice(raw, sizeof raw));
+    return arena_printf(&s->arena, "%.*s%.*s", SP(s->first.nonce), (int)text.len, text.at);
+}
+
+PARKS static Err scram_begin(Sasl *s, Slice response)
+{
+    KeeperRequest ask;
+    KeeperReply reply;
+    Buf salt buf_scoped = {0};
+    TRY(scram_first_parse(arena_copy(&s->arena, response), &s->arena, &s->first));
+    TRY(check_binding_flag(s));
+    if (s->first.authzid.len && !slice_eq(s->first.authzid, s->first.username))
+        return fail(ERR_AUTH, "SCRAM: authzid is another");
+    TRY(auth_canonical_login(s->auth, s->first.username, &s->login));
+    TRY(keeper_request(KEEPER_SCRAM_BEGIN, buf_slice(&s->login), (Slice){0}, &ask));
+    ask.hash = (uint8_t)s->mechanism->hash;
+    keeper_ask(s->auth->keeper, &ask, &reply);
+    TRY(reply.err);
+    base64_encode(&salt, slice(reply.salt, sizeof reply.salt));
+    s->nonce = new_nonce(s);
+    s->server_first = arena_printf(&s->arena, "r=%.*s,s=%.*s,i=%u", SP(s->nonce), (int)salt.len,
+                                   salt.at, reply.iterations);
+    return OK;
+}
+
+/* c= holds the gs2-header and, with 'p', the binding's data. */
+static Err check_binding(Sasl *s, Slice got)
+{
+    Buf wanted buf_scoped = {0};
+    ChannelBinding type;
+    buf_add(&wanted, s->first.header);
+    if (s->first.binding == 'p') {
+        must(binding_of(s->first.binding_name, &type));
+        TRY(stream_channel_binding(s->stream, type, &wanted));
+    }
+    if (!bytes_equal_in_constant_time(got, buf_slice(&wanted)))
+        return fail(ERR_AUTH, "SCRAM: the channel binding differs");
+    return OK;
+}
+
+PARKS static Err scram_end(Sasl *s, Slice response, Buf *challenge)
+{
+    ScramFinal final;
+    KeeperRequest ask;
+    KeeperReply reply;
+    size_t len = scram_hash_len(s->mechanism->hash);
+    TRY(scram_final_parse(response, &s->arena, &final));
+    TRY(check_binding(s, final.channel_binding));
+    if (!slice_eq(final.nonce, s->nonce) || final.proof.len != len)
+        return fail(ERR_AUTH, "SCRAM: nonce or proof");
+    Slice message = arena_printf(&s->arena, "%.*s,%.*s,%.*s", SP(s->first.bare),
+                                 SP(s->server_first), SP(final.without_proof));
+    TRY(keeper_request(KEEPER_SCRAM_END, buf_slice(&s->login), (Slice){0}, &ask));
+    if (message.len > sizeof ask.message) return fail(ERR_SYNTAX, "SCRAM: messages too long");
+    ask.hash = (uint8_t)s->mechanism->hash;
+    memcpy(ask.message, message.at, message.len);
+    ask.message_len = (uint16_t)message.len;
+    memcpy(ask.proof, final.proof.at, len);
+    keeper_ask(s->auth->keeper, &ask, &reply);
+    TRY(reply.err);
+    buf_add(challenge, S("v="));
+    base64_encode(challenge, slice(reply.signature, len));
+    return OK;
+}
+
+/* Our signature goes out as one more challenge; the client answers it with nothing (RFC 5802 5, RFC
+ * 9051 6.2.2). */
+PARKS static SaslState step_scram(Sasl *s, Slice response, Buf *challenge, Err *err)
+{
+    if (s->turn == 1) {
+        *err = auth_attempt_begins(s->auth, s->stream);
+        if (*err) return SASL_FAILED;
+        s->counted = true;
+        *err = scram_begin(s, response);
+        if (!*err) buf_add(challenge, s->server_first);
+    } else if (s->turn == 2) {
+        *err = scram_end(s, response, challenge);
+    } else if (response.len) {
+        *err = fail(ERR_SYNTAX, "SCRAM: something after the end");
+    }
+    if (!*err && s->turn < 3) return SASL_CONTINUE;
+    Err verdict = *err == ERR_TEMPORARY ? ERR_TEMPORARY : *err ? ERR_AUTH : OK;
+    verdict = auth_attempt_ends(s->auth, s->service, s->mechanism->name, s->stream,
+                                buf_slice(&s->login), verdict, &s->user);
+    if (*err != ERR_SYNTAX) *err = verdict;
+    return *err ? SASL_FAILED : SASL_DONE;
+}
+
+/* ---- the table ---- */
+
+static const Mechanism mechanisms[] = {
+    {"SCRAM-SHA-256-PLUS", step_scram, SCRAM_SHA256, true,  false},
+    {"SCRAM-SHA-1-PLUS",   step_scram, SCRAM_SHA1,   true,  false},
+    {"SCRAM-SHA-256",      step_scram, SCRAM_SHA256, false, false},
+    {"SCRAM-SHA-1",        step_scram, SCRAM_SHA1,   false, false},
+    {"PLAIN",              step_plain, SCRAM_SHA256, false, true },
+    {"LOGIN",              step_login, SCRAM_SHA256, false, true },
+};
+
+static Err is_offered(const Auth *auth, const Stream *stream, const Mechanism *m)
+{
+    if (m->plus && !stream_is_tls(stream))
+        return fail(ERR_UNSUPPORTED, "channel binding needs TLS");
+    if (m->plain && !auth_plain_allowed(auth, stream))
+        return fail(ERR_NEEDS_TLS, "plain-text passwords only with TLS");
+    return OK;
+}
+
+void sasl_mechanisms(const Auth *auth, const Stream *stream, const char *prefix, char sep, Buf *out)
+{
+    bool first = true;
+    for (size_t i = 0; i < COUNT(mechanisms); i++) {
+        if (is_offered(auth, stream, &mechanisms[i])) continue;
+        if (!first) buf_char(out, sep);
+        first = false;
+        buf_printf(out, "%s%s", prefix, mechanisms[i].name);
+    }
+}
+
+static const Mechanism *mechanism_find(Slice name)
+{
+    for (size_t i = 0; i < COUNT(mechanisms); i++)
+        if (slice_eq_nocase(name, slice_of(mechanisms[i].name))) return &mechanisms[i];
+    return NULL;
+}
+
+PARKS SaslState sasl_step(Sasl *s, Slice response, Buf *challenge, Err *err)
+{
+    s->turn++;
+    *err = OK;
+    return s->mechanism->step(s, response, challenge, err);
+}
+
+PARKS SaslState sasl_start(Sasl *s, Slice mechanism, const Slice *initial, Buf *challenge, Err *err)
+{
+    s->mechanism = mechanism_find(mechanism);
+    if (!s->mechanism)
+        return failed(err, fail(ERR_UNSUPPORTED, "no mechanism %.*s", SP(mechanism)));
+    *err = is_offered(s->auth, s->stream, s->mechanism);
+    if (*err) return SASL_FAILED;
+    if (initial) return sasl_step(s, *initial, challenge, err);
+    if (s->mechanism->step == step_login) buf_add(challenge, S("Username:"));
+    return SASL_CONTINUE;
+}

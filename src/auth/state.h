@@ -1,0 +1,29 @@
+#pragma once
+/* What the files of this room share. */
+#include "auth/auth.h"
+#include "auth/keeper.h"
+#include "auth/throttle.h"
+
+struct Auth {
+    AuthConfig config; /* its slices are in `memory` */
+    Arena memory;
+    Store *store;
+    Keeper *keeper;
+    Throttle *throttle; /* NULL: off */
+    KeeperConfig demo;  /* for keeper_is_demo */
+};
+
+bool auth_is_local_domain(const Auth *auth, Slice domain);
+/* The account of a login that may exist only on first use (demo). ERR_NOT_FOUND. */
+PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct) MUST_USE;
+/* What the user typed to the login it means: normalised, and without a local domain if only that
+ * exists. */
+PARKS Err auth_canonical_login(Auth *auth, Slice given, Buf *login) MUST_USE;
+/* A request for this login; ERR_SYNTAX when a field is too long. */
+Err keeper_request(KeeperAsk ask, Slice login, Slice password, KeeperRequest *out) MUST_USE;
+/* The attempt is over: pause after a failure, log it, fill user on success. */
+PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechanism, Stream *stream,
+                            Slice login, Err err, AuthUser *user) MUST_USE;
+PARKS Err auth_attempt_begins(Auth *auth, Stream *stream) MUST_USE;
+/* The logins an address is an alias of, separated by ' '; ERR_NOT_FOUND. */
+PARKS Err alias_get(Auth *auth, Slice address, Arena *a, Slice *logins) MUST_USE;
