@@ -1,8 +1,10 @@
 #pragma once
 /* net: a Stream is one conversation's bytes, whether they come from a socket, through TLS or from a
- * test. Lines in, bytes out, with deadlines and limits. Mistakes stick: after the first failure a
- * stream reads nothing and swallows everything; ask stream_error when it suits. One fiber at a time
- * uses a stream. */
+ * test. Lines in, bytes out, with deadlines and limits. Mistakes stick: once the output has failed,
+ * or stream_fail was called, a stream reads nothing and swallows everything; ask stream_error when
+ * it suits. When only the input has failed (the end, the deadline, the budget, run_cancel), there
+ * is nothing more to read, but last words still go out: "* BYE Autologout", "421 too slow". One
+ * fiber at a time uses a stream. */
 #include "net/tls.h"
 #include "run/sock.h"
 
@@ -54,10 +56,17 @@ PARKS Err stream_flush(Stream *s); /* sends everything */
 /* The same in one step: append, then drain. */
 PARKS void stream_put(Stream *s, Slice octets);
 PARKS void stream_printf(Stream *s, const char *fmt, ...) PRINTF(2, 3);
-void stream_rest(Stream *s); /* at rest: gives empty buffers back */
+void stream_rest(Stream *s); /* at rest: gives empty buffers back; every wait for input does it */
+/* The orderly end, before stream_free: flushes, ends TLS, closes our half, and reads away what the
+ * peer still sends for two seconds at most, so that our last words are not lost to a reset. */
+PARKS void stream_finish(Stream *s);
 
 /* ---- TLS ---- */
-/* Throws buffered plain octets away, then shakes hands. Deadline applies. */
+/* The name this conversation has in ALPN ("imap", RFC 7301), before the handshake. A server refuses
+ * clients that offer names without it; those that offer none are welcome. Not set: ALPN is ignored.
+ */
+void stream_set_alpn(Stream *s, Slice name);
+/* Flushes, throws buffered plain octets away, then shakes hands. Deadline applies. */
 PARKS Err stream_start_tls(Stream *s, TlsContext *ctx) MUST_USE;
 PARKS Err stream_start_tls_client(Stream *s, TlsContext *ctx, Slice host) MUST_USE;
 PARKS void stream_end_tls(Stream *s); /* close_notify; part of a clean close */

@@ -5,15 +5,17 @@
 
 typedef struct TlsContext TlsContext; /* reference-counted snapshot; safe to share between loops */
 
-/* PEM files; ERR_CONFIG or ERR_NOT_FOUND with a story. alpn: names the server accepts, e.g.
- * {"imap"}; none is fine. */
+/* PEM files, the certificate first in its chain; ERR_CONFIG or ERR_NOT_FOUND with a story. */
 Err tls_server_new(Slice certificate_path, Slice key_path, TlsContext **ctx) MUST_USE;
+/* verify: against the system's certificates and the host given to stream_start_tls_client. */
 Err tls_client_new(bool verify, TlsContext **ctx) MUST_USE;
+Err tls_client_trust(TlsContext *ctx, Slice certificate_path) MUST_USE; /* this one too */
 TlsContext *tls_ref(TlsContext *ctx);
 void tls_unref(TlsContext *ctx);
 SCOPED(TlsContext, tls, tls_unref)
 /* An ECDSA P-256 certificate for these host names and addresses, self-signed, 10 years; files with
- * mode 0600, written atomically, key first. Nothing happens when both exist. */
+ * mode 0600, written atomically, key first. Nothing happens when both exist; a key that
+ * is there alone is used, a certificate that is there alone is ERR_CONFIG. */
 Err tls_make_self_signed(Slice certificate_path, Slice key_path, const Slice *names,
                          size_t count) MUST_USE;
 void tls_certificate_fingerprint(TlsContext *ctx, Buf *hex); /* SHA-256 of the leaf */

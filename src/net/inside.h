@@ -1,0 +1,44 @@
+#pragma once
+/* Internal to net/: what a Stream is made of. Plain and TLS differ in four functions of
+ * stream_tls.c; everything else is written once. */
+#include "net/inbox.h"
+#include "net/stream.h"
+#include <openssl/ssl.h>
+
+struct TlsContext {
+    unsigned refs; /* atomic */
+    SSL_CTX *ssl;
+    BIO_METHOD *method; /* OpenSSL's way to our sock */
+};
+
+struct Stream {
+    Sock *sock;
+    TlsContext *tls; /* NULL: plain */
+    SSL *ssl;
+    Inbox in;
+    Buf out;
+    Buf alpn;           /* the protocol's name in ALPN */
+    size_t chunk;       /* octets to ask for next */
+    Err error;          /* the first failure */
+    bool deaf, mute;    /* no more input, no more output */
+    bool shaken;        /* the TLS handshake is done */
+    bool tls_is_broken; /* OpenSSL must not be asked again */
+    Err sock_error;     /* what stopped the sock underneath OpenSSL */
+    int64_t deadline_ms, write_timeout_ms;
+    uint64_t budget, octets_in, octets_out;
+};
+
+#define FIRST_CHUNK ((size_t)4096)
+#define MOST_CHUNK  ((size_t)65536)
+
+/* One try, never waits. Nothing done and OK: wait for *wants first. */
+Err channel_try_read(Stream *s, void *out, size_t len, size_t *got, SockEvents *wants) MUST_USE;
+Err channel_try_write(Stream *s, Slice octets, size_t *sent, SockEvents *wants) MUST_USE;
+
+/* For the rooms of TLS: drains OpenSSL's queue into the story. */
+Err tls_failed(Err err, const char *what);
+BIO_METHOD *sock_method_new(void);
+int tls_choose_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_len,
+                    const unsigned char *offered, unsigned offered_len, void *nothing);
+void tls_ticket_use(SSL_CTX *ctx);
+Err tls_read_key(Slice path, EVP_PKEY **key) MUST_USE;

@@ -1,0 +1,217 @@
+/* A stream as such: its life, its limits, its output. Input is in stream_input.c, TLS in
+ * stream_tls.c. */
+#include "net/inside.h"
+
+#include <stdlib.h>
+
+#define DRAIN_AT      ((size_t)64 * 1024)
+#define WRITE_TIMEOUT ((int64_t)5 * 60 * 1000)
+#define KEEP_OUT      ((size_t)128 * 1024) /* a larger output buffer is not kept */
+
+Stream *stream_new(Sock *sock)
+{
+    Stream *s = NEW(Stream);
+    s->sock = sock;
+    s->chunk = FIRST_CHUNK;
+    s->deadline_ms = NEVER;
+    s->write_timeout_ms = WRITE_TIMEOUT;
+    s->budget = UINT64_MAX;
+    return s;
+}
+
+void stream_free(Stream *s)
+{
+    if (!s) return;
+    SSL_free(s->ssl);
+    tls_unref(s->tls);
+    sock_close(s->sock);
+    inbox_done(&s->in);
+    buf_done(&s->out);
+    buf_done(&s->alpn);
+    free(s);
+}
+
+Err stream_error(const Stream *s)
+{
+    return s->error;
+}
+
+void stream_fail(Stream *s, Err err)
+{
+    if (!s->error) s->error = err;
+    s->deaf = s->mute = true;
+    buf_clear(&s->out);
+}
+
+Address stream_peer(const Stream *s)
+{
+    return sock_peer(s->sock);
+}
+
+Address stream_local(const Stream *s)
+{
+    return sock_local(s->sock);
+}
+
+uint64_t stream_octets_in(const Stream *s)
+{
+    return s->octets_in;
+}
+
+uint64_t stream_octets_out(const Stream *s)
+{
+    return s->octets_out;
+}
+
+void stream_set_deadline(Stream *s, int64_t deadline_ms)
+{
+    s->deadline_ms = deadline_ms;
+}
+
+void stream_set_write_timeout(Stream *s, int64_t ms)
+{
+    s->write_timeout_ms = ms;
+}
+
+void stream_set_budget(Stream *s, uint64_t octets)
+{
+    s->budget = octets;
+}
+
+/* ---- output ---- */
+
+Buf *stream_out(Stream *s)
+{
+    return &s->out;
+}
+
+static int64_t from_now(int64_t ms)
+{
+    int64_t now = now_ms();
+    return ms > NEVER - now ? NEVER : now + ms;
+}
+
+PARKS static Err wait_to_write(Stream *s, SockEvents wants)
+{
+    switch (sock_wait(s->sock, wants, from_now(s->write_timeout_ms), false)) {
+    case WOKEN_READY:
+    case WOKEN_NUDGED:
+        return OK;
+    case WOKEN_TIMEOUT:
+        return fail(ERR_TIMEOUT, "the peer does not read");
+    case WOKEN_CANCELLED:
+        return fail(ERR_CANCELLED, "stopped while writing");
+    }
+    return OK;
+}
+
+PARKS static Err send_all(Stream *s, Slice octets)
+{
+    while (octets.len && !s->mute) {
+        size_t sent = 0;
+        SockEvents wants = SOCK_WRITABLE;
+        Err err = channel_try_write(s, octets, &sent, &wants);
+        octets = slice_from(octets, sent);
+        s->octets_out += sent;
+        if (!err && !sent) err = wait_to_write(s, wants);
+        if (err) stream_fail(s, err);
+    }
+    return s->mute ? s->error : OK;
+}
+
+/* The buffer is taken off while it is sent, so that a neighbour may add news to the stream while we
+ * wait for the peer. */
+PARKS Err stream_flush(Stream *s)
+{
+    while (s->out.len && !s->mute) {
+        Buf sending = s->out;
+        s->out = (Buf){0};
+        Err sent = send_all(s, buf_slice(&sending));
+        buf_clear(&sending);
+        if (sent || s->out.at || sending.room > KEEP_OUT)
+            buf_done(&sending);
+        else
+            s->out = sending;
+        breathe();
+    }
+    if (!s->mute) return OK;
+    buf_clear(&s->out);
+    return s->error;
+}
+
+PARKS Err stream_drain(Stream *s)
+{
+    return s->out.len > DRAIN_AT || s->mute ? stream_flush(s) : OK;
+}
+
+/* Many octets are sent from where they are. */
+PARKS void stream_put(Stream *s, Slice octets)
+{
+    if (s->out.len + octets.len <= DRAIN_AT) {
+        if (!s->mute) buf_add(&s->out, octets);
+        return;
+    }
+    if (stream_flush(s)) return;
+    if (octets.len < DRAIN_AT / 4)
+        buf_add(&s->out, octets);
+    else if (!send_all(s, octets))
+        breathe();
+}
+
+PARKS void stream_printf(Stream *s, const char *fmt, ...)
+{
+    if (s->mute) return;
+    va_list args;
+    va_start(args, fmt);
+    buf_vprintf(&s->out, fmt, args);
+    va_end(args);
+    (void)stream_drain(s); /* a failure sticks */
+}
+
+void stream_rest(Stream *s)
+{
+    if (!inbox_waiting(&s->in).len) inbox_done(&s->in);
+    if (!s->out.len) buf_done(&s->out);
+}
+
+/* Closing with octets unread makes the kernel reset the connection, and the reset may overtake our
+ * last words on their way: a client that sends too much would never learn why it was cut off. */
+#define LINGER_MS     2000
+#define LINGER_OCTETS 262144
+
+PARKS void stream_finish(Stream *s)
+{
+    (void)stream_flush(s);
+    stream_end_tls(s);
+    sock_shutdown(s->sock);
+    int64_t until = from_now(LINGER_MS);
+    for (size_t thrown = 0; thrown < LINGER_OCTETS && now_ms() < until;) {
+        char waste[1024];
+        size_t got;
+        if (sock_try_read(s->sock, waste, sizeof waste, &got)) break;
+        thrown += got;
+        if (!got && sock_wait(s->sock, SOCK_READABLE, until, false) != WOKEN_READY) break;
+    }
+    stream_fail(s, ERR_END);
+}
+
+/* ---- moving, tests ---- */
+
+void stream_detach(Stream *s)
+{
+    sock_detach(s->sock);
+}
+
+Err stream_attach(Stream *s)
+{
+    return sock_attach(s->sock);
+}
+
+Err stream_pair(Stream **a, Stream **b)
+{
+    Sock *one, *other;
+    TRY(sock_pair(&one, &other));
+    *a = stream_new(one);
+    *b = stream_new(other);
+    return OK;
+}
