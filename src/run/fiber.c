@@ -1,0 +1,191 @@
+#include "run/loop.h"
+#include "run/world.h"
+
+enum { TRIM_AFTER_MS = 2000, TRIM_EVERY_MS = 1000 };
+
+static void fiber_main(void *arg)
+{
+    Fiber *f = arg;
+    context_entered(&f->loop->context);
+    f->fn(f->arg);
+    f->state = FIBER_ENDED;
+    context_leave(&f->context, &f->loop->context);
+}
+
+static void make_ready(Fiber *f)
+{
+    f->state = FIBER_READY;
+    f->waits_for = "turn";
+    list_add(&f->loop->ready, &f->turn);
+    f->loop->ready_count++;
+}
+
+static Fiber *fiber_new(Loop *loop, const char *name, void (*fn)(void *), void *arg)
+{
+    char *stack = stack_take(&loop->stacks);
+    size_t room = (STACK_BYTES - sizeof(Fiber)) & ~(size_t)63;
+    Fiber *f = (Fiber *)(void *)(stack + room);
+    *f = (Fiber){.loop = loop, .name = name, .stack = stack, .fn = fn, .arg = arg};
+    size_t guard = stack_guard_bytes();
+    context_make(&f->context, stack + guard, room - guard, fiber_main, f);
+    f->parked_at_ms = loop->now_ms;
+    list_add(&loop->fibers, &f->of_loop);
+    make_ready(f);
+    return f;
+}
+
+static void fiber_free(Fiber *f)
+{
+    list_remove(&f->of_loop);
+    list_remove(&f->fresh);
+    context_done(&f->context);
+    stack_give(&f->loop->stacks, f->stack);
+}
+
+/* Only fibers that have run since the last look are looked at, so a loop at rest has no timer. */
+static void trim_stacks(Timer *t)
+{
+    Loop *loop = CONTAINER(t, Loop, trim_timer);
+    list_each (link, &loop->fresh) {
+        Fiber *f = CONTAINER(link, Fiber, fresh);
+        if (f->state != FIBER_PARKED || loop->now_ms - f->parked_at_ms < TRIM_AFTER_MS) continue;
+        stack_trim(f->stack, f->context.sp);
+        list_remove(&f->fresh);
+    }
+    if (!list_is_empty(&loop->fresh)) timer_set(&loop->timers, t, loop->now_ms + TRIM_EVERY_MS);
+}
+
+static void mark_fresh(Loop *loop, Fiber *f)
+{
+    list_add(&loop->fresh, &f->fresh);
+    loop->trim_timer.fire = trim_stacks;
+    if (!loop->trim_timer.place)
+        timer_set(&loop->timers, &loop->trim_timer, loop->now_ms + TRIM_AFTER_MS);
+}
+
+static void deadline_passed(Timer *t)
+{
+    fiber_wake(CONTAINER(t, Fiber, timer), WOKEN_TIMEOUT);
+}
+
+void fiber_wake(Fiber *f, Wake why)
+{
+    if (f->state != FIBER_PARKED) return;
+    timer_clear(&f->loop->timers, &f->timer);
+    list_remove(&f->waiting); /* or a signal meant for the next waiter would be spent on us */
+    f->woken = (uint8_t)why;
+    make_ready(f);
+}
+
+void fiber_resume(Fiber *f)
+{
+    Loop *loop = f->loop;
+    list_remove(&f->turn);
+    loop->ready_count--;
+    loop->current = f;
+    f->state = FIBER_RUNNING;
+    context_switch(&loop->context, &f->context);
+    loop->current = NULL;
+    if (f->state == FIBER_ENDED) fiber_free(f);
+}
+
+Wake fiber_wait(const char *waits_for, int64_t deadline_ms, unsigned hears)
+{
+    Loop *loop = loop_now;
+    must(loop && loop->current);
+    Fiber *f = loop->current;
+    must(!f->held);
+    if (hears & HEARS_CANCEL && run_is_cancelled()) return WOKEN_CANCELLED;
+    if (hears & HEARS_NUDGES && f->nudged) {
+        f->nudged = false;
+        return WOKEN_NUDGED;
+    }
+    f->state = FIBER_PARKED;
+    f->hears = (uint8_t)hears;
+    f->waits_for = waits_for;
+    f->parked_at_ms = loop->now_ms;
+    if (deadline_ms != NEVER) {
+        f->timer.fire = deadline_passed;
+        timer_set(&loop->timers, &f->timer, deadline_ms);
+    }
+    if (loop->trims && !f->fresh.next) mark_fresh(loop, f);
+    context_switch(&f->context, &loop->context);
+    return f->woken;
+}
+
+void fiber_yield(void)
+{
+    Fiber *f = fiber_current();
+    must(f && !f->held);
+    f->parked_at_ms = f->loop->now_ms;
+    make_ready(f);
+    f->loop->poll_soon = true;
+    context_switch(&f->context, &f->loop->context);
+}
+
+/* ---- what run.h promises ---- */
+
+Fiber *fiber_start(const char *name, void (*fn)(void *), void *arg)
+{
+    must(loop_now && !loop_now->is_helper);
+    return fiber_new(loop_now, name, fn, arg);
+}
+
+Fiber *fiber_current(void)
+{
+    return loop_now && !loop_now->is_helper ? loop_now->current : NULL;
+}
+
+void fiber_rename(const char *name)
+{
+    fiber_current()->name = name;
+}
+
+Wake fiber_park(int64_t deadline_ms)
+{
+    return fiber_wait("nudge", deadline_ms, HEARS_NUDGES | HEARS_CANCEL);
+}
+
+Wake fiber_sleep(int64_t ms)
+{
+    return fiber_wait("timer", ms == NEVER ? NEVER : now_ms() + ms, HEARS_CANCEL);
+}
+
+void fiber_nudge(Fiber *f)
+{
+    must(f->loop == loop_now);
+    if (f->state == FIBER_PARKED && f->hears & HEARS_NUDGES)
+        fiber_wake(f, WOKEN_NUDGED);
+    else
+        f->nudged = true;
+}
+
+void breathe(void)
+{
+    if (fiber_current() && world->breath_is_due(loop_now)) fiber_yield();
+}
+
+/* ---- conditions ---- */
+
+bool cond_wait(Cond *c, int64_t deadline_ms)
+{
+    Fiber *f = fiber_current();
+    must(f);
+    if (!c->waiters.next) list_init(&c->waiters);
+    list_add(&c->waiters, &f->waiting);
+    return fiber_wait("condition", deadline_ms, 0) == WOKEN_READY;
+}
+
+void cond_signal(Cond *c)
+{
+    if (list_is_empty(&c->waiters)) return;
+    Fiber *f = CONTAINER(c->waiters.next, Fiber, waiting);
+    must(f->loop == loop_now);
+    fiber_wake(f, WOKEN_READY);
+}
+
+void cond_broadcast(Cond *c)
+{
+    while (!list_is_empty(&c->waiters))
+        cond_signal(c);
+}
