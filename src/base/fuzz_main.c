@@ -1,12 +1,10 @@
 /* The main of a fuzz target built without libFuzzer: runs it over every file of the directories
  * and files given. The target asserts, so coming back is passing. */
-#include "base/base.h"
+#include "base/fuzz.h"
 
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static unsigned passed, failed;
 
