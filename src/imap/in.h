@@ -77,8 +77,8 @@ uint64_t imap_number64(In *in);   /* number64: 63 bits */
 PARKS Slice imap_astring(In *in); /* octets as sent, without NUL; a literal up to literal_most */
 PARKS Slice imap_string(In *in);  /* quoted / literal */
 PARKS Slice imap_nstring(In *in); /* string / NIL (at is NULL) */
-/* mailbox: UTF-8 in NFC, INBOX in capitals at its first level. A name that cannot be decoded is a
- * mistake. *as_sent, if not NULL: the same name as the client wrote it, decoded but not normalised.
+/* mailbox: UTF-8 in NFC, INBOX in capitals at its first level. A name that cannot be decoded sticks
+ * as ERR_FORBIDDEN: the grammar allows it, we cannot. *as_sent, if not NULL: the same name as the client wrote it, decoded but not normalised.
  */
 PARKS Slice imap_mailbox(In *in, Slice *as_sent);
 /* list-mailbox: a pattern with % and *, decoded to UTF-8 in NFC. */

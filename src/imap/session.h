@@ -65,8 +65,11 @@ struct Imap {
     const ImapCommand *command;
     bool by_uid;       /* UID FETCH, UID STORE, ... */
     bool moving;       /* LOGIN or AUTHENTICATE went well: to the account's home */
+    bool uses_numbers; /* this UID SEARCH named message numbers: no VANISHED now (RFC 7162 3.2.10.2)
+                        */
     unsigned mistakes; /* BADs in a row, and failed logins */
-    uint32_t told_exists;
+    uint64_t told_keywords; /* hash of the FLAGS told last */
+    int64_t login_deadline_ms;
     Arena saved_arena; /* "$", RFC 9051 6.4.4.1 */
     UidSet saved;
     void (*ended)(void *arg);
@@ -90,6 +93,9 @@ Err imap_resolve(Imap *s, const ImapSet *set, UidSet *uids) MUST_USE;
 void imap_resolve_key(Imap *s, const ImapSet *set, bool uids_given, UidSet *uids);
 /* RETURN (SAVE): replaces "$". */
 void imap_save(Imap *s, const UidSet *uids);
+
+int64_t imap_deadline(const Imap *s);      /* of what is read now; RFC 9051 5.4 */
+uint64_t imap_message_most(const Imap *s); /* octets of one APPEND */
 
 /* ---- answering (response.c) ---- */
 /* Tells news, then "tag OK text". text may begin with a response code. Always return OK. */
@@ -115,5 +121,24 @@ void imap_put_date_time(Buf *out,
 /* Brings the view up to date and tells it: VANISHED or EXPUNGE if allowed, EXISTS, RECENT, FETCH.
  */
 PARKS void imap_tell_news(Imap *s, bool expunges);
-/* "* n FETCH (UID u FLAGS (...) MODSEQ (m))": UID when by_uid or QRESYNC, MODSEQ once CONDSTORE. */
+/* "* n FETCH (UID u FLAGS (...) MODSEQ (m))": UID when by_uid or CONDSTORE, MODSEQ once CONDSTORE
+ * (RFC 7162 3.2.4). */
 void imap_tell_flags(Imap *s, uint32_t number, const Message *m);
+/* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the selected mailbox. */
+void imap_tell_keywords(Imap *s);
+
+/* ---- the selected mailbox (select.c) ---- */
+void imap_unselect(Imap *s); /* nothing is told */
+/* "* VANISHED (EARLIER) ..." of those vanished UIDs that were asked for and are above floor (RFC
+ * 7162 3.2.10.1); nothing when there are none. FETCH (VANISHED) says it too. */
+void imap_tell_vanished_earlier(Imap *s, const UidSet *vanished, const UidSet *asked,
+                                uint32_t floor);
+
+/* ---- names (list.c) ---- */
+/* "* LIST (...) "/" name", with OLDNAME when it is not what the client called it (RFC
+ * 9051 6.3.9.7). */
+void imap_tell_name(Imap *s, Slice name, Slice called);
+
+/* ---- before and after the login (login.c, capability.c) ---- */
+void imap_put_capabilities(const Imap *s, Buf *out); /* "CAPABILITY IMAP4rev1 ..." */
+void imap_enable(Imap *s, unsigned enabled);

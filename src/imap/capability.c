@@ -1,0 +1,142 @@
+/* CAPABILITY, ENABLE, ID: who can do what. */
+#include "imap/session.h"
+
+typedef enum { ALWAYS, CAN_START_TLS, NO_PLAIN_LOGIN } When;
+
+/* clang-format off */
+static const struct {
+    Slice name;
+    unsigned states;
+    When when;
+    unsigned enables;
+} capabilities[] = {
+#define CAPABILITY(name, states, when, enables, rfc) \
+    {{name, sizeof(name) - 1}, (states), (when), (enables)},
+#include "imap/capability.def"
+#undef CAPABILITY
+};
+/* clang-format on */
+
+static bool holds(const Imap *s, When when)
+{
+    switch (when) {
+    case ALWAYS:
+        return true;
+    case CAN_START_TLS:
+        return s->config->tls && !stream_is_tls(s->stream);
+    case NO_PLAIN_LOGIN:
+        return !auth_plain_allowed(s->config->auth, s->stream);
+    }
+    return false;
+}
+
+void imap_put_capabilities(const Imap *s, Buf *out)
+{
+    buf_add(out, S("CAPABILITY"));
+    for (size_t i = 0; i < COUNT(capabilities); i++) {
+        if (!(capabilities[i].states & s->state) || !holds(s, capabilities[i].when)) continue;
+        buf_char(out, ' ');
+        buf_add(out, capabilities[i].name);
+    }
+    if (s->state == STRANGER) {
+        Buf mechanisms buf_scoped = {0};
+        sasl_mechanisms(s->config->auth, s->stream, "AUTH=", ' ', &mechanisms);
+        if (mechanisms.len) buf_char(out, ' ');
+        buf_add(out, buf_slice(&mechanisms));
+    }
+}
+
+/* RFC 9051 6.1.1: capability = "CAPABILITY" */
+Err cmd_capability(Imap *s)
+{
+    TRY(imap_end(s->in));
+    Buf *out = stream_out(s->stream);
+    buf_add(out, S("* "));
+    imap_put_capabilities(s, out);
+    buf_add(out, S("\r\n"));
+    return imap_ok(s, "CAPABILITY completed");
+}
+
+void imap_enable(Imap *s, unsigned enabled)
+{
+    if (enabled & ENABLED_CONDSTORE) imap_use_condstore(s);
+    s->enabled |= enabled;
+    if (imap_has(s, ENABLED_REV2)) s->in->utf8 = true; /* RFC 9051 5.1 */
+}
+
+/* RFC 9051 6.3.1: enable = "ENABLE" 1*(SP capability). What we do not know is passed over: clients
+ * send names that were never advertised. */
+Err cmd_enable(Imap *s)
+{
+    Buf enabled buf_scoped = {0};
+    unsigned bits = 0;
+    do {
+        imap_space(s->in);
+        Slice name = imap_atom(s->in);
+        for (size_t i = 0; i < COUNT(capabilities); i++) {
+            if (!capabilities[i].enables || !slice_eq_nocase(capabilities[i].name, name)) continue;
+            if ((bits & capabilities[i].enables) != capabilities[i].enables)
+                buf_printf(&enabled, " %.*s", SP(capabilities[i].name));
+            bits |= capabilities[i].enables;
+        }
+    } while (imap_peek(s->in) == ' ');
+    TRY(imap_end(s->in));
+
+    imap_say(s, "ENABLED%.*s", SP(buf_slice(&enabled)));
+    imap_enable(s, bits);
+    return imap_ok(s, "ENABLE completed");
+}
+
+/* RFC 2971 3.1: id = "ID" SP id-params-list; id-params-list = "(" [string SP nstring ...] ")" /
+ * nil. What the client says is only for statistics (3.1 forbids more), so we take note of nothing.
+ */
+Err cmd_id(Imap *s)
+{
+    imap_space(s->in);
+    if (imap_see(s->in, "(")) {
+        for (int pairs = 0; pairs < 30 && imap_peek(s->in) == '"'; pairs++) {
+            (void)imap_string(s->in);
+            imap_space(s->in);
+            (void)imap_nstring(s->in);
+            (void)imap_see(s->in, " ");
+        }
+        imap_need(s->in, ")");
+    } else {
+        imap_need(s->in, "NIL");
+    }
+    TRY(imap_end(s->in));
+    imap_say(s, "ID (\"name\" \"posthouse\")");
+    return imap_ok(s, "ID completed");
+}
+
+/* RFC 9051 6.1.2: noop = "NOOP"; the news are told with the answer. */
+Err cmd_noop(Imap *s)
+{
+    TRY(imap_end(s->in));
+    return imap_ok(s, "NOOP completed");
+}
+
+/* RFC 3501 6.4.1: check = "CHECK"; every change is on disk when it is acknowledged. */
+Err cmd_check(Imap *s)
+{
+    TRY(imap_end(s->in));
+    return imap_ok(s, "CHECK completed");
+}
+
+/* RFC 9051 6.1.3: logout = "LOGOUT" */
+Err cmd_logout(Imap *s)
+{
+    TRY(imap_end(s->in));
+    imap_say(s, "BYE Logging out");
+    (void)imap_ok(s, "LOGOUT completed");
+    s->state = LEAVING;
+    return OK;
+}
+
+/* RFC 9051 6.3.10: namespace-command = "NAMESPACE". Everything is personal. */
+Err cmd_namespace(Imap *s)
+{
+    TRY(imap_end(s->in));
+    imap_say(s, "NAMESPACE ((\"\" \"%c\")) NIL NIL", MAILBOX_SEPARATOR);
+    return imap_ok(s, "NAMESPACE completed");
+}

@@ -1,0 +1,233 @@
+/* A conversation from greeting to end: read a command, find its row, let it answer. */
+#include "imap/session.h"
+#include "run/log.h"
+
+#include <stdlib.h>
+
+/* clang-format off */
+const ImapCommand imap_commands[] = {
+#define COMMAND(name, allowed, handler, ways, section) \
+    {{#name, sizeof(#name) - 1}, (allowed), (handler), (ways), (section)},
+#include "imap/commands.def"
+#undef COMMAND
+};
+/* clang-format on */
+const size_t imap_command_count = COUNT(imap_commands);
+
+enum {
+    LOGIN_MS = 60 * 1000,
+    IDLE_MS = 30 * 60 * 1000, /* RFC 9051 5.4 */
+    MESSAGE_MOST = 100 * 1024 * 1024,
+    MISTAKES_BEFORE_LOGIN = 20,
+    MISTAKES_MOST = 200, /* in a row: this is no client of ours */
+    SKIP_BEFORE_LOGIN = 64 * 1024,
+    BUDGET_BEFORE_LOGIN = 64 * 1024,
+};
+
+int64_t imap_deadline(const Imap *s)
+{
+    if (s->state == STRANGER) return s->login_deadline_ms;
+    return now_ms() + (s->config->idle_ms ? s->config->idle_ms : IDLE_MS);
+}
+
+uint64_t imap_message_most(const Imap *s)
+{
+    return s->config->message_most ? s->config->message_most : MESSAGE_MOST;
+}
+
+/* ---- one command ---- */
+
+static const ImapCommand *find_command(Slice name)
+{
+    for (size_t i = 0; i < imap_command_count; i++)
+        if (slice_eq_nocase(imap_commands[i].name, name)) return &imap_commands[i];
+    return NULL;
+}
+
+/* command = tag SP name; "UID" SP name is another form of some. */
+static Err read_command(Imap *s)
+{
+    s->by_uid = s->uses_numbers = false;
+    s->command = NULL;
+    Slice name = imap_atom(s->in);
+    if (slice_eq_nocase(name, S("UID"))) {
+        s->by_uid = true;
+        imap_space(s->in);
+        name = imap_atom(s->in);
+    }
+    TRY(imap_syntax(s->in));
+    const ImapCommand *c = find_command(name);
+    if (!c || (s->by_uid && !(c->ways & UID_TOO))) return fail(ERR_SYNTAX, "unknown command");
+    if (!(c->allowed & s->state)) return fail(ERR_SYNTAX, "not in this state");
+    s->command = c;
+    return OK;
+}
+
+PARKS static Err run_command(Imap *s)
+{
+    TRY(read_command(s));
+    if ((s->command->ways & CHANGES) && s->read_only)
+        return imap_no(s, "[CANNOT] The mailbox is open read-only");
+    return s->command->handler(s);
+}
+
+/* What is left of a command that was not understood is thrown away, so that no octet of it is taken
+ * for the next one. */
+PARKS static void serve_command(Imap *s)
+{
+    stream_set_deadline(s->stream, imap_deadline(s));
+    s->command = NULL;
+    Err err = imap_next(s->in);
+    if (!err) err = run_command(s);
+    if (err) imap_answer_err(s, err);
+    if (!imap_skip_command(s->in) && !stream_error(s->stream)) {
+        imap_say(s, "BYE [TOOBIG] That literal is too large to be skipped");
+        s->state = LEAVING;
+    }
+}
+
+/* ---- between commands ---- */
+
+static bool has_too_many_mistakes(const Imap *s)
+{
+    return s->mistakes >= (s->state == STRANGER ? MISTAKES_BEFORE_LOGIN : MISTAKES_MOST);
+}
+
+static void goodbye(Imap *s, const char *why)
+{
+    if (s->state == LEAVING) return;
+    imap_say(s, "BYE %s", why);
+    s->state = LEAVING;
+}
+
+/* At rest nothing lives on the stack but the session, and the session holds no buffers. */
+PARKS static void rest(Imap *s)
+{
+    if (stream_buffered(s->stream)) return;
+    if (stream_flush(s->stream)) return;
+    arena_done(&s->arena);
+    stream_rest(s->stream);
+    bool stranger = s->state == STRANGER;
+    int64_t deadline = imap_deadline(s);
+    Wake wake;
+    do
+        wake = stream_wait(s->stream, deadline);
+    while (wake == WOKEN_NUDGED);
+    if (wake == WOKEN_TIMEOUT) goodbye(s, stranger ? "Too slow to log in" : "Idle for too long");
+    if (wake == WOKEN_CANCELLED) goodbye(s, "The server is shutting down");
+}
+
+/* Until the end, or until a login went well. */
+PARKS static void converse(Imap *s)
+{
+    while (s->state != LEAVING && !s->moving) {
+        arena_reset(&s->arena);
+        rest(s);
+        if (s->state == LEAVING) break;
+        serve_command(s);
+        if (stream_error(s->stream)) break;
+        if (has_too_many_mistakes(s)) goodbye(s, "Too many mistakes");
+    }
+}
+
+/* ---- the end ---- */
+
+PARKS static void finish(Imap *s)
+{
+    void (*ended)(void *) = s->ended;
+    void *arg = s->arg;
+    imap_unselect(s);
+    account_close(s->account);
+    if (!stream_error(s->stream) && !stream_flush(s->stream) && stream_is_tls(s->stream))
+        stream_end_tls(s->stream);
+    stream_free(s->stream);
+    arena_done(&s->arena);
+    arena_done(&s->saved_arena);
+    free(s);
+    ended(arg);
+}
+
+/* ---- at home ---- */
+
+static void set_limits(Imap *s)
+{
+    bool stranger = s->state == STRANGER;
+    s->in->line_most = stranger ? IMAP_LINE_BEFORE_LOGIN : IMAP_LINE_MOST;
+    s->in->literal_most = stranger ? IMAP_LITERAL_BEFORE_LOGIN : IMAP_LITERAL_MOST;
+    s->in->skip_most = stranger ? SKIP_BEFORE_LOGIN : imap_message_most(s);
+    s->arena.budget = stranger ? BUDGET_BEFORE_LOGIN : IMAP_COMMAND_BUDGET;
+}
+
+/* The answer to LOGIN or AUTHENTICATE, now that we are where the account is. */
+PARKS static void welcome(Imap *s)
+{
+    s->moving = false;
+    Err err = account_open(s->config->store, s->user.acct, &s->account);
+    if (err) {
+        log_err(LOG_LEVEL_ERROR, "imap_account", err, KV_TEXT("user", s->user.login));
+        imap_answer_err(s, err);
+        goodbye(s, "[UNAVAILABLE] The account cannot be opened");
+        return;
+    }
+    s->state = AUTHENTICATED;
+    s->mistakes = 0;
+    set_limits(s);
+    Buf capabilities buf_scoped = {0};
+    imap_put_capabilities(s, &capabilities);
+    (void)imap_ok(s, "[%.*s] Logged in", SP(buf_slice(&capabilities)));
+}
+
+PARKS static void at_home(void *arg)
+{
+    Imap *s = arg;
+    if (!stream_attach(s->stream)) {
+        welcome(s);
+        converse(s);
+    }
+    finish(s);
+}
+
+/* ---- the beginning ---- */
+
+PARKS static void greet(Imap *s)
+{
+    Buf capabilities buf_scoped = {0};
+    imap_put_capabilities(s, &capabilities);
+    imap_say(s, "OK [%.*s] %.*s ready", SP(buf_slice(&capabilities)), SP(s->config->hostname));
+    (void)stream_flush(s->stream);
+}
+
+static Imap *session_new(Stream *stream, const ImapConfig *config)
+{
+    Imap *s = NEW(Imap);
+    s->stream = stream;
+    s->config = config;
+    s->state = STRANGER;
+    s->in->stream = stream;
+    s->in->arena = &s->arena;
+    s->login_deadline_ms = now_ms() + (config->login_ms ? config->login_ms : LOGIN_MS);
+    set_limits(s);
+    return s;
+}
+
+void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *arg), void *arg)
+{
+    Imap *s = session_new(stream, config);
+    s->ended = ended;
+    s->arg = arg;
+    greet(s);
+    converse(s);
+    if (!s->moving) {
+        finish(s);
+        return;
+    }
+    Loop *home = store_home(config->store, s->user.acct);
+    if (home == loop_current()) {
+        welcome(s);
+        converse(s);
+        finish(s);
+        return;
+    }
+    stream_detach(stream);
+    fiber_start_on(home, "imap", at_home, s);
+}

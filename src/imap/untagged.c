@@ -1,0 +1,191 @@
+/* News of the selected mailbox, told where RFC 9051 7.5.1 and RFC 7162 allow them; and message
+ * sets, which are about the same numbers. */
+#include "base/table.h"
+#include "imap/session.h"
+
+/* ---- telling ---- */
+
+void imap_tell_flags(Imap *s, uint32_t number, const Message *m)
+{
+    bool condstore = imap_has(s, ENABLED_CONDSTORE);
+    Buf *out = stream_out(s->stream);
+    buf_add(out, S("* "));
+    buf_number(out, number);
+    buf_add(out, S(" FETCH ("));
+    if (s->by_uid || condstore || imap_has(s, ENABLED_REV2)) {
+        buf_add(out, S("UID "));
+        buf_number(out, m->uid);
+        buf_char(out, ' ');
+    }
+    buf_add(out, S("FLAGS "));
+    imap_put_flags(s, out, m);
+    if (condstore) {
+        buf_add(out, S(" MODSEQ ("));
+        buf_number(out, m->modseq);
+        buf_char(out, ')');
+    }
+    buf_add(out, S(")\r\n"));
+}
+
+void imap_tell_keywords(Imap *s)
+{
+    Slice keywords = mailbox_keywords(s->box, &s->arena);
+    const char *sp = keywords.len ? " " : "";
+    s->told_keywords = keyed_hash(keywords);
+    imap_say(s, "FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s)", sp, SP(keywords));
+    if (s->read_only)
+        imap_say(s, "OK [PERMANENTFLAGS ()] Read-only mailbox");
+    else
+        imap_say(s,
+                 "OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s \\*)] "
+                 "Flags permitted",
+                 sp, SP(keywords));
+}
+
+static void tell_expunges(Imap *s, const ViewNews *news)
+{
+    Buf *out = stream_out(s->stream);
+    if (imap_has(s, ENABLED_QRESYNC)) { /* RFC 7162 3.2.10 */
+        if (!news->vanished.count) return;
+        buf_add(out, S("* VANISHED "));
+        uidset_print(out, &news->vanished);
+        buf_add(out, S("\r\n"));
+        return;
+    }
+    for (size_t i = 0; i < news->expunged_count; i++) {
+        buf_add(out, S("* "));
+        buf_number(out, news->expunged[i]);
+        buf_add(out, S(" EXPUNGE\r\n"));
+    }
+}
+
+/* A keyword that is new to this mailbox is told before the FETCH that shows it (RFC 3501 7.2.6). */
+static void tell_new_keywords(Imap *s, const ViewNews *news)
+{
+    bool any = false;
+    for (size_t i = 0; i < news->changed_count && !any; i++) {
+        const Message *m = mailbox_message(s->box, news->changed[i]);
+        any = m && m->kwset;
+    }
+    if (any && keyed_hash(mailbox_keywords(s->box, &s->arena)) != s->told_keywords)
+        imap_tell_keywords(s);
+}
+
+PARKS static void tell_changed(Imap *s, const ViewNews *news)
+{
+    tell_new_keywords(s, news);
+    for (size_t i = 0; i < news->changed_count; i++) {
+        Message m;
+        uint32_t number;
+        bool gone;
+        if (!view_next(s->view, news->changed[i], &m, &number, &gone)) break;
+        if (m.uid != news->changed[i] || gone) continue;
+        imap_tell_flags(s, number, &m);
+        if (stream_drain(s->stream)) break;
+    }
+}
+
+void imap_tell_news(Imap *s, bool expunges)
+{
+    if (!s->view || !view_has_news(s->view)) return;
+    ViewNews news = {0};
+    view_sync(s->view, expunges, &s->arena, &news);
+    if (news.mailbox_deleted || mailbox_is_deleted(s->box)) {
+        imap_unselect(
+            s); /* RFC 2180 3.3: a mailbox in use may be deleted, its users are sent away */
+        imap_say(s, "BYE The selected mailbox was deleted");
+        s->state = LEAVING;
+        return;
+    }
+    tell_expunges(s, &news);
+    if (news.exists_changed) imap_say(s, "%u EXISTS", view_exists(s->view));
+    if (news.recent_changed && !imap_has(s, ENABLED_REV2))
+        imap_say(s, "%u RECENT", view_recent(s->view));
+    tell_changed(s, &news);
+}
+
+void imap_use_condstore(Imap *s)
+{
+    if (imap_has(s, ENABLED_CONDSTORE)) return;
+    s->enabled |= ENABLED_CONDSTORE;
+    if (s->state == SELECTED)
+        imap_say(s, "OK [HIGHESTMODSEQ %llu] CONDSTORE enabled",
+                 (unsigned long long)MAX(mailbox_status(s->box).highest_modseq, 1));
+}
+
+/* ---- message sets ---- */
+
+static UidRange in_order(UidRange r)
+{
+    return (UidRange){MIN(r.first, r.last), MAX(r.first, r.last)};
+}
+
+/* "*" is the largest number in use (RFC 9051 9, seq-number). */
+static UidRange without_star(UidRange r, uint32_t largest)
+{
+    return in_order((UidRange){r.first ? r.first : largest, r.last ? r.last : largest});
+}
+
+/* A view is sorted by UID, so a range of numbers is a range of UIDs. False: a number was too large,
+ * which is passed over. */
+static bool add_numbers(Imap *s, UidRange r, UidSet *uids)
+{
+    uint32_t exists = view_exists(s->view);
+    r = without_star(r, exists);
+    bool fits = r.first && r.last <= exists;
+    r.first = MAX(r.first, 1), r.last = MIN(r.last, exists);
+    if (r.first <= r.last)
+        uidset_add(&s->arena, uids, view_uid(s->view, r.first), view_uid(s->view, r.last));
+    return fits;
+}
+
+/* UIDs behind the view's last are not told yet: they do not exist for this client. */
+static void add_uids(Imap *s, UidRange r, UidSet *uids)
+{
+    uint32_t exists = view_exists(s->view);
+    if (!exists) return;
+    uint32_t largest = view_uid(s->view, exists);
+    r = without_star(r, largest);
+    r.last = MIN(r.last, largest);
+    if (r.first <= r.last) uidset_add(&s->arena, uids, r.first, r.last);
+}
+
+static bool resolve(Imap *s, const ImapSet *set, bool as_uids, UidSet *uids)
+{
+    bool fits = true;
+    if (set->saved) {
+        *uids = s->saved;
+        return true;
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        if (as_uids)
+            add_uids(s, set->ranges[i], uids);
+        else if (!add_numbers(s, set->ranges[i], uids))
+            fits = false;
+    }
+    return fits;
+}
+
+Err imap_resolve(Imap *s, const ImapSet *set, UidSet *uids)
+{
+    *uids = (UidSet){0};
+    if (resolve(s, set, s->by_uid, uids)) return OK;
+    return fail(ERR_SYNTAX, "there is no message of that number");
+}
+
+void imap_resolve_key(Imap *s, const ImapSet *set, bool uids_given, UidSet *uids)
+{
+    *uids = (UidSet){0};
+    (void)resolve(s, set, uids_given, uids);
+}
+
+void imap_save(Imap *s, const UidSet *uids)
+{
+    UidSet saved = {0};
+    Arena kept = {0};
+    for (size_t i = 0; i < uids->count; i++)
+        uidset_add(&kept, &saved, uids->ranges[i].first, uids->ranges[i].last);
+    arena_done(&s->saved_arena);
+    s->saved_arena = kept;
+    s->saved = saved;
+}
