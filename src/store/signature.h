@@ -1,0 +1,19 @@
+#pragma once
+/* The text index of an account: a signature (bloom.h) of each message's text, kept in
+ * DIR/search/ACCT.sig (sigfile.h). For the files of this room only; protocols call text_candidates
+ * and email_contains of store.h.
+ *
+ * Nothing depends on it: a message whose signature is missing is always a candidate, and gets one
+ * when email_contains has read it anyway. So what a crash, a full disk or a damaged block takes
+ * away comes back with the first search; nothing is ever flushed for its sake. It has to be deleted
+ * when an account is removed or a store is put back to an older state (eids are handed out anew).
+ */
+#include "store/store.h"
+
+/* Appends the text of a header as SEARCH TEXT sees it: "name: value" and '\n' for each field,
+ * decoded and folded. For all octets in front of a message's body, prefix included. */
+void signature_header_text(Buf *out, Slice header);
+/* A message has arrived: call it on the home loop when its ADD was applied. Does not park; about 30
+ * us for 20 KB. text: signature_header_text of prefix and header, then the text mail_scan_* made.
+ * whole: that one was not cut at MAIL_TEXT_MOST. */
+void signature_add(Account *a, uint32_t eid, Slice text, bool whole);
