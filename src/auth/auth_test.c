@@ -1,0 +1,220 @@
+#include "auth/auth.h"
+#include "auth/throttle.h"
+#include "base/test.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct {
+    Store *store;
+    Auth *auth;
+    Stream *client, *server;
+    char dir[40];
+} World;
+
+PARKS static void world_open(World *w, bool plain, uint32_t demo)
+{
+    static const Slice domains[] = {S("example.org"), S("xn--e1afmkfd.example")};
+    *w = (World){0};
+    strcpy(w->dir, "/tmp/auth_test.XXXXXX");
+    check(mkdtemp(w->dir));
+    StoreOptions options = {0};
+    Arena a arena_scoped = {0};
+    check_ok(store_open(slice_of(w->dir), &options, &w->store));
+    AuthConfig config = {.dir = arena_printf(&a, "%s/keeper", w->dir),
+                         .plain_without_tls = plain,
+                         .domains = domains,
+                         .domain_count = COUNT(domains),
+                         .subaddress_separator = '+',
+                         .demo_accounts = demo,
+                         .demo_password = S("secret"),
+                         .argon2_memory_kib = 64,
+                         .argon2_passes = 1,
+                         .scram_iterations = 16};
+    check_ok(auth_open(&config, w->store, &w->auth));
+    check_ok(stream_pair(&w->client, &w->server));
+}
+
+PARKS static void world_close(World *w)
+{
+    char command[80];
+    stream_free(w->client);
+    stream_free(w->server);
+    auth_close(w->auth);
+    store_close(w->store);
+    snprintf(command, sizeof command, "rm -rf %s", w->dir);
+    check(system(command) == 0);
+}
+
+TEST(users_come_log_in_and_go)
+{
+    World w;
+    AuthUser user;
+    world_open(&w, true, 0);
+    check_ok(user_add(w.auth, S("Anna"), S("pw")));
+    check_err(user_add(w.auth, S("anna"), S("other")), ERR_EXISTS);
+    check_ok(auth_login(w.auth, "imap", w.server, S("ANNA"), S("pw"), &user));
+    check_slice(slice_of(user.login), S("anna"));
+    check_ok(auth_login(w.auth, "imap", w.server, S("anna@example.org"), S("pw"), &user));
+    check_err(auth_login(w.auth, "imap", w.server, S("anna"), S("PW"), &user), ERR_AUTH);
+    check_err(auth_login(w.auth, "imap", w.server, S("nobody"), S("pw"), &user), ERR_AUTH);
+    check_ok(user_set_password(w.auth, S("anna"), S("new")));
+    check_err(auth_login(w.auth, "imap", w.server, S("anna"), S("pw"), &user), ERR_AUTH);
+    check_ok(auth_login(w.auth, "imap", w.server, S("anna"), S("new"), &user));
+    check_ok(user_remove(w.auth, S("anna")));
+    check_err(auth_login(w.auth, "imap", w.server, S("anna"), S("new"), &user), ERR_AUTH);
+    world_close(&w);
+}
+
+TEST(no_plain_password_without_tls)
+{
+    World w;
+    AuthUser user;
+    Buf mechanisms buf_scoped = {0};
+    world_open(&w, false, 3);
+    /* The pair has no port, like a Unix socket, so ask with a TCP connection's rules. */
+    sasl_mechanisms(w.auth, w.server, "AUTH=", ' ', &mechanisms);
+    bool plain = slice_find_slice(buf_slice(&mechanisms), S("PLAIN")) < mechanisms.len;
+    check(plain == auth_plain_allowed(w.auth, w.server));
+    Err err = auth_login(w.auth, "imap", w.server, S("u00001"), S("secret"), &user);
+    check(err == (plain ? OK : ERR_NEEDS_TLS));
+    world_close(&w);
+}
+
+TEST(demo_accounts_are_exactly_those)
+{
+    static const struct {
+        const char *login;
+        Err err;
+    } rows[] = {
+        {"u00001",  OK      },
+        {"u00003",  OK      },
+        {"u00004",  ERR_AUTH},
+        {"u00000",  ERR_AUTH},
+        {"u1",      ERR_AUTH},
+        {"u000001", ERR_AUTH},
+        {"v00001",  ERR_AUTH}
+    };
+    World w;
+    AuthUser user;
+    world_open(&w, true, 3);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_err(auth_login(w.auth, "imap", w.server, slice_of(rows[i].login), S("secret"), &user),
+                  rows[i].err);
+    world_close(&w);
+}
+
+TEST(sasl_plain_and_login)
+{
+    World w;
+    Err err;
+    world_open(&w, true, 3);
+    static const struct {
+        const char *message;
+        size_t len;
+        SaslState state;
+        Err err;
+    } rows[] = {
+        {"\0u00001\0secret",       14, SASL_DONE,   OK        },
+        {"u00001\0u00001\0secret", 20, SASL_DONE,   OK        },
+        {"u00002\0u00001\0secret", 20, SASL_FAILED, ERR_AUTH  },
+        {"\0u00001\0wrong",        13, SASL_FAILED, ERR_AUTH  },
+        {"u00001",                 6,  SASL_FAILED, ERR_SYNTAX},
+        {"\0u00001\0",             8,  SASL_FAILED, ERR_SYNTAX},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Sasl *s scoped(sasl) = sasl_new(w.auth, "imap", w.server);
+        Buf challenge buf_scoped = {0};
+        Slice message = slice(rows[i].message, rows[i].len);
+        check(sasl_start(s, S("plain"), &message, &challenge, &err) == rows[i].state);
+        check_err(err, rows[i].err);
+    }
+    Sasl *s scoped(sasl) = sasl_new(w.auth, "imap", w.server);
+    Buf challenge buf_scoped = {0};
+    check(sasl_start(s, S("LOGIN"), NULL, &challenge, &err) == SASL_CONTINUE);
+    check_slice(buf_slice(&challenge), S("Username:"));
+    buf_clear(&challenge);
+    check(sasl_step(s, S("u00002"), &challenge, &err) == SASL_CONTINUE);
+    check(sasl_step(s, S("secret"), &challenge, &err) == SASL_DONE);
+    check_slice(slice_of(sasl_user(s)->login), S("u00002"));
+    check(sasl_start(s, S("CRAM-MD5"), NULL, &challenge, &err) == SASL_FAILED &&
+          err == ERR_UNSUPPORTED);
+    world_close(&w);
+}
+
+TEST(scram_salts_of_strangers_stay_the_same)
+{
+    World w;
+    Err err;
+    Buf one buf_scoped = {0}, two buf_scoped = {0};
+    Slice first = S("n,,n=stranger,r=abc");
+    world_open(&w, true, 1);
+    Sasl *a scoped(sasl) = sasl_new(w.auth, "imap", w.server),
+            *b scoped(sasl) = sasl_new(w.auth, "imap", w.server);
+    check(sasl_start(a, S("SCRAM-SHA-256"), &first, &one, &err) == SASL_CONTINUE);
+    check(sasl_start(b, S("SCRAM-SHA-256"), &first, &two, &err) == SASL_CONTINUE);
+    size_t salt = slice_find_slice(buf_slice(&one), S(",s="));
+    check_slice(slice_from(buf_slice(&one), salt), slice_from(buf_slice(&two), salt));
+    check(sasl_step(a, S("c=biws,r=wrong,p=AAAA"), &one, &err) == SASL_FAILED && err == ERR_AUTH);
+    world_close(&w);
+}
+
+TEST(addresses_find_their_people)
+{
+    static const struct {
+        const char *address;
+        Err err;
+        const char *login, *detail;
+    } rows[] = {
+        {"anna@example.org",                                              OK,            "anna", ""     },
+        {"ANNA@EXAMPLE.ORG",                                              OK,            "anna", ""     },
+        {"anna",                                                          OK,            "anna", ""     },
+        {"anna+lists@example.org",                                        OK,            "anna", "lists"},
+        {"\"anna\"@example.org",                                          OK,            "anna", ""     },
+        {"anna@\xd0\xbf\xd1\x80\xd0\xb8\xd0\xbc\xd0\xb5\xd1\x80.example", OK,            "anna", ""     },
+        {"postmaster@example.org",                                        OK,            "anna", ""     },
+        {"nobody@example.org",                                            ERR_NOT_FOUND, "",     ""     },
+        {"anna@example.net",                                              ERR_FORBIDDEN, "",     ""     },
+        {"@example.org",                                                  ERR_NOT_FOUND, "",     ""     },
+        {"\"anna@example.org",                                            ERR_NOT_FOUND, "",     ""     },
+    };
+    World w;
+    Slice anna = S("anna");
+    world_open(&w, true, 0);
+    check_ok(user_add(w.auth, anna, S("pw")));
+    check_ok(alias_put(w.auth, S("Postmaster@example.org"), &anna, 1));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Arena a arena_scoped = {0};
+        Recipient *list;
+        size_t count;
+        Err err = auth_resolve(w.auth, slice_of(rows[i].address), &a, &list, &count);
+        check_err(err, rows[i].err);
+        if (err) continue;
+        check_u64(count, 1);
+        check_slice(list[0].login, slice_of(rows[i].login));
+        check_slice(list[0].detail, slice_of(rows[i].detail));
+    }
+    world_close(&w);
+}
+
+TEST(pauses_double_and_are_forgiven)
+{
+    Throttle *t = throttle_new();
+    int64_t before = 0;
+    for (int i = 0; i < 12; i++) {
+        check_ok(throttle_begin(t, S("192.0.2.1")));
+        int64_t pause = throttle_end(t, S("192.0.2.1"), S("anna"), true);
+        check(pause >= before && pause <= 15000);
+        before = pause;
+    }
+    check(before == 15000);
+    check_ok(throttle_begin(t, S("192.0.2.9")));
+    check(throttle_end(t, S("192.0.2.9"), S("bob"), true) ==
+          0); /* another address, another login: a typo is free */
+    check_ok(throttle_begin(t, S("2001:db8:1:2:3::4")));
+    check(throttle_end(t, S("2001:db8:1:2:3::4"), S("eve"), true) == 0);
+    check_ok(throttle_begin(t, S("2001:db8:1:2:ffff::9")));
+    check(throttle_end(t, S("2001:db8:1:2:ffff::9"), S("eva"), true) > 0); /* the same /64 */
+    throttle_free(t);
+}

@@ -1,0 +1,225 @@
+#include "house/house.h"
+
+#include "base/text.h"
+#include "house/control.h"
+#include "house/listen.h"
+#include "mail/charset.h"
+#include "run/file.h"
+#include "run/log.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+Slice house_path(const Config *config, Arena *a, const char *name)
+{
+    return arena_printf(a, "%.*s/%s", SP(config->store), name);
+}
+
+/* ---- TLS ---- */
+
+static Slice or_else(Slice given, Slice other)
+{
+    return given.len ? given : other;
+}
+
+static Err load_tls(const Config *c)
+{
+    Arena a arena_scoped = {0};
+    TlsContext *ctx;
+    Slice certificate = or_else(c->tls_certificate, house_path(c, &a, "tls/certificate.pem"));
+    Slice key = or_else(c->tls_key, house_path(c, &a, "tls/key.pem"));
+    if (!c->tls_certificate.len && !c->tls_key.len) {
+        Slice names[] = {c->hostname, S("localhost"), S("127.0.0.1")};
+        TRY(path_mkdir(house_path(c, &a, "tls")));
+        TRY(tls_make_self_signed(certificate, key, names, COUNT(names)));
+    }
+    TRY(tls_server_new(certificate, key, &ctx));
+    tls_set_current(ctx);
+    tls_unref(ctx);
+    return OK;
+}
+
+/* ---- snapshots ---- */
+
+static void set_log_level(Slice name)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error", "none"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (slice_eq(name, slice_of(names[i]))) log_set_level((LogLevel)i);
+}
+
+static Snapshot *snapshot_new(House *h, const Config *config)
+{
+    Snapshot *s = NEW(Snapshot);
+    s->config = *config;
+    s->imap = (ImapConfig){.auth = h->auth,
+                           .store = h->store,
+                           .hostname = config->hostname,
+                           .tls = tls_current,
+                           .login_ms = (int64_t)config->login_time * 1000,
+                           .idle_ms = (int64_t)config->imap_idle * 1000,
+                           .message_most = config->message_most};
+    s->pop3 = (Pop3Config){.auth = h->auth,
+                           .store = h->store,
+                           .hostname = config->hostname,
+                           .tls = tls_current,
+                           .idle_ms = (int64_t)config->pop3_idle * 1000,
+                           .apop = config->pop3_apop,
+                           .last = config->pop3_last,
+                           .shared_maildrop = config->pop3_shared,
+                           .login_delay_s = (uint32_t)config->pop3_login_delay};
+    s->smtp = (SmtpConfig){.auth = h->auth,
+                           .store = h->store,
+                           .hostname = config->hostname,
+                           .message_most = config->message_most,
+                           .recipients_most = (uint32_t)config->recipients_most,
+                           .idle_ms = (int64_t)config->smtp_idle * 1000,
+                           .tls = tls_current,
+                           .subaddress_creates = config->subaddress_creates};
+    return s;
+}
+
+static void install(House *h, Snapshot *s)
+{
+    set_log_level(s->config.log_level);
+    s->before = atomic_load(&h->now);
+    atomic_store(&h->now, s);
+}
+
+PARKS Err house_reload(House *h)
+{
+    Config fresh;
+    if (!h->config_path.len) return load_tls(house_config(h));
+    Err err = config_load(&fresh, h->config_path);
+    if (!err && !fresh.hostname.len) fresh.hostname = house_config(h)->hostname;
+    if (!err) err = load_tls(&fresh);
+    if (err) {
+        config_done(&fresh);
+        return err;
+    }
+    install(h, snapshot_new(h, &fresh));
+    return OK;
+}
+
+/* ---- opening ---- */
+
+static void fill_hostname(Config *c)
+{
+    char name[256] = "localhost";
+    if (c->hostname.len) return;
+    gethostname(name, sizeof name - 1);
+    c->hostname = arena_copy(&c->memory, slice_of(name));
+}
+
+PARKS static Err open_store(House *h, const Config *c)
+{
+    StoreOptions options = {
+        .quota_octets = c->quota,
+        .message_most = c->message_most,
+        .undelete_days = (uint32_t)(c->undelete / 86400),
+        .engine = {.force_network_fs = c->store_on_network,
+                   .zero_ahead = c->zero_ahead,
+                   .checkpoint_ms = (int64_t)c->checkpoint_milliseconds}
+    };
+    TRY(path_mkdir(c->store));
+    return store_open(c->store, &options, &h->store);
+}
+
+PARKS static Err open_auth(House *h, const Config *c)
+{
+    Arena a arena_scoped = {0};
+    AuthConfig config = {.dir = house_path(c, &a, "keeper"),
+                         .plain_without_tls = c->plain_without_tls,
+                         .domains = c->domains.items,
+                         .domain_count = c->domains.count,
+                         .catch_all = c->catch_all,
+                         .subaddress_separator =
+                             c->subaddress_separator.len ? c->subaddress_separator.at[0] : 0,
+                         .demo_accounts = h->demo.accounts,
+                         .demo_password = h->demo.password,
+                         .throttle = c->throttle};
+    return auth_open(&config, h->store, &h->auth);
+}
+
+PARKS static Err open_all(House *h, Config *c)
+{
+    fill_hostname(c);
+    charset_warm_up();
+    TRY(open_store(h, c));
+    TRY(open_auth(h, c));
+    TRY(load_tls(c));
+    install(h, snapshot_new(h, c));
+    return OK;
+}
+
+PARKS Err house_open(const Config *config, Slice config_path, const Demo *demo, House **house)
+{
+    House *h = NEW(House);
+    h->config_path = arena_copy(&h->memory, config_path);
+    if (demo) h->demo = *demo;
+    h->started = wall_seconds();
+    Config own = *config;
+    Err err = open_all(h, &own);
+    if (err) {
+        house_close(h);
+        return err;
+    }
+    *house = h;
+    return OK;
+}
+
+PARKS void house_close(House *h)
+{
+    if (!h) return;
+    auth_close(h->auth);
+    store_close(h->store);
+    tls_set_current(NULL);
+    for (Snapshot *s = atomic_load(&h->now), *before; s; s = before) {
+        before = s->before;
+        config_done(&s->config);
+        free(s);
+    }
+    table_done(&h->addresses);
+    arena_done(&h->memory);
+    free(h);
+}
+
+/* ---- serving ---- */
+
+PARKS void house_drain(House *h, int64_t ms)
+{
+    int64_t deadline = now_ms() + ms;
+    Cond nobody = {0}; /* a pause that run_cancel does not cut short */
+    while (atomic_load(&h->connections) && now_ms() < deadline)
+        cond_wait(&nobody, now_ms() + 5);
+}
+
+PARKS static void until_stopped(House *h)
+{
+    for (int signal = signal_wait(); signal != SIGTERM && signal != SIGINT;
+         signal = signal_wait()) {
+        Err err = house_reload(h);
+        if (err)
+            log_err(LOG_LEVEL_ERROR, "reload_failed", err);
+        else
+            log_event(LOG_LEVEL_INFO, "reloaded");
+    }
+}
+
+PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *arg)
+{
+    if (h->demo.accounts == 0 && house_config(h)->plain_without_tls)
+        log_event(LOG_LEVEL_WARN, "plain_without_tls",
+                  KV_TEXT("advice", "passwords can be read on the wire"));
+    TRY(house_listen(h));
+    TRY(control_listen(h));
+    h->serving = true;
+    log_event(LOG_LEVEL_INFO, "ready", KV("store", house_config(h)->store));
+    if (ready) ready(h, arg);
+    until_stopped(h);
+    log_event(LOG_LEVEL_INFO, "stopping");
+    run_cancel();
+    house_drain(h, 10000);
+    return OK;
+}

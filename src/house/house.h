@@ -1,0 +1,74 @@
+#pragma once
+/* house: the main program. Configuration, processes, listeners, the control socket, the command
+ * line.
+ *
+ * Vocabulary: the House is the open store with everything that serves it, in one process. A verb is
+ * a word of the command line (verbs.def); those that need the store run in the serving process when
+ * there is one, through the control socket, else in a House opened for them. Begin reading with
+ * main.c, then house.c. */
+#include "auth/auth.h"
+#include "base/table.h"
+#include "house/config.h"
+#include "imap/imap.h"
+#include "pop3/pop3.h"
+#include "smtp/smtp.h"
+
+#include <stdatomic.h>
+
+typedef struct {
+    uint32_t accounts; /* u00001 ...; 0: no demo */
+    Slice password;
+} Demo;
+
+/* What sessions are served with; replaced on reload, kept while sessions may refer to it. */
+typedef struct Snapshot {
+    Config config;
+    ImapConfig imap;
+    Pop3Config pop3;
+    SmtpConfig smtp;
+    struct Snapshot *before;
+} Snapshot;
+
+typedef enum {
+    SERVICE_IMAP,
+    SERVICE_IMAPS,
+    SERVICE_POP3,
+    SERVICE_POP3S,
+    SERVICE_LMTP,
+    SERVICE_SMTP,
+    SERVICE_COUNT
+} Service;
+extern const char *const service_names[SERVICE_COUNT];
+
+typedef struct House {
+    Slice config_path; /* empty: none, defaults */
+    Arena memory;
+    _Atomic(Snapshot *) now;
+    Store *store;
+    Auth *auth;
+    Demo demo;
+    bool serving;
+    int64_t started; /* Unix seconds */
+    Mutex lock;      /* the table below */
+    Table addresses; /* remote address -> how many connections */
+    atomic_uint connections, by_service[SERVICE_COUNT];
+    atomic_ulong accepted[SERVICE_COUNT], refused;
+} House;
+
+/* Opens store and auth; makes the certificate. config is copied. ERR_IN_USE: another process has
+ * the store. */
+PARKS Err house_open(const Config *config, Slice config_path, const Demo *demo,
+                     House **house) MUST_USE;
+PARKS void house_close(House *house);
+/* Listens everywhere and returns; connections are served until run_cancel. */
+PARKS Err house_listen(House *house) MUST_USE;
+/* Waits until the last connection has ended, at most ms. */
+PARKS void house_drain(House *house, int64_t ms);
+PARKS Err house_reload(House *house) MUST_USE;
+/* Serves until SIGTERM or SIGINT; SIGHUP reloads. ready(arg) is called when all ports answer. */
+PARKS Err house_serve(House *house, void (*ready)(House *house, void *arg), void *arg) MUST_USE;
+Slice house_path(const Config *config, Arena *a, const char *name); /* STORE/name */
+static inline const Config *house_config(House *house)
+{
+    return &atomic_load(&house->now)->config;
+}

@@ -1,0 +1,184 @@
+#include "house/listen.h"
+
+#include "run/log.h"
+
+#include <stdlib.h>
+
+const char *const service_names[SERVICE_COUNT] = {"imap", "imaps", "pop3", "pop3s", "lmtp", "smtp"};
+enum { TLS_HELLO_MS = 10000 };
+
+/* ---- how many of whom ---- */
+
+/* IPv6: the first 64 bits stand for one customer. Unix sockets are not counted. */
+static void name_remote(Connection *c)
+{
+    Address peer = stream_peer(c->stream);
+    Buf text buf_scoped = {0};
+    size_t colons = 0;
+    if (!peer.port) return;
+    address_print(&text, &peer);
+    for (size_t i = 0; i < text.len && i + 1 < sizeof c->remote; i++) {
+        if (text.at[i] == ':' && ++colons == 4) break;
+        c->remote[i] = text.at[i];
+    }
+}
+
+static bool admit(Connection *c)
+{
+    House *h = c->house;
+    const Config *config = house_config(h);
+    bool fits = atomic_fetch_add(&h->connections, 1) < config->connections_most;
+    if (c->remote[0] && fits) {
+        Slice key = slice_of(c->remote);
+        mutex_lock(&h->lock);
+        uintptr_t have = (uintptr_t)table_get(&h->addresses, key);
+        fits = have < config->connections_per_address;
+        if (fits) table_put(&h->addresses, key, (void *)(have + 1));
+        mutex_unlock(&h->lock);
+        c->counted = fits;
+    }
+    if (fits) atomic_fetch_add(&h->by_service[c->service], 1);
+    if (!fits) atomic_fetch_sub(&h->connections, 1);
+    return fits;
+}
+
+static void connection_ended(void *arg)
+{
+    Connection *c = arg;
+    House *h = c->house;
+    if (c->counted) {
+        Slice key = slice_of(c->remote);
+        mutex_lock(&h->lock);
+        uintptr_t have = (uintptr_t)table_take(&h->addresses, key);
+        if (have > 1) table_put(&h->addresses, key, (void *)(have - 1));
+        mutex_unlock(&h->lock);
+    }
+    Service service = c->service;
+    free(c);
+    atomic_fetch_sub(&h->by_service[service], 1);
+    atomic_fetch_sub(&h->connections, 1); /* last: house_drain waits for it */
+}
+
+/* ---- one connection ---- */
+
+static bool is_tls_from_start(Service s)
+{
+    return s == SERVICE_IMAPS || s == SERVICE_POP3S;
+}
+
+PARKS static Err greet_tls(Connection *c)
+{
+    TlsContext *ctx scoped(tls) = tls_current();
+    if (!ctx) return fail(ERR_TLS, "no certificate");
+    stream_set_deadline(c->stream, now_ms() + TLS_HELLO_MS);
+    Err err = stream_start_tls(c->stream, ctx);
+    stream_set_deadline(c->stream, NEVER);
+    return err;
+}
+
+PARKS static void serve(Connection *c)
+{
+    Snapshot *s = atomic_load(&c->house->now);
+    switch (c->service) {
+    case SERVICE_IMAP:
+    case SERVICE_IMAPS:
+        imap_serve(c->stream, &s->imap, connection_ended, c);
+        return;
+    case SERVICE_POP3:
+    case SERVICE_POP3S:
+        pop3_serve(c->stream, &s->pop3, connection_ended, c);
+        return;
+    case SERVICE_LMTP:
+    case SERVICE_SMTP:
+        smtp_serve(c->stream, &s->smtp, c->service == SERVICE_LMTP);
+        break;
+    case SERVICE_COUNT:
+        break;
+    }
+    stream_free(c->stream);
+    connection_ended(c);
+}
+
+PARKS static void connection_begins(void *arg)
+{
+    Connection *c = arg;
+    Err err = stream_attach(c->stream);
+    if (!err && is_tls_from_start(c->service)) err = greet_tls(c);
+    if (!err) {
+        serve(c);
+        return;
+    }
+    log_err(LOG_LEVEL_INFO, "tls_failed", err, KV_TEXT("remote", c->remote),
+            KV_TEXT("service", service_names[c->service]));
+    stream_free(c->stream);
+    connection_ended(c);
+}
+
+/* ---- accepting ---- */
+
+typedef struct {
+    House *house;
+    Service service;
+    Sock *sock;
+} Listening;
+
+static void hand_over(Listening *l, Sock *sock)
+{
+    static unsigned turn; /* loop 0 only */
+    Connection *c = NEW(Connection);
+    c->house = l->house, c->service = l->service, c->stream = stream_new(sock);
+    name_remote(c);
+    if (!admit(c)) {
+        atomic_fetch_add(&l->house->refused, 1);
+        log_event(LOG_LEVEL_WARN, "refused", KV_TEXT("remote", c->remote),
+                  KV_TEXT("why", "too many connections"));
+        stream_free(c->stream);
+        free(c);
+        return;
+    }
+    atomic_fetch_add(&l->house->accepted[l->service], 1);
+    stream_detach(c->stream);
+    fiber_start_on(loop_at(turn++ % loop_count()), service_names[l->service], connection_begins, c);
+}
+
+PARKS static void accept_all(void *arg)
+{
+    Listening *l = arg;
+    Sock *sock;
+    for (;;) {
+        Err err = sock_accept(l->sock, &sock);
+        if (err == ERR_CANCELLED) break;
+        if (!err)
+            hand_over(l, sock);
+        else if (fiber_sleep(100) == WOKEN_CANCELLED)
+            break;
+    }
+    sock_close(l->sock);
+    free(l);
+}
+
+static Err listen_at(House *h, Service service, Slice where)
+{
+    Address at;
+    TRY(address_parse(where, &at));
+    Listening *l = NEW(Listening);
+    *l = (Listening){h, service, NULL};
+    Err err = sock_listen(&at, &l->sock);
+    if (err) {
+        free(l);
+        return err;
+    }
+    fiber_start("accept", accept_all, l);
+    return OK;
+}
+
+PARKS Err house_listen(House *h)
+{
+    const Config *c = house_config(h);
+    const Words *where[SERVICE_COUNT] = {&c->listen_imap,  &c->listen_imaps, &c->listen_pop3,
+                                         &c->listen_pop3s, &c->listen_lmtp,  &c->listen_smtp};
+    for (int s = 0; s < SERVICE_COUNT; s++)
+        for (size_t i = 0; i < where[s]->count; i++)
+            TRY(listen_at(h, (Service)s, where[s]->items[i]));
+    return OK;
+}

@@ -1,0 +1,154 @@
+/* The verbs that serve: serve, demo. And config, which says what would be served. */
+#include "house/verbs.h"
+#include "run/file.h"
+#include "run/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void complain(CommandLine *c, Err err)
+{
+    fprintf(stderr, "posthouse %s: %s\n", c->argv[0],
+            *err_story() ? err_story() : err_meaning(err));
+    c->exit_code = exit_code_of(err);
+}
+
+/* ---- serve ---- */
+
+static void write_pid(House *h)
+{
+    Arena a arena_scoped = {0};
+    Slice pid = arena_printf(&a, "%ld\n", (long)getpid());
+    Err err = path_replace(house_path(house_config(h), &a, "pid"), pid);
+    if (err) log_err(LOG_LEVEL_WARN, "pid_file", err);
+}
+
+static void serve_ready(House *h, void *arg)
+{
+    (void)arg;
+    write_pid(h);
+}
+
+PARKS static Err serve(const Config *config, Slice config_path, const Demo *demo,
+                       void (*ready)(House *, void *), void *arg)
+{
+    House *house = NULL;
+    TRY(house_open(config, config_path, demo, &house));
+    Err err = house_serve(house, ready, arg);
+    if (err) {
+        run_cancel();
+        house_drain(house, 1000);
+    }
+    house_close(house);
+    return err;
+}
+
+PARKS void serve_at_terminal(CommandLine *c)
+{
+    Err err = serve(c->config, c->config_path, NULL, serve_ready, NULL);
+    if (err) complain(c, err);
+}
+
+/* ---- demo: the fixed door for tools; its options stay as they are ---- */
+
+typedef struct {
+    Slice dir, password;
+    uint64_t base_port, accounts;
+} DemoArgs;
+
+static bool demo_option(DemoArgs *d, Slice name, Slice value)
+{
+    if (slice_eq(name, S("--base-port")))
+        return slice_to_u64(value, &d->base_port) && d->base_port >= 1 && d->base_port <= 65526;
+    if (slice_eq(name, S("--accounts")))
+        return slice_to_u64(value, &d->accounts) && d->accounts >= 1 && d->accounts <= 100000;
+    d->password = value;
+    return slice_eq(name, S("--password")) && value.len;
+}
+
+static Err demo_args(CommandLine *c, DemoArgs *d)
+{
+    *d = (DemoArgs){.accounts = 10, .password = S("secret")};
+    for (int i = 1; i < c->argc; i++) {
+        Slice arg = slice_of(c->argv[i]);
+        bool fits = false;
+        if (!slice_starts(arg, S("--"))) {
+            fits = !d->dir.len;
+            d->dir = arg;
+        } else if (i + 1 < c->argc) {
+            fits = demo_option(d, arg, slice_of(c->argv[++i]));
+        }
+        if (!fits)
+            return fail(ERR_CONFIG, "%.*s: not understood; see posthouse help demo", SP(arg));
+    }
+    if (!d->dir.len || !d->base_port)
+        return fail(ERR_CONFIG, "usage: posthouse %s", verb_find(S("demo"))->synopsis);
+    return OK;
+}
+
+static Err demo_config(Config *c, const DemoArgs *d)
+{
+    static const char *const keys[] = {"listen_imap",  "listen_imaps", "listen_pop3",
+                                       "listen_pop3s", "listen_lmtp",  "listen_smtp"};
+    Arena a arena_scoped = {0};
+    TRY(config_set(c, S("store"), d->dir));
+    for (size_t i = 0; i < COUNT(keys); i++)
+        TRY(config_set(c, slice_of(keys[i]),
+                       arena_printf(&a, "127.0.0.1:%u", (unsigned)(d->base_port + i))));
+    TRY(config_set(c, S("plain_without_tls"), S("yes")));
+    TRY(config_set(c, S("domains"), S("localhost posthouse.test example.com example.org")));
+    TRY(config_set(c, S("hostname"), S("localhost")));
+    TRY(config_set(c, S("subaddress_creates"), S("yes")));
+    return config_set(c, S("connections_per_address"), S("1000000"));
+}
+
+static void demo_ready(House *h, void *arg)
+{
+    (void)arg;
+    write_pid(h);
+    puts("ready");
+    fflush(stdout);
+}
+
+PARKS void demo_at_terminal(CommandLine *c)
+{
+    DemoArgs args;
+    Config config;
+    config_defaults(&config);
+    config.log_level = c->config->log_level; /* -o log_level=none is for tools that want silence */
+    Err err = demo_args(c, &args);
+    if (!err) err = demo_config(&config, &args);
+    if (err) {
+        complain(c, err);
+        config_done(&config);
+        return;
+    }
+    log_event(LOG_LEVEL_WARN, "demo",
+              KV_TEXT("advice", "plain-text passwords are allowed, everybody knows them"));
+    Demo demo = {(uint32_t)args.accounts, args.password};
+    err = serve(&config, (Slice){0}, &demo, demo_ready, NULL);
+    if (err) complain(c, err);
+}
+
+/* ---- config ---- */
+
+PARKS void config_at_terminal(CommandLine *c)
+{
+    Buf out buf_scoped = {0};
+    Config other;
+    Slice what = slice_of(c->argc > 1 ? c->argv[1] : NULL);
+    Err err = OK;
+    if (slice_eq(what, S("--defaults"))) {
+        config_print_defaults(&out);
+    } else if (slice_eq(what, S("--show"))) {
+        config_print(c->config, &out);
+    } else if (slice_eq(what, S("--check")) && c->argc > 2) {
+        err = config_load(&other, slice_of(c->argv[2]));
+        config_done(&other);
+    } else if (!slice_eq(what, S("--check"))) {
+        err = fail(ERR_CONFIG, "usage: posthouse %s", verb_find(S("config"))->synopsis);
+    }
+    fwrite(out.at, 1, out.len, stdout);
+    if (err) complain(c, err);
+}

@@ -1,0 +1,195 @@
+#include "base/scan.h"
+#include "base/text.h"
+#include "house/verbs.h"
+
+#include <stdio.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { AT_ONCE = 1000 };
+
+/* ---- in the house ---- */
+
+PARKS static int done(Talk *t, Err err)
+{
+    return err ? talk_fail(t, err) : EXIT_OK;
+}
+
+PARKS static int list_users(Talk *t)
+{
+    Slice *logins, after = {0};
+    size_t count;
+    Buf last buf_scoped = {0};
+    do {
+        Arena a arena_scoped = {0};
+        Err err = user_list(t->house->auth, after, AT_ONCE, &a, &logins, &count);
+        if (err) return talk_fail(t, err);
+        for (size_t i = 0; i < count; i++)
+            talk_out(t, "%.*s\n", SP(logins[i]));
+        if (count) {
+            buf_clear(&last);
+            buf_add(&last, logins[count - 1]);
+            after = buf_slice(&last);
+        }
+    } while (count == AT_ONCE);
+    return EXIT_OK;
+}
+
+PARKS static int list_aliases(Talk *t)
+{
+    Arena a arena_scoped = {0};
+    Slice *lines;
+    size_t count;
+    Err err = alias_list(t->house->auth, &a, &lines, &count);
+    if (err) return talk_fail(t, err);
+    for (size_t i = 0; i < count; i++)
+        talk_out(t, "%.*s\n", SP(lines[i]));
+    return EXIT_OK;
+}
+
+typedef struct {
+    Talk *talk;
+    uint32_t acct;
+    Err err;
+} OnAccount;
+
+PARKS static Err quota_of(Talk *t, Account *account)
+{
+    uint64_t octets = 0, messages = 0;
+    if (t->arg_count > 3) {
+        Slice size = t->args[3];
+        uint64_t factor = slice_ends(size, S("G"))   ? 1 << 30
+                          : slice_ends(size, S("M")) ? 1 << 20
+                                                     : 1;
+        if (factor > 1) size.len--;
+        if (!slice_to_u64(size, &octets) || __builtin_mul_overflow(octets, factor, &octets))
+            return fail(ERR_SYNTAX, "a quota is a number of octets, or like 500M, 10G");
+        if (t->arg_count > 4 && !slice_to_u64(t->args[4], &messages))
+            return fail(ERR_SYNTAX, "a quota of messages is a number");
+        TRY(account_set_quota(account, octets, messages));
+    }
+    Quota q = account_quota(account);
+    talk_out(t, "octets %llu of %llu, messages %llu of %llu\n", (unsigned long long)q.used_octets,
+             (unsigned long long)q.limit_octets, (unsigned long long)q.used_messages,
+             (unsigned long long)q.limit_messages);
+    return OK;
+}
+
+/* pop3.h: "delete=expunge|trash expire=DAYS|never leave=yes|no" */
+static bool is_pop3_setting(Slice word)
+{
+    static const char *const known[] = {"delete=expunge", "delete=trash", "leave=yes", "leave=no",
+                                        "expire=never"};
+    uint64_t days;
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (slice_eq(word, slice_of(known[i]))) return true;
+    return slice_starts(word, S("expire=")) && slice_to_u64(slice_from(word, 7), &days) &&
+           days <= 36500;
+}
+
+PARKS static Err pop3_of(Talk *t, Account *account)
+{
+    Arena a arena_scoped = {0};
+    Buf words buf_scoped = {0};
+    Slice value = {0};
+    for (size_t i = 3; i < t->arg_count; i++) {
+        if (!is_pop3_setting(t->args[i]))
+            return fail(ERR_SYNTAX,
+                        "%.*s: not delete=expunge|trash, expire=DAYS|never, leave=yes|no",
+                        SP(t->args[i]));
+        if (words.len) buf_char(&words, ' ');
+        buf_add(&words, t->args[i]);
+    }
+    if (words.len) TRY(object_put(account, S("pref"), S("pop3"), buf_slice(&words), NULL));
+    Err err = object_get(account, S("pref"), S("pop3"), &a, &value, NULL);
+    if (err && err != ERR_NOT_FOUND) return err;
+    talk_out(t, "%.*s\n", SP(err ? S("delete=expunge expire=never leave=yes") : value));
+    return OK;
+}
+
+PARKS static void on_account(void *arg)
+{
+    OnAccount *o = arg;
+    Account *account scoped(account) = NULL;
+    o->err = account_open(o->talk->house->store, o->acct, &account);
+    if (!o->err)
+        o->err = slice_eq(o->talk->args[1], S("quota")) ? quota_of(o->talk, account)
+                                                        : pop3_of(o->talk, account);
+}
+
+/* The talk's stream belongs to this loop, the account perhaps to another: what is said on the way
+ * is gathered first. */
+PARKS static int with_account(Talk *t)
+{
+    Buf login buf_scoped = {0};
+    OnAccount o = {.talk = t};
+    Err err = login_normalise(t->args[2], &login);
+    if (!err) err = store_find_account(t->house->store, buf_slice(&login), &o.acct);
+    if (err) return talk_fail(t, err);
+    talk_on_loop(t, store_home(t->house->store, o.acct), on_account, &o);
+    return done(t, o.err);
+}
+
+PARKS int verb_user(Talk *t)
+{
+    Auth *auth = t->house->auth;
+    Slice what = t->arg_count > 1 ? t->args[1] : (Slice){0};
+    if (slice_eq(what, S("list"))) return list_users(t);
+    if (slice_eq(what, S("aliases"))) return list_aliases(t);
+    if (t->arg_count < 3) return talk_usage(t);
+    Slice name = t->args[2];
+    if (slice_eq(what, S("add")) && t->arg_count == 4)
+        return done(t, user_add(auth, name, t->args[3]));
+    if (slice_eq(what, S("password")) && t->arg_count == 4)
+        return done(t, user_set_password(auth, name, t->args[3]));
+    if (slice_eq(what, S("remove"))) return done(t, user_remove(auth, name));
+    if (slice_eq(what, S("quota")) || slice_eq(what, S("pop3"))) return with_account(t);
+    if (slice_eq(what, S("alias")) && t->arg_count > 3)
+        return done(t, alias_put(auth, name, t->args + 3, t->arg_count - 3));
+    if (slice_eq(what, S("unalias"))) return done(t, alias_remove(auth, name));
+    return talk_usage(t);
+}
+
+/* ---- at the terminal: the password is not an argument, others could see it ---- */
+
+static Err read_password(char *out, size_t room)
+{
+    struct termios old, quiet;
+    bool terminal = isatty(STDIN_FILENO) && !tcgetattr(STDIN_FILENO, &old);
+    if (terminal) {
+        quiet = old;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        fputs("Password: ", stderr);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    }
+    char *line = fgets(out, (int)room, stdin);
+    if (terminal) {
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+        fputs("\n", stderr);
+    }
+    if (!line) return fail(ERR_SYNTAX, "no password");
+    out[strcspn(out, "\r\n")] = 0;
+    return *out ? OK : fail(ERR_SYNTAX, "an empty password");
+}
+
+PARKS void user_at_terminal(CommandLine *c)
+{
+    char password[1026];
+    Slice args[64], what = slice_of(c->argc > 1 ? c->argv[1] : NULL);
+    bool wants_password = slice_eq(what, S("add")) || slice_eq(what, S("password"));
+    if (!wants_password || c->argc != 3) {
+        verb_pass_on(c);
+        return;
+    }
+    if (read_password(password, sizeof password)) {
+        fprintf(stderr, "posthouse user: %s\n", err_story());
+        c->exit_code = EXIT_USAGE;
+        return;
+    }
+    for (int i = 0; i < 3; i++)
+        args[i] = slice_of(c->argv[i]);
+    args[3] = slice_of(password);
+    ControlClient client = {0};
+    verb_ask(c, args, 4, &client);
+    wipe(password, sizeof password);
+}
