@@ -1,0 +1,115 @@
+/* One connection: greeting, a command at a time, the end. */
+#include "base/text.h"
+#include "run/log.h"
+#include "smtp/session.h"
+
+#include <stdlib.h>
+
+#define LINE_MOST 2048 /* RFC 5321 4.5.3.1.4 asks for 512, and extensions add to it */
+#define IDLE_MS   ((int64_t)5 * 60 * 1000)
+
+enum { SMTP = 1, LMTP = 2, EITHER = 3 };
+typedef enum { NONE, NEEDED, ANY } Argument;
+typedef struct {
+    Slice name;
+    unsigned protocol;
+    SmtpStage from;
+    void (*handle)(Smtp *s, Slice argument); /* PARKS, which clang does not check here */
+    Argument argument;
+} Command;
+static const Command commands[] = {
+#define COMMAND(name_, protocol_, from_, handler_, argument_, rfc_)                                \
+    {S(#name_), protocol_, from_, handler_, argument_},
+#include "smtp/commands.def"
+#undef COMMAND
+};
+
+static const Command *find_command(const Smtp *s, Slice verb)
+{
+    for (size_t i = 0; i < COUNT(commands); i++)
+        if (slice_eq_nocase(commands[i].name, verb) &&
+            commands[i].protocol & (s->lmtp ? LMTP : SMTP))
+            return &commands[i];
+    return NULL;
+}
+
+/* RFC 5321 4.1.4, 3.3; RFC 2033 4.2 wants 503 where SMTP also has 554. */
+static void out_of_sequence(Smtp *s, const Command *c)
+{
+    if (s->stage < GREETED)
+        smtp_reply(s, 503, "5.5.1 %s first", s->lmtp ? "LHLO" : "EHLO");
+    else if (s->stage < SENDER)
+        smtp_reply(s, 503, "5.5.1 MAIL first");
+    else
+        smtp_reply(s, c->from == RECIPIENT && !s->lmtp ? 554 : 503,
+                   "5.5.1 No recipient was accepted");
+}
+
+PARKS static void do_command(Smtp *s, Slice line)
+{
+    size_t end = slice_find(line, ' ');
+    Slice argument = slice_trim(slice_from(line, end));
+    const Command *c = find_command(s, slice_first(line, end));
+    if (text_has_ctl(line))
+        smtp_reply(s, 500, "5.5.2 Control characters");
+    else if (!c)
+        smtp_reply(s, 500, "5.5.2 Unknown command");
+    else if (c->argument == NONE && argument.len)
+        smtp_reply(s, 501, "5.5.4 No argument allowed");
+    else if (c->argument == NEEDED && !argument.len)
+        smtp_reply(s, 501, "5.5.4 An argument is missing");
+    else if (s->stage < c->from)
+        out_of_sequence(s, c);
+    else
+        c->handle(s, argument);
+}
+
+/* Replies to a group of commands are sent together (RFC 2920 3.2), but before we wait. */
+PARKS static LineEnd next_line(Smtp *s, Slice *line)
+{
+    Slice waiting = stream_peek(s->stream);
+    if (slice_find(waiting, '\n') == waiting.len && stream_flush(s->stream)) return LINE_NONE;
+    int64_t idle_ms = s->config->idle_ms ? s->config->idle_ms : IDLE_MS;
+    stream_set_deadline(s->stream, now_ms() + idle_ms);
+    return stream_line(s->stream, LINE_MOST, line);
+}
+
+/* A line that ends with LF alone is refused (RFC 5321 2.3.8): taking it would let text that another
+ * server took for one line be two commands here. */
+PARKS static void converse(Smtp *s)
+{
+    uint32_t most = s->config->errors_most ? s->config->errors_most : 20;
+    Slice line;
+    while (!s->over) {
+        switch (next_line(s, &line)) {
+        case LINE_CRLF:
+            do_command(s, line);
+            break;
+        case LINE_LF:
+            smtp_reply(s, 500, "5.5.2 Lines end with CRLF");
+            break;
+        case LINE_TOO_LONG:
+            smtp_reply(s, 500, "5.5.2 Line too long");
+            break;
+        case LINE_NONE:
+            smtp_say_why_over(s, stream_error(s->stream));
+            break;
+        }
+        if (!s->over && s->errors >= most) {
+            smtp_reply(s, 421, "4.7.0 Too many mistakes");
+            s->over = true;
+        }
+    }
+}
+
+PARKS void smtp_serve(Stream *stream, const SmtpConfig *config, bool lmtp)
+{
+    Smtp *s = NEW(Smtp);
+    *s = (Smtp){.stream = stream, .config = config, .lmtp = lmtp};
+    smtp_reply(s, 220, "%.*s %s posthouse", SP(config->hostname), lmtp ? "LMTP" : "ESMTP");
+    converse(s);
+    (void)stream_flush(stream); /* the last words; a failure sticks */
+    smtp_reset(s);
+    arena_done(&s->arena);
+    free(s);
+}
