@@ -20,7 +20,7 @@ static void octet(Hops *h, char c)
     if (c != '\r') h->started = true;
     if (h->matched == OTHER) return;
     h->matched = ascii_lower(c) == WORD[h->matched] ? h->matched + 1 : OTHER;
-    if (h->matched < sizeof WORD - 1) return;
+    if (h->matched != sizeof WORD - 1) return;
     h->received++;
     h->matched = OTHER;
 }

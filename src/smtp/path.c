@@ -122,7 +122,9 @@ static Slice domain(Scan *s)
     Slice content = scan_while(s, is_dcontent);
     if (scan_is_ok(s) && !is_address_literal(content)) scan_fail(s);
     scan_need(s, ']');
-    return since(s, start);
+    Slice literal = since(s, start);
+    if (literal.len > SMTP_DOMAIN_MOST) scan_fail(s);
+    return literal;
 }
 
 /* A-d-l = At-domain *("," At-domain), behind it ":". RFC 5321 4.1.1.3: accepted and ignored. */

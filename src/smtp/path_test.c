@@ -83,6 +83,8 @@ TEST(parts_of_a_path_have_limits)
         Scan s = scan(arena_printf(&a, "<%.*s@b>", (int)len, x));
         smtp_forward_path(&s);
         check(scan_is_ok(&s) == (len <= SMTP_LOCAL_MOST));
+        check(smtp_is_host(arena_printf(&a, "[x:%.*s]", (int)len - 4, x)) == (len <= 255));
+        check(smtp_is_host(slice(x, len)) == (len <= SMTP_DOMAIN_MOST && len <= 63 * 4));
     }
 }
 
