@@ -78,7 +78,8 @@ PARKS Slice imap_astring(In *in); /* octets as sent, without NUL; a literal up t
 PARKS Slice imap_string(In *in);  /* quoted / literal */
 PARKS Slice imap_nstring(In *in); /* string / NIL (at is NULL) */
 /* mailbox: UTF-8 in NFC, INBOX in capitals at its first level. A name that cannot be decoded sticks
- * as ERR_FORBIDDEN: the grammar allows it, we cannot. *as_sent, if not NULL: the same name as the client wrote it, decoded but not normalised.
+ * as ERR_FORBIDDEN: the grammar allows it, we cannot. *as_sent, if not NULL: the same name as the
+ * client wrote it, decoded but not normalised.
  */
 PARKS Slice imap_mailbox(In *in, Slice *as_sent);
 /* list-mailbox: a pattern with % and *, decoded to UTF-8 in NFC. */

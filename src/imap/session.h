@@ -126,6 +126,7 @@ PARKS void imap_tell_news(Imap *s, bool expunges);
 void imap_tell_flags(Imap *s, uint32_t number, const Message *m);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the selected mailbox. */
 void imap_tell_keywords(Imap *s);
+void imap_tell_new_keywords(Imap *s); /* the same, if they are not what was told last */
 
 /* ---- the selected mailbox (select.c) ---- */
 void imap_unselect(Imap *s); /* nothing is told */

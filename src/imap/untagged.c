@@ -60,20 +60,24 @@ static void tell_expunges(Imap *s, const ViewNews *news)
 }
 
 /* A keyword that is new to this mailbox is told before the FETCH that shows it (RFC 3501 7.2.6). */
-static void tell_new_keywords(Imap *s, const ViewNews *news)
+void imap_tell_new_keywords(Imap *s)
+{
+    if (keyed_hash(mailbox_keywords(s->box, &s->arena)) != s->told_keywords) imap_tell_keywords(s);
+}
+
+static bool has_keywords(Imap *s, const ViewNews *news)
 {
     bool any = false;
     for (size_t i = 0; i < news->changed_count && !any; i++) {
         const Message *m = mailbox_message(s->box, news->changed[i]);
         any = m && m->kwset;
     }
-    if (any && keyed_hash(mailbox_keywords(s->box, &s->arena)) != s->told_keywords)
-        imap_tell_keywords(s);
+    return any;
 }
 
 PARKS static void tell_changed(Imap *s, const ViewNews *news)
 {
-    tell_new_keywords(s, news);
+    if (has_keywords(s, news)) imap_tell_new_keywords(s);
     for (size_t i = 0; i < news->changed_count; i++) {
         Message m;
         uint32_t number;

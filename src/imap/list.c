@@ -1,0 +1,360 @@
+/* LIST whole (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154) and LSUB (RFC 3501 6.3.9).
+ *
+ * Every name of the account becomes a Row that says whether the patterns match it and whether it
+ * satisfies the selection options; then each row that satisfies them says so to its ancestors. */
+#include "base/table.h"
+#include "imap/pattern.h"
+#include "imap/status.h"
+
+#include <stdlib.h>
+
+enum { /* selection and return options */
+       LIST_SUBSCRIBED = 1,
+       LIST_SPECIAL_USE = 2,
+       LIST_REMOTE = 4, /* nothing is remote here: it selects nothing more */
+       LIST_RECURSIVE = 8,
+       LIST_CHILDREN = 16,
+       LIST_STATUS = 32,
+};
+enum { PATTERNS_MOST = 100 };
+
+typedef struct {
+    bool extended; /* by options, or by parentheses around the patterns */
+    bool lsub;
+    unsigned select, give;
+    unsigned status_items;
+    bool is_root; /* LIST "" "": asks for the separator */
+    Slice reference;
+    Slice patterns[PATTERNS_MOST];
+    size_t pattern_count;
+} Wanted;
+
+typedef struct {
+    Slice name;
+    const MailboxEntry *entry; /* NULL: only an ancestor of a name that does not exist */
+    bool matches, satisfies;
+    bool child_satisfies; /* some descendant satisfies the selection options */
+    bool hidden_child;    /* and one of those does not match the patterns */
+} Row;
+
+/* ---- grammar ---- */
+
+/* list-select-opts = "(" [options] ")" */
+static void select_options(In *in, Wanted *w)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } options[] = {
+        {"SUBSCRIBED",     LIST_SUBSCRIBED },
+        {"REMOTE",         LIST_REMOTE     },
+        {"RECURSIVEMATCH", LIST_RECURSIVE  },
+        {"SPECIAL-USE",    LIST_SPECIAL_USE}
+    };
+    w->extended = true;
+    imap_need(in, "(");
+    bool more = !imap_see(in, ")");
+    while (more) {
+        Slice name = imap_atom(in);
+        unsigned found = 0;
+        for (size_t i = 0; i < COUNT(options); i++)
+            if (slice_eq_nocase(name, slice_of(options[i].name))) found = options[i].bit;
+        if (!found) imap_mistake(in, "unknown selection option");
+        w->select |= found;
+        more = imap_see(in, " ");
+        if (!more) imap_need(in, ")");
+    }
+    if ((w->select & LIST_RECURSIVE) && !(w->select & (LIST_SUBSCRIBED | LIST_SPECIAL_USE)))
+        imap_mistake(in, "RECURSIVEMATCH needs another selection option");
+    imap_space(in);
+}
+
+/* list-return-opts = "RETURN" SP "(" [return-option *(SP return-option)] ")" */
+static void return_options(In *in, Wanted *w)
+{
+    w->extended = true;
+    imap_need(in, " RETURN (");
+    bool more = !imap_see(in, ")");
+    while (more) {
+        Slice name = imap_atom(in);
+        if (slice_eq_nocase(name, S("SUBSCRIBED"))) {
+            w->give |= LIST_SUBSCRIBED;
+        } else if (slice_eq_nocase(name, S("CHILDREN"))) {
+            w->give |= LIST_CHILDREN;
+        } else if (slice_eq_nocase(name, S("SPECIAL-USE"))) {
+            w->give |= LIST_SPECIAL_USE;
+        } else if (slice_eq_nocase(name, S("STATUS"))) {
+            w->give |= LIST_STATUS;
+            imap_space(in);
+            w->status_items = imap_status_items(in);
+        } else {
+            imap_mistake(in, "unknown return option");
+        }
+        more = imap_see(in, " ");
+        if (!more) imap_need(in, ")");
+    }
+}
+
+/* The canonical pattern is the reference and the name behind each other (RFC 9051 6.3.9). */
+PARKS static void pattern(In *in, Wanted *w)
+{
+    Slice p = imap_list_mailbox(in);
+    if (!p.len) { /* RFC 5258 3: in an extended LIST "" is ignored */
+        w->is_root = true;
+        return;
+    }
+    if (w->pattern_count == PATTERNS_MOST) {
+        imap_mistake(in, "too many patterns");
+        return;
+    }
+    if (w->reference.len)
+        p = arena_printf(in->arena, "%.*s%.*s", SP(slice_first(w->reference, 2000)), SP(p));
+    w->patterns[w->pattern_count++] = p;
+}
+
+/* RFC 9051 9: list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]
+ */
+PARKS static Err read_list(In *in, Wanted *w)
+{
+    imap_space(in);
+    if (!w->lsub && imap_peek(in) == '(') select_options(in, w);
+    w->reference = imap_mailbox(in, NULL);
+    imap_space(in);
+    if (!w->lsub && imap_see(in, "(")) { /* patterns = "(" list-mailbox *(SP list-mailbox) ")" */
+        w->extended = true;
+        do
+            pattern(in, w);
+        while (imap_see(in, " "));
+        imap_need(in, ")");
+    } else {
+        pattern(in, w);
+    }
+    if (!w->lsub && imap_peek(in) == ' ') return_options(in, w);
+    return imap_end(in);
+}
+
+/* ---- rows ---- */
+
+static bool matches(const Wanted *w, Slice name)
+{
+    for (size_t i = 0; i < w->pattern_count; i++)
+        if (imap_pattern_matches(w->patterns[i], name)) return true;
+    return false;
+}
+
+static bool is_special(const MailboxEntry *e)
+{
+    return e->exists && e->status.role != ROLE_NONE && e->status.role != ROLE_INBOX;
+}
+
+static bool satisfies(const Wanted *w, const MailboxEntry *e)
+{
+    if (w->lsub) return e->subscribed;
+    if ((w->select & LIST_SUBSCRIBED) && !e->subscribed) return false;
+    if ((w->select & LIST_SPECIAL_USE) && !is_special(e)) return false;
+    return e->exists || (w->select & LIST_SUBSCRIBED);
+}
+
+typedef struct {
+    Row **rows;
+    size_t count, room;
+    Table by_name;
+} Rows;
+
+static Row *add_row(Arena *a, Rows *rows, const Wanted *w, Slice name, const MailboxEntry *e)
+{
+    Row *row = arena_new(a, Row);
+    *row = (Row){.name = name, .entry = e, .matches = matches(w, name)};
+    row->satisfies = e && satisfies(w, e);
+    if (rows->count == rows->room) {
+        rows->room = rows->room ? rows->room * 2 : 64;
+        rows->rows = mem_grow(rows->rows, array_bytes(rows->room, sizeof *rows->rows));
+    }
+    table_put(&rows->by_name, name, row);
+    return rows->rows[rows->count++] = row;
+}
+
+/* Tells every ancestor that there is something below it. */
+static void tell_ancestors(Arena *a, Rows *rows, const Wanted *w, const Row *row)
+{
+    Slice name = row->name;
+    size_t cut;
+    while ((cut = slice_find_last(name, MAILBOX_SEPARATOR)) < name.len) {
+        name = slice_first(name, cut);
+        Row *parent = table_get(&rows->by_name, name);
+        if (!parent) parent = add_row(a, rows, w, name, NULL);
+        parent->child_satisfies = true;
+        if (!row->matches) parent->hidden_child = true;
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const Row *x = *(Row *const *)a, *y = *(Row *const *)b;
+    bool x_inbox = slice_eq(x->name, S("INBOX")), y_inbox = slice_eq(y->name, S("INBOX"));
+    if (x_inbox != y_inbox) return x_inbox ? -1 : 1;
+    return slice_order(x->name, y->name);
+}
+
+PARKS static void collect(Imap *s, const Wanted *w, Rows *rows)
+{
+    MailboxEntry *entries;
+    size_t count;
+    account_mailboxes(s->account, &s->arena, &entries, &count);
+    for (size_t i = 0; i < count; i++)
+        add_row(&s->arena, rows, w, entries[i].name, &entries[i]);
+    for (size_t i = 0; i < count; i++) /* what is added meanwhile satisfies nothing */
+        if (rows->rows[i]->satisfies) tell_ancestors(&s->arena, rows, w, rows->rows[i]);
+    if (rows->count > count) qsort(rows->rows, rows->count, sizeof *rows->rows, by_name);
+}
+
+/* RFC 5258 3.1 and 3.4: a name is told when it satisfies the options, or when it has a descendant
+ * that does but is not itself told, if RECURSIVEMATCH asks for that; without selection options the
+ * names that exist only through their children are told in the same way. */
+static bool is_told(const Wanted *w, const Row *r)
+{
+    if (!r->matches) return false;
+    if (r->satisfies) return true;
+    if (!r->hidden_child) return false;
+    return w->lsub || (w->select & LIST_RECURSIVE) ||
+           !(w->select & (LIST_SUBSCRIBED | LIST_SPECIAL_USE));
+}
+
+/* ---- answering ---- */
+
+static const char *role_attribute(Role role)
+{
+    switch (role) {
+    case ROLE_NONE:
+    case ROLE_INBOX:
+        return NULL;
+    case ROLE_ARCHIVE:
+        return "\\Archive";
+    case ROLE_DRAFTS:
+        return "\\Drafts";
+    case ROLE_FLAGGED:
+        return "\\Flagged";
+    case ROLE_JUNK:
+        return "\\Junk";
+    case ROLE_SENT:
+        return "\\Sent";
+    case ROLE_TRASH:
+        return "\\Trash";
+    case ROLE_ALL:
+        return "\\All";
+    case ROLE_IMPORTANT:
+        return "\\Important";
+    }
+    return NULL;
+}
+
+typedef struct {
+    Buf *out;
+    bool some;
+} Words;
+
+static void word(Words *words, const char *text)
+{
+    if (!text) return;
+    if (words->some) buf_char(words->out, ' ');
+    words->some = true;
+    buf_add(words->out, slice_of(text));
+}
+
+/* Basic LIST always says whether there are children (RFC 3348 3), extended LIST when asked, and for
+ * names that exist only through them (RFC 9051 6.3.9.6). */
+static void put_attributes(const Wanted *w, const Row *r, Buf *out)
+{
+    const MailboxEntry *e = r->entry;
+    bool exists = e && e->exists;
+    bool has_children = (e && e->has_children) || (!exists && r->child_satisfies);
+    Words words = {.out = out};
+    if (!exists && w->extended) word(&words, "\\NonExistent");
+    if (!exists && !w->extended) word(&words, w->lsub ? NULL : "\\NonExistent");
+    if (!exists && !w->extended && !(w->lsub && r->satisfies)) word(&words, "\\Noselect");
+    if (w->lsub && exists && !r->satisfies) word(&words, "\\Noselect"); /* RFC 3501 6.3.9 */
+    if (e && e->subscribed && ((w->select | w->give) & LIST_SUBSCRIBED))
+        word(&words, "\\Subscribed");
+    if (w->give & LIST_CHILDREN || (!w->extended && !w->lsub) || (!exists && has_children))
+        if (!w->lsub) word(&words, has_children ? "\\HasChildren" : "\\HasNoChildren");
+    if (exists && !w->lsub) word(&words, role_attribute(e->status.role));
+}
+
+static void put_child_info(const Wanted *w, Buf *out)
+{
+    Words words = {.out = out};
+    buf_add(out, S(" (\"CHILDINFO\" ("));
+    if (w->select & LIST_SUBSCRIBED) word(&words, "\"SUBSCRIBED\"");
+    if (w->select & LIST_SPECIAL_USE) word(&words, "\"SPECIAL-USE\"");
+    buf_add(out, S("))"));
+}
+
+static void tell_row(Imap *s, const Wanted *w, const Row *r)
+{
+    Buf *out = stream_out(s->stream);
+    buf_printf(out, "* %s (", w->lsub ? "LSUB" : "LIST");
+    put_attributes(w, r, out);
+    buf_printf(out, ") \"%c\" ", MAILBOX_SEPARATOR);
+    imap_put_mailbox(s, out, r->name);
+    if ((w->select & LIST_RECURSIVE) && r->child_satisfies) put_child_info(w, out);
+    buf_add(out, S("\r\n"));
+    /* RFC 5819 2: none for what is told for its children only */
+    if ((w->give & LIST_STATUS) && r->satisfies && r->entry->exists)
+        imap_tell_status(s, r->name, &r->entry->status, w->status_items);
+}
+
+PARKS static void tell_rows(Imap *s, const Wanted *w, const Rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        if (!is_told(w, rows->rows[i])) continue;
+        tell_row(s, w, rows->rows[i]);
+        if (stream_drain(s->stream)) return;
+    }
+}
+
+PARKS static Err list(Imap *s, bool lsub)
+{
+    Wanted *w = arena_new(&s->arena, Wanted);
+    w->lsub = lsub;
+    TRY(read_list(s->in, w));
+    if (w->is_root && !w->extended) {
+        imap_say(s, "%s (\\Noselect) \"%c\" \"\"", lsub ? "LSUB" : "LIST", MAILBOX_SEPARATOR);
+    } else {
+        Rows rows = {0};
+        collect(s, w, &rows);
+        tell_rows(s, w, &rows);
+        free(rows.rows);
+        table_done(&rows.by_name);
+    }
+    return imap_ok(s, "%s completed", lsub ? "LSUB" : "LIST");
+}
+
+Err cmd_list(Imap *s)
+{
+    return list(s, false);
+}
+
+/* RFC 3501 6.3.9: lsub = "LSUB" SP mailbox SP list-mailbox */
+Err cmd_lsub(Imap *s)
+{
+    return list(s, true);
+}
+
+/* ---- a single name ---- */
+
+static void put_old_name(Imap *s, Slice old)
+{
+    Buf *out = stream_out(s->stream);
+    buf_add(out, S(" (\"OLDNAME\" ("));
+    imap_put_mailbox(s, out, old);
+    buf_add(out, S("))"));
+}
+
+void imap_tell_name(Imap *s, Slice name, Slice called)
+{
+    Buf *out = stream_out(s->stream);
+    buf_printf(out, "* LIST () \"%c\" ", MAILBOX_SEPARATOR);
+    imap_put_mailbox(s, out, name);
+    if (called.len && !slice_eq(name, called)) put_old_name(s, called);
+    buf_add(out, S("\r\n"));
+}

@@ -1,0 +1,82 @@
+/* CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE. */
+#include "imap/session.h"
+
+/* What the store calls a wrong name is no mistake of grammar here. */
+static Err name_err(Imap *s, Err err)
+{
+    if (err != ERR_SYNTAX) return err;
+    s->in->err = ERR_FORBIDDEN; /* NO [CANNOT] */
+    return fail(ERR_FORBIDDEN, "a mailbox cannot have that name");
+}
+
+/* "Trailing separator: names will be created below it" (RFC 9051 6.3.4); it is no part of the name.
+ */
+static Slice without_separator(Slice name)
+{
+    if (name.len > 1 && name.at[name.len - 1] == MAILBOX_SEPARATOR) name.len--;
+    return name;
+}
+
+/* RFC 9051 6.3.4: create = "CREATE" SP mailbox */
+Err cmd_create(Imap *s)
+{
+    imap_space(s->in);
+    Slice as_sent, name = without_separator(imap_mailbox(s->in, &as_sent));
+    TRY(imap_end(s->in));
+    if (slice_eq(name, S("INBOX"))) return imap_no(s, "[ALREADYEXISTS] INBOX is always there");
+    TRY(name_err(s, mailbox_create(s->account, name, ROLE_NONE)));
+    if (imap_has(s, ENABLED_REV2) && !slice_eq(without_separator(as_sent), name))
+        imap_tell_name(s, name, as_sent);
+    return imap_ok(s, "CREATE completed");
+}
+
+/* RFC 9051 6.3.5: delete = "DELETE" SP mailbox. Our own selected mailbox is closed first; others
+ * who have it selected are sent away (untagged.c). */
+Err cmd_delete(Imap *s)
+{
+    imap_space(s->in);
+    Slice name = imap_mailbox(s->in, NULL);
+    TRY(imap_end(s->in));
+    if (slice_eq(name, S("INBOX"))) return imap_no(s, "[CANNOT] INBOX cannot be deleted");
+    TRY(name_err(s, mailbox_delete(s->account, name)));
+    if (s->box && mailbox_is_deleted(s->box)) {
+        imap_unselect(s);
+        imap_say(s, "OK [CLOSED] The selected mailbox was deleted");
+    }
+    return imap_ok(s, "DELETE completed");
+}
+
+/* RFC 9051 6.3.6: rename = "RENAME" SP mailbox SP mailbox */
+Err cmd_rename(Imap *s)
+{
+    imap_space(s->in);
+    Slice from = imap_mailbox(s->in, NULL);
+    imap_space(s->in);
+    Slice to = without_separator(imap_mailbox(s->in, NULL));
+    TRY(imap_end(s->in));
+    if (slice_eq(to, S("INBOX"))) return imap_no(s, "[ALREADYEXISTS] INBOX is always there");
+    TRY(name_err(s, mailbox_rename(s->account, from, to)));
+    if (imap_has(s, ENABLED_REV2) && !slice_eq(from, S("INBOX"))) imap_tell_name(s, to, from);
+    return imap_ok(s, "RENAME completed");
+}
+
+PARKS static Err subscribe(Imap *s, bool on)
+{
+    imap_space(s->in);
+    Slice name = imap_mailbox(s->in, NULL);
+    TRY(imap_end(s->in));
+    TRY(name_err(s, mailbox_subscribe(s->account, name, on)));
+    return imap_ok(s, "%s completed", on ? "SUBSCRIBE" : "UNSUBSCRIBE");
+}
+
+/* RFC 9051 6.3.7: subscribe = "SUBSCRIBE" SP mailbox */
+Err cmd_subscribe(Imap *s)
+{
+    return subscribe(s, true);
+}
+
+/* RFC 9051 6.3.8: unsubscribe = "UNSUBSCRIBE" SP mailbox */
+Err cmd_unsubscribe(Imap *s)
+{
+    return subscribe(s, false);
+}

@@ -1,0 +1,89 @@
+#include "imap/status.h"
+
+/* In the order in which they are told. RECENT is of RFC 3501, SIZE of RFC 8438. */
+typedef enum { MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN, DELETED, SIZE, HIGHESTMODSEQ } Item;
+static const Slice item_names[] = {
+    [MESSAGES] = {"MESSAGES",      8 },
+      [RECENT] = {"RECENT",        6 },
+    [UIDNEXT] = {"UIDNEXT",       7 },
+      [UIDVALIDITY] = {"UIDVALIDITY",   11},
+    [UNSEEN] = {"UNSEEN",        6 },
+      [DELETED] = {"DELETED",       7 },
+    [SIZE] = {"SIZE",          4 },
+      [HIGHESTMODSEQ] = {"HIGHESTMODSEQ", 13},
+};
+
+unsigned imap_status_items(In *in)
+{
+    unsigned items = 0;
+    imap_need(in, "(");
+    do {
+        Slice name = imap_atom(in);
+        unsigned before = items;
+        bool known = false;
+        for (size_t i = 0; i < COUNT(item_names); i++)
+            if (slice_eq_nocase(name, item_names[i])) items |= 1u << i, known = true;
+        if (!known && before == items) imap_mistake(in, "unknown STATUS item");
+    } while (imap_see(in, " "));
+    imap_need(in, ")");
+    return items;
+}
+
+static uint64_t value(const MailboxStatus *status, Item item)
+{
+    switch (item) {
+    case MESSAGES:
+        return status->exists;
+    case RECENT:
+        return status->recent;
+    case UIDNEXT:
+        return status->uid_next;
+    case UIDVALIDITY:
+        return status->uid_validity;
+    case UNSEEN:
+        return status->unseen;
+    case DELETED:
+        return status->deleted;
+    case SIZE:
+        return status->size_octets;
+    case HIGHESTMODSEQ:
+        return MAX(status->highest_modseq, 1);
+    }
+    return 0;
+}
+
+void imap_tell_status(Imap *s, Slice name, const MailboxStatus *status, unsigned items)
+{
+    Buf *out = stream_out(s->stream);
+    if (items & 1u << HIGHESTMODSEQ) imap_use_condstore(s);
+    buf_add(out, S("* STATUS "));
+    imap_put_mailbox(s, out, name);
+    buf_add(out, S(" ("));
+    bool first = true;
+    for (size_t i = 0; i < COUNT(item_names); i++) {
+        if (!(items & 1u << i)) continue;
+        if (!first) buf_char(out, ' ');
+        first = false;
+        buf_add(out, item_names[i]);
+        buf_char(out, ' ');
+        buf_number(out, value(status, (Item)i));
+    }
+    buf_add(out, S(")\r\n"));
+}
+
+/* RFC 9051 6.3.11: status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")" */
+Err cmd_status(Imap *s)
+{
+    imap_space(s->in);
+    Slice name = imap_mailbox(s->in, NULL);
+    imap_space(s->in);
+    unsigned items = imap_status_items(s->in);
+    TRY(imap_end(s->in));
+
+    Mailbox *box scoped(mailbox) = NULL;
+    TRY(mailbox_open(s->account, s->user.acct, name, &box));
+    if (!(mailbox_rights(box) & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read it");
+    MailboxStatus status = mailbox_status(box);
+    imap_tell_status(s, name, &status, items);
+    return imap_ok(s, "STATUS completed");
+}

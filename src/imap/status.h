@@ -1,0 +1,8 @@
+#pragma once
+/* STATUS data items, RFC 9051 6.3.11: for STATUS and for LIST RETURN (STATUS ...). */
+#include "imap/session.h"
+
+/* "(" status-att *(SP status-att) ")": a bit for each. */
+unsigned imap_status_items(In *in);
+/* "* STATUS name (...)". HIGHESTMODSEQ switches CONDSTORE on (RFC 7162 3.1). */
+void imap_tell_status(Imap *s, Slice name, const MailboxStatus *status, unsigned items);

@@ -1,0 +1,110 @@
+/* STORE and UID STORE, with UNCHANGEDSINCE (RFC 7162 3.1.3). */
+#include "imap/session.h"
+
+typedef struct {
+    ImapSet set;
+    bool conditional, silent;
+    uint64_t unchanged_since;
+    ChangeHow how;
+    ImapFlags flags;
+} StoreArgs;
+
+/* RFC 4466 2.5: store-modifiers = SP "(" store-modifier *(SP store-modifier) ")" */
+static void modifiers(In *in, StoreArgs *st)
+{
+    if (!imap_see(in, "(")) return;
+    do {
+        imap_need(in, "UNCHANGEDSINCE ");
+        st->unchanged_since = imap_number64(in);
+        st->conditional = true;
+    } while (imap_see(in, " "));
+    imap_need(in, ") ");
+}
+
+/* RFC 9051 9: store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags;
+ * store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) */
+static Err read_store(In *in, StoreArgs *st)
+{
+    imap_space(in);
+    st->set = imap_sequence_set(in);
+    imap_space(in);
+    modifiers(in, st);
+    if (imap_see(in, "+"))
+        st->how = CHANGE_ADD;
+    else if (imap_see(in, "-"))
+        st->how = CHANGE_REMOVE;
+    else
+        st->how = CHANGE_REPLACE;
+    imap_need(in, "FLAGS");
+    st->silent = imap_see(in, ".SILENT");
+    imap_space(in);
+    st->flags = imap_flags(in);
+    return imap_end(in);
+}
+
+/* .SILENT tells only what a CONDSTORE client has to know: the new mod-sequence. */
+static void tell_modseq(Imap *s, uint32_t number, const Message *m)
+{
+    Buf *out = stream_out(s->stream);
+    buf_printf(out, "* %u FETCH (UID %u MODSEQ (%llu))\r\n", number, m->uid,
+               (unsigned long long)m->modseq);
+}
+
+/* Those that failed the condition are told too, so that the client need not ask (RFC 7162 3.1.3).
+ */
+PARKS static void tell(Imap *s, const StoreArgs *st, const UidSet *uids, const UidSet *modified,
+                       uint64_t modseq)
+{
+    Message m;
+    uint32_t uid = 0, number;
+    bool gone;
+    while (uidset_next(uids, &uid) && view_next(s->view, uid, &m, &number, &gone)) {
+        uid = m.uid;
+        bool asked = uidset_has(uids, uid) && !gone;
+        if (asked && (!st->silent || uidset_has(modified, uid)))
+            imap_tell_flags(s, number, &m);
+        else if (asked && imap_has(s, ENABLED_CONDSTORE) && m.modseq == modseq)
+            tell_modseq(s, number, &m);
+        if (uid++ == UINT32_MAX || stream_drain(s->stream)) return;
+    }
+}
+
+/* "[MODIFIED set] ": numbers for STORE, UIDs for UID STORE. */
+static void put_modified(Imap *s, const UidSet *modified, Buf *out)
+{
+    UidSet numbers = {0};
+    buf_add(out, S("[MODIFIED "));
+    for (uint32_t uid = 0; !s->by_uid && uidset_next(modified, &uid); uid++) {
+        uint32_t number = view_number(s->view, uid);
+        if (number) uidset_add(&s->arena, &numbers, number, number);
+        if (uid == UINT32_MAX) break;
+    }
+    uidset_print(out, s->by_uid ? modified : &numbers);
+    buf_add(out, S("] "));
+}
+
+Err cmd_store(Imap *s)
+{
+    StoreArgs st = {0};
+    UidSet uids, modified = {0};
+    TRY(read_store(s->in, &st));
+    TRY(imap_resolve(s, &st.set, &uids));
+    if (st.conditional) imap_use_condstore(s);
+
+    FlagChange change = {
+        .how = st.how,
+        .flags = st.flags.flags,
+        .keywords = {st.flags.names, st.flags.count},
+        .unchanged_since = st.conditional ? &st.unchanged_since : NULL
+    };
+    uint64_t modseq = 0;
+    if (uids.count) TRY(mailbox_change(s->box, &uids, &change, &s->arena, &modified, &modseq));
+    if (modseq) view_mark_own(s->view, modseq);
+    if (st.flags.count) imap_tell_new_keywords(s);
+    tell(s, &st, &uids, &modified, modseq);
+
+    Buf code buf_scoped = {0};
+    if (modified.count) put_modified(s, &modified, &code);
+    return imap_ok(s, "%.*sSTORE %s", SP(buf_slice(&code)),
+                   modified.count ? "failed for some" : "completed");
+}
