@@ -1,12 +1,14 @@
 #pragma once
-/* Charsets by iconv behind an allow-list (specs: a sender's string never reaches iconv). Names are mapped through our alias
- * table; HZ and both UTF-7s are ours. */
+/* Charsets by iconv behind an allow-list (specs: a sender's string never reaches iconv). Names are
+ * mapped through our alias table; HZ and both UTF-7s are ours. */
 #include "base/base.h"
 
-typedef struct Charset Charset;                 /* a row of the table; never freed */
-const Charset *charset_find(Slice name);        /* NULL: not on the list. RFC 2978 names, case ignored, common misspellings */
-Slice charset_name(const Charset *c);           /* the preferred MIME name */
-/* Appends the text as UTF-8; what is invalid becomes U+FFFD. Never fails; NULL charset: windows-1252 unless valid UTF-8. */
+typedef struct Charset Charset; /* a row of the table; never freed */
+const Charset *charset_find(
+    Slice name); /* NULL: not on the list. RFC 2978 names, case ignored, common misspellings */
+Slice charset_name(const Charset *c); /* the preferred MIME name */
+/* Appends the text as UTF-8; what is invalid becomes U+FFFD. Never fails; NULL charset:
+ * windows-1252 unless valid UTF-8. */
 void charset_to_utf8(const Charset *c, Slice text, Buf *out);
 /* Opens every converter once, so that a sandbox may close later. */
 void charset_warm_up(void);

@@ -1,25 +1,27 @@
 #pragma once
-/* Header fields and their values: RFC 5322 with its obsolete forms, RFC 2047, RFC 2231, RFC 6532. Never fails: what does not
- * parse is given as well as it can be. */
+/* Header fields and their values: RFC 5322 with its obsolete forms, RFC 2047, RFC 2231, RFC 6532.
+ * Never fails: what does not parse is given as well as it can be. */
 #include "base/base.h"
 
-/* Walks the fields of a header block (with or without the empty line). `whole` includes the line end and folded lines; value
- * is raw, still folded, without the leading SP and the last line end. A line that is no field is a field with an empty name.
- * Start with {0}. */
+/* Walks the fields of a header block (with or without the empty line). `whole` includes the line
+ * end and folded lines; value is raw, still folded, without the leading SP and the last line end. A
+ * line that is no field is a field with an empty name. Start with {0}. */
 typedef struct {
     Slice name, value, whole;
     size_t next;
 } HeaderField;
 bool header_next(Slice header, HeaderField *f);
-bool header_find(Slice header, Slice name, HeaderField *f); /* the next one of that name after f->next */
-void header_unfold(Buf *out, Slice value);                  /* removes CRLF before white space */
-/* Unfolded, RFC 2047 encoded words decoded wherever they stand (adjacent ones joined before charset decoding), raw 8-bit octets
- * taken as UTF-8 if valid, else as windows-1252; control characters become SP. */
+bool header_find(Slice header, Slice name,
+                 HeaderField *f);          /* the next one of that name after f->next */
+void header_unfold(Buf *out, Slice value); /* removes CRLF before white space */
+/* Unfolded, RFC 2047 encoded words decoded wherever they stand (adjacent ones joined before charset
+ * decoding), raw 8-bit octets taken as UTF-8 if valid, else as windows-1252; control characters
+ * become SP. */
 void header_decode(Buf *out, Slice value);
 
-/* RFC 5322 3.4. One row per mailbox; groups as RFC 9051 7.5.2 wants them: a row with host NIL (group_start, its name in
- * `mailbox`) opens, one with nothing at all (group_end) closes. Slices in the arena: comments and quoting removed, encoded
- * words kept as they are. */
+/* RFC 5322 3.4. One row per mailbox; groups as RFC 9051 7.5.2 wants them: a row with host NIL
+ * (group_start, its name in `mailbox`) opens, one with nothing at all (group_end) closes. Slices in
+ * the arena: comments and quoting removed, encoded words kept as they are. */
 typedef struct {
     Slice name, route, mailbox, host; /* name and route: .at NULL when missing */
     bool group_start, group_end;
@@ -29,13 +31,13 @@ size_t header_addresses(Arena *a, Slice value, MailAddress **list);
 /* RFC 5322 3.3 and 4.3 date-time, and what mailers make of it. */
 Err header_date(Slice value, int64_t *unix_seconds, int16_t *zone_minutes) MUST_USE;
 
-/* RFC 2045 5.1 parameterised value: "text/plain; charset=x". Parameters with RFC 2231 continuations and charsets joined and
- * decoded to UTF-8 when `decode`; names lower case. */
+/* RFC 2045 5.1 parameterised value: "text/plain; charset=x". Parameters with RFC 2231 continuations
+ * and charsets joined and decoded to UTF-8 when `decode`; names lower case. */
 typedef struct {
     Slice name, value;
 } MailParameter;
 typedef struct {
-    Slice value;  /* "text/plain", "attachment": raw case */
+    Slice value; /* "text/plain", "attachment": raw case */
     MailParameter *parameters;
     size_t count;
 } MailParameterised;
@@ -43,5 +45,6 @@ void header_parameterised(Arena *a, Slice value, bool decode, MailParameterised 
 Slice header_parameter(const MailParameterised *p, Slice name); /* .at NULL: none */
 /* Every "<...@...>" in a References or In-Reply-To value, in order. */
 size_t header_message_ids(Arena *a, Slice value, Slice **ids);
-/* RFC 5256 2.1: of a decoded subject. *is_reply when something was removed that marks a reply or forward. */
+/* RFC 5256 2.1: of a decoded subject. *is_reply when something was removed that marks a reply or
+ * forward. */
 Slice header_base_subject(Arena *a, Slice subject, bool *is_reply);
