@@ -39,6 +39,11 @@ void test_failed(const char *file, int line, const char *fmt, ...)
     fflush(stdout);
 }
 
+unsigned test_complaints(void)
+{
+    return atomic_load(&complaints);
+}
+
 /* A must that fails, or a crash, ends the whole run: say at least where. */
 static void on_abort(int signal_number)
 {

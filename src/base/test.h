@@ -12,6 +12,8 @@ typedef struct Test {
 } Test;
 void test_register(Test *t);
 void test_failed(const char *file, int line, const char *fmt, ...) PRINTF(3, 4);
+unsigned
+test_complaints(void); /* of the running test, in this process: what a forked child tells */
 
 #define TEST(name)                                                                                 \
     static void test_##name(void);                                                                 \
