@@ -20,7 +20,7 @@ static void make_ready(Fiber *f)
     f->loop->ready_count++;
 }
 
-static Fiber *fiber_new(Loop *loop, const char *name, void (*fn)(void *), void *arg)
+Fiber *fiber_new(Loop *loop, const char *name, void (*fn)(void *), void *arg)
 {
     char *stack = stack_take(&loop->stacks);
     size_t room = (STACK_BYTES - sizeof(Fiber)) & ~(size_t)63;

@@ -26,7 +26,7 @@ struct Fiber {
     Link turn;     /* loop->ready */
     Link waiting;  /* Cond */
     Link fresh;    /* loop->fresh: its stack was not trimmed since it ran */
-    unsigned held; /* mutexes; kept by the simulated world */
+    unsigned held; /* mutexes */
     uint8_t state, hears, woken;
     bool nudged;
 };
@@ -75,6 +75,8 @@ void loop_run_tasks(Loop *loop);
 void loop_fire_timers(Loop *loop);
 bool loop_is_idle(Loop *loop); /* nothing to run, nobody waits for a helper */
 
+Fiber *fiber_new(Loop *loop, const char *name, void (*fn)(void *), void *arg); /* any loop of this
+                                                                    thread */
 void fiber_resume(Fiber *f);
 /* Parks until fiber_wake, the deadline or, if it hears them, a nudge or run_cancel. */
 PARKS Wake fiber_wait(const char *waits_for, int64_t deadline_ms, unsigned hears);
