@@ -210,6 +210,7 @@ struct Home {
 };
 
 struct Store {
+    Slice dir; /* malloc; signature.c keeps files below it */
     StoreOptions options;
     Engine *engine;
     Home *homes; /* one per loop */

@@ -1,0 +1,78 @@
+/* The truth about one message: is this text in it? RFC 9051 6.4.4, BODY and TEXT. */
+#include "mail/casemap.h"
+#include "mail/mail.h"
+#include "store/signature.h"
+
+enum { PIECE = 64 * 1024 };
+
+typedef struct {
+    Slice needle;
+    bool found;
+    bool learns; /* the index lacks this message: collect its text ... */
+    bool whole;  /* ... unless there is too much of it */
+    Buf text;    /* what the scan has just made */
+    Buf all;
+    size_t body_from; /* in `all` */
+} Hunt;
+
+static void look(Hunt *h)
+{
+    Slice text = buf_slice(&h->text);
+    if (!h->found) h->found = casemap_contains(text, h->needle);
+    if (h->learns && h->whole) buf_add(&h->all, text);
+    h->whole = h->whole && signature_is_whole(slice_from(buf_slice(&h->all), h->body_from));
+    buf_clear(&h->text); /* the scan's limit counts what is in it: so the whole message is seen */
+}
+
+static PARKS Err look_at_header(Account *a, uint32_t eid, Hunt *h, uint32_t len, bool body_only)
+{
+    if (body_only && !h->learns) return OK;
+    Buf header buf_scoped = {0};
+    len = MIN(len, (uint32_t)MAIL_TEXT_MOST);
+    TRY(email_read(a, eid, 0, buf_reserve(&header, len), len));
+    header.len = len;
+    signature_header_text(&h->all, buf_slice(&header));
+    h->body_from = h->all.len;
+    if (!body_only) h->found = casemap_contains(buf_slice(&h->all), h->needle);
+    return OK;
+}
+
+static PARKS Err look_at_body(Account *a, uint32_t eid, Hunt *h, uint32_t size)
+{
+    Arena arena arena_scoped = {0};
+    Buf piece buf_scoped = {0};
+    MailScan *scan scoped(mail_scan) = mail_scan_new(&h->text);
+    buf_reserve(&piece, PIECE);
+    for (uint32_t at = 0; at < size && (!h->found || h->learns); at += PIECE) {
+        size_t len = MIN(size - at, (uint32_t)PIECE);
+        TRY(email_read(a, eid, at, piece.at, len));
+        mail_scan_feed(scan, slice(piece.at, len));
+        look(h);
+        breathe();
+    }
+    MailSummary summary;
+    mail_scan_end(scan, &arena, &summary);
+    look(h);
+    return OK;
+}
+
+static PARKS Err hunt(Account *a, uint32_t eid, Hunt *h, bool body_only)
+{
+    Arena arena arena_scoped = {0};
+    EmailDetails details;
+    TRY(email_details(a, eid, &arena, &details));
+    TRY(look_at_header(a, eid, h, details.header_len, body_only));
+    if (!h->found || h->learns) TRY(look_at_body(a, eid, h, details.size));
+    if (h->learns) signature_add(a, eid, buf_slice(&h->all), h->whole);
+    return OK;
+}
+
+PARKS Err email_contains(Account *a, uint32_t eid, Slice needle, bool body_only, bool *found)
+{
+    Hunt h = {.needle = needle, .learns = signature_is_missing(a, eid), .whole = true};
+    Err err = hunt(a, eid, &h, body_only);
+    buf_done(&h.text);
+    buf_done(&h.all);
+    if (!err) *found = h.found;
+    return err;
+}

@@ -1,0 +1,223 @@
+#include "store/signature.h"
+
+#include "mail/casemap.h"
+#include "mail/header.h"
+#include "mail/mail.h"
+#include "store/model.h"
+#include "store/sigfile.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+    PENDING_MOST = 256 * 1024,      /* octets of one account that wait in memory ... */
+    ALL_MOST = 32 * 1024 * 1024,    /* ... and of all, before they are written ... */
+    PENDING_STOP = 8 * 1024 * 1024, /* ... and when the disk does not keep up */
+    CUT_AT = MAIL_TEXT_MOST - 8,    /* the cut goes back to a whole character */
+};
+
+/* Account.search. The home loop owns it while nobody is busy; while busy, a helper thread does,
+ * except for pending, idle and orphan. */
+typedef struct {
+    uint32_t acct;
+    bool busy, orphan;
+    bool asked;  /* a search used it: the file stays open */
+    bool broken; /* the file cannot be used: everything is a candidate */
+    SigFile *file;
+    Buf pending, writing; /* chunks */
+    Buf dir, path;
+    Cond idle;
+    Job job;
+} Search;
+
+/* Of all accounts: octets pending, and searches that outlived theirs. */
+static atomic_size_t all_pending;
+static atomic_uint orphans;
+
+static void search_end(Search *s)
+{
+    sigfile_close(s->file);
+    buf_done(&s->pending);
+    buf_done(&s->writing);
+    buf_done(&s->dir);
+    buf_done(&s->path);
+    free(s);
+}
+
+/* ---- on a helper thread ---- */
+
+static Err write_pending(Search *s)
+{
+    if (!s->file) {
+        TRY(path_mkdir(buf_slice(&s->dir)));
+        TRY(sigfile_open(buf_slice(&s->path), s->acct, &s->file));
+    }
+    TRY(sigfile_append(s->file, buf_slice(&s->writing)));
+    return sigfile_tidy(s->file);
+}
+
+/* What cannot be written is forgotten: those messages are candidates until they are read. */
+static void bring_up(Search *s)
+{
+    Err err = write_pending(s);
+    buf_done(&s->writing);
+    if (!err) return;
+    sigfile_close(s->file);
+    s->file = NULL;
+    s->broken = err != ERR_IN_USE; /* that one is of the account's previous life: soon gone */
+}
+
+static void write_job(Job *job)
+{
+    Search *s = CONTAINER(job, Search, job);
+    bring_up(s);
+    if (s->asked) return;
+    sigfile_close(s->file);
+    s->file = NULL;
+}
+
+static void last_job(Job *job)
+{
+    Search *s = CONTAINER(job, Search, job);
+    bring_up(s);
+    search_end(s);
+    atomic_fetch_sub(&orphans, 1);
+}
+
+/* ---- on the home loop ---- */
+
+static void take_pending(Search *s)
+{
+    atomic_fetch_sub(&all_pending, s->pending.len);
+    s->writing = s->pending;
+    s->pending = (Buf){0};
+}
+
+static void write_last(Search *s)
+{
+    take_pending(s);
+    s->job = (Job){.work = last_job};
+    aside_post(&s->job);
+}
+
+static void written(Job *job)
+{
+    Search *s = CONTAINER(job, Search, job);
+    s->busy = s->asked = false;
+    if (s->orphan)
+        write_last(s);
+    else
+        cond_broadcast(&s->idle);
+}
+
+static void search_free(void *search)
+{
+    Search *s = search;
+    atomic_fetch_add(&orphans, 1);
+    s->orphan = true;
+    if (!s->busy) write_last(s);
+}
+
+static void name_file(Store *store, uint32_t acct, Buf *dir, Buf *path)
+{
+    buf_printf(dir, "%.*s/search", SP(store->dir));
+    buf_printf(path, "%.*s/%u.sig", SP(buf_slice(dir)), acct);
+}
+
+static Search *search_of(Account *a)
+{
+    if (a->search) return a->search;
+    Search *s = NEW(Search);
+    s->acct = a->number;
+    name_file(a->store, a->number, &s->dir, &s->path);
+    a->search = s;
+    a->search_free = search_free;
+    return s;
+}
+
+void signature_add(Account *a, uint32_t eid, Slice text, bool whole)
+{
+    Search *s = search_of(a);
+    size_t before = s->pending.len;
+    if (s->broken || before > PENDING_STOP) return;
+    sig_chunk(&s->pending, s->acct, eid, text, whole);
+    size_t all = atomic_fetch_add(&all_pending, s->pending.len - before);
+    if (s->busy || (s->pending.len < PENDING_MOST && all < ALL_MOST)) return;
+    take_pending(s);
+    s->busy = true;
+    s->job = (Job){.work = write_job, .done = written, .loop = loop_current()};
+    aside_post(&s->job);
+}
+
+bool signature_is_missing(Account *a, uint32_t eid)
+{
+    Search *s = a->search;
+    return s && !s->busy && s->file && !sigfile_knows(s->file, eid);
+}
+
+typedef struct {
+    Search *search;
+    BloomNeedle needle;
+    uint32_t *eids;
+    size_t n;
+} Question;
+
+static void answer(void *arg)
+{
+    Question *q = arg;
+    bring_up(q->search);
+    if (q->search->file) q->n = sigfile_filter(q->search->file, &q->needle, q->eids, q->n);
+}
+
+PARKS size_t text_candidates(Account *a, Slice needle, uint32_t *eids, size_t n)
+{
+    Question q = {.eids = eids, .n = n};
+    if (!n || !bloom_needle(needle, &q.needle)) return n;
+    Search *s = q.search = search_of(a);
+    while (s->busy)
+        cond_wait(&s->idle, NEVER);
+    if (s->broken) return n;
+    take_pending(s);
+    s->busy = s->asked = true;
+    aside(answer, &q);
+    s->busy = false;
+    cond_broadcast(&s->idle);
+    return q.n;
+}
+
+PARKS void signature_settle(void)
+{
+    Cond never = {0};
+    while (atomic_load(&orphans))
+        cond_wait(&never, now_ms() + 1);
+}
+
+void signature_remove(Store *store, uint32_t acct)
+{
+    Buf dir buf_scoped = {0}, path buf_scoped = {0};
+    name_file(store, acct, &dir, &path);
+    (void)!path_unlink(buf_slice(&path));
+}
+
+/* ---- texts ---- */
+
+bool signature_is_whole(Slice body_text)
+{
+    return body_text.len < CUT_AT;
+}
+
+/* Fields are folded one by one, so that a long header needs no second copy of itself. */
+void signature_header_text(Buf *out, Slice header)
+{
+    HeaderField f = {0};
+    Buf field buf_scoped = {0};
+    header = slice_first(header, MAIL_TEXT_MOST);
+    while (header_next(header, &f)) {
+        buf_clear(&field);
+        buf_add(&field, f.name);
+        buf_add(&field, S(": "));
+        header_decode(&field, f.value);
+        casemap(out, buf_slice(&field));
+        buf_char(out, '\n');
+    }
+}
