@@ -1,0 +1,124 @@
+#include "house/transfer.h"
+
+#include <stdlib.h>
+
+/* ---- in the house ---- */
+
+enum { ROUND_OCTETS = 2 << 20 }; /* what is gathered on the home loop before it is sent */
+
+typedef struct {
+    Talk *talk;
+    uint32_t acct;
+    Slice only; /* a mailbox; empty: all */
+    MailboxEntry *entries;
+    size_t count, at; /* the mailbox we are in */
+    uint32_t next_uid;
+    uint64_t offset; /* into the message next_uid, when it was begun; else 0 */
+    bool begun, over;
+    uint64_t done;
+    Arena arena;
+    Err err;
+} Export;
+
+PARKS static Err give_meta(Export *x, Mailbox *box, const Message *m)
+{
+    Buf frame buf_scoped = {0};
+    Account *account = mailbox_account(box);
+    TransferMeta meta = {.mailbox = mailbox_name(box),
+                         .keywords = account_keywords(account, m->kwset),
+                         .date = m->date,
+                         .size = m->size,
+                         .uid = m->uid,
+                         .uid_validity = mailbox_status(box).uid_validity,
+                         .flags = m->flags};
+    transfer_meta_encode(&frame, &meta);
+    return talk_give(x->talk, buf_slice(&frame));
+}
+
+/* As much of one message as the round has room for. */
+PARKS static Err give_message(Export *x, Mailbox *box, const Message *m, size_t *octets)
+{
+    Account *account = mailbox_account(box);
+    if (!x->begun) TRY(give_meta(x, box, m));
+    x->begun = true;
+    while (x->offset < m->size && *octets < ROUND_OCTETS) {
+        Buf frame buf_scoped = {0};
+        size_t len = (size_t)MIN((uint64_t)TRANSFER_PIECE, m->size - x->offset);
+        buf_char(&frame, 'B');
+        TRY(email_read(account, m->eid, x->offset, buf_reserve(&frame, len), len));
+        frame.len += len;
+        TRY(talk_give(x->talk, buf_slice(&frame)));
+        x->offset += len, *octets += len;
+    }
+    if (x->offset < m->size) return OK;
+    x->begun = false, x->offset = 0, x->next_uid = m->uid + 1, x->done++;
+    return talk_give(x->talk, S("E"));
+}
+
+PARKS static Err give_mailbox(Export *x, Mailbox *box, size_t *octets)
+{
+    while (*octets < ROUND_OCTETS) {
+        const Message *at = mailbox_next(box, x->next_uid);
+        if (!at || at->uid == UINT32_MAX) break;
+        if (x->begun && at->uid != x->next_uid)
+            return fail(ERR_EXPUNGED, "a message went while it was exported");
+        Message m = *at;
+        x->next_uid = m.uid;
+        TRY(give_message(x, box, &m, octets));
+    }
+    if (*octets < ROUND_OCTETS) x->at++, x->next_uid = 1;
+    return OK;
+}
+
+PARKS static Err give_round(Export *x, Account *account)
+{
+    size_t octets = 0;
+    if (!x->entries) account_mailboxes(account, &x->arena, &x->entries, &x->count);
+    while (x->at < x->count && octets < ROUND_OCTETS) {
+        const MailboxEntry *e = &x->entries[x->at];
+        Mailbox *box scoped(mailbox) = NULL;
+        bool wanted = e->exists && (!x->only.len || slice_eq(e->name, x->only));
+        if (!wanted || mailbox_open(account, x->acct, e->name, &box)) {
+            x->at++, x->next_uid = 1;
+            continue;
+        }
+        TRY(give_mailbox(x, box, &octets));
+    }
+    x->over = x->at == x->count;
+    return OK;
+}
+
+PARKS static void round_at_home(void *arg)
+{
+    Export *x = arg;
+    Account *account scoped(account) = NULL;
+    x->err = account_open(x->talk->house->store, x->acct, &account);
+    if (!x->err) x->err = give_round(x, account);
+}
+
+PARKS static Err export_all(Export *x)
+{
+    while (!x->over) {
+        talk_on_loop(x->talk, store_home(x->talk->house->store, x->acct), round_at_home, x);
+        TRY(x->err);
+        TRY(stream_error(x->talk->stream));
+        talk_progress(x->talk, "%llu messages", (unsigned long long)x->done);
+    }
+    return OK;
+}
+
+/* export LOGIN [MAILBOX] */
+PARKS int verb_export(Talk *t)
+{
+    Buf login buf_scoped = {0};
+    Export x = {.talk = t, .next_uid = 1};
+    if (t->arg_count < 2 || t->arg_count > 3) return talk_usage(t);
+    if (t->arg_count == 3) x.only = t->args[2];
+    Err err = login_normalise(t->args[1], &login);
+    if (!err) err = store_find_account(t->house->store, buf_slice(&login), &x.acct);
+    if (!err) err = export_all(&x);
+    arena_done(&x.arena);
+    if (err) return talk_fail(t, err);
+    talk_out(t, "%llu messages exported\n", (unsigned long long)x.done);
+    return EXIT_OK;
+}

@@ -1,0 +1,219 @@
+/* A maildir tree as a source: cur and new of each folder, Dovecot's dovecot-uidlist and
+ * dovecot-keywords beside them. */
+#include "base/scan.h"
+#include "base/table.h"
+#include "base/text.h"
+#include "house/transfer.h"
+#include "mail/charset.h"
+#include "run/file.h"
+
+enum { LIST_FILE_MOST = 256 << 20, FOLDER_DEPTH_MOST = 20 };
+
+typedef struct {
+    Source *source;
+    Slice dir, mailbox;
+    uint32_t uid_validity;
+    Table uids;         /* base name -> uid */
+    Slice keywords[26]; /* letters a to z */
+} Folder;
+
+static bool is_dir(Slice path)
+{
+    PathInfo info;
+    return path_info(path, &info) == OK && info.is_dir;
+}
+
+static Slice below(Arena *a, Slice dir, Slice name)
+{
+    return arena_printf(a, "%.*s/%.*s", SP(dir), SP(name));
+}
+
+/* "12.host:2,S" is the message "12.host" with flags. */
+static Slice base_name(Slice name)
+{
+    return slice_first(name, slice_find(name, ':'));
+}
+
+/* dovecot-uidlist version 3: "3 V1700000000 N17 G..." then lines "UID [extensions] :FILENAME".
+ * Version 1: "1 VALIDITY NEXT". */
+static void read_uidlist(Folder *f, Arena *a)
+{
+    Slice text, line, word;
+    if (path_read(below(a, f->dir, S("dovecot-uidlist")), LIST_FILE_MOST, a, &text)) return;
+    if (!slice_cut(&text, '\n', &line)) return;
+    bool version3 = slice_starts(line, S("3 "));
+    for (size_t i = 0; slice_cut(&line, ' ', &word); i++) {
+        uint64_t n = 0;
+        bool validity = version3 ? slice_starts(word, S("V")) : i == 1;
+        if (validity && slice_to_u64(version3 ? slice_from(word, 1) : word, &n))
+            f->uid_validity = (uint32_t)n;
+    }
+    while (slice_cut(&text, '\n', &line)) {
+        uint64_t uid;
+        size_t at = version3 ? slice_find_slice(line, S(" :")) : slice_find(line, ' ');
+        if (at == line.len || !slice_to_u64(slice_first(line, slice_find(line, ' ')), &uid) ||
+            !uid || uid > UINT32_MAX)
+            continue;
+        table_put(&f->uids, base_name(slice_from(line, at + (version3 ? 2 : 1))),
+                  (void *)(uintptr_t)uid);
+    }
+}
+
+/* dovecot-keywords: "0 $Forwarded" */
+static void read_keywords(Folder *f, Arena *a)
+{
+    Slice text, line, number;
+    if (path_read(below(a, f->dir, S("dovecot-keywords")), LIST_FILE_MOST, a, &text)) return;
+    while (slice_cut(&text, '\n', &line)) {
+        uint64_t n;
+        if (slice_cut(&line, ' ', &number) && slice_to_u64(number, &n) && n < COUNT(f->keywords))
+            f->keywords[n] = line;
+    }
+}
+
+static uint8_t flag_of(char letter)
+{
+    switch (letter) {
+    case 'D':
+        return FLAG_DRAFT;
+    case 'F':
+        return FLAG_FLAGGED;
+    case 'R':
+        return FLAG_ANSWERED;
+    case 'S':
+        return FLAG_SEEN;
+    case 'T':
+        return FLAG_DELETED;
+    default:
+        return 0;
+    }
+}
+
+static void read_flags(const Folder *f, Slice name, TransferMeta *m)
+{
+    Buf words buf_scoped = {0};
+    size_t at = slice_find_slice(name, S(":2,"));
+    for (size_t i = at + 3; i < name.len; i++) {
+        char letter = name.at[i];
+        m->flags |= flag_of(letter);
+        Slice word = letter == 'P'                    ? S("$Forwarded")
+                     : letter >= 'a' && letter <= 'z' ? f->keywords[letter - 'a']
+                                                      : (Slice){0};
+        if (!word.len) continue;
+        if (words.len) buf_char(&words, ' ');
+        buf_add(&words, word);
+    }
+    m->keywords = arena_copy(&f->source->arena, buf_slice(&words));
+}
+
+static Err add_message(Folder *f, Slice dir, Slice name)
+{
+    Arena *a = &f->source->arena;
+    PathInfo info;
+    Slice path = below(a, dir, name);
+    if (path_info(path, &info) || info.is_dir) return OK; /* it moved meanwhile */
+    SourceItem *item = source_add(f->source);
+    Slice base = base_name(name);
+    item->path = path;
+    item->meta = (TransferMeta){.mailbox = f->mailbox,
+                                .date = info.mtime,
+                                .size = info.size,
+                                .uid_validity = f->uid_validity};
+    item->meta.uid = (uint32_t)(uintptr_t)table_get(&f->uids, base);
+    item->meta.key = item->meta.uid ? arena_printf(a, "%010u %.*s", item->meta.uid, SP(base))
+                                    : arena_printf(a, "new %.*s", SP(base));
+    read_flags(f, name, &item->meta);
+    return OK;
+}
+
+static Err read_part(Folder *f, const char *part)
+{
+    Arena *a = &f->source->arena;
+    Slice dir = below(a, f->dir, slice_of(part)), *names;
+    size_t count;
+    if (!is_dir(dir)) return OK;
+    TRY(path_list(dir, a, &names, &count));
+    for (size_t i = 0; i < count; i++)
+        if (!slice_starts(names[i], S("."))) TRY(add_message(f, dir, names[i]));
+    return OK;
+}
+
+static Err read_folder(Source *s, Slice dir, Slice mailbox)
+{
+    Folder f = {.source = s, .dir = dir, .mailbox = mailbox};
+    if (!is_dir(below(&s->arena, dir, S("cur")))) return OK;
+    read_uidlist(&f, &s->arena);
+    read_keywords(&f, &s->arena);
+    Err err = read_part(&f, "cur");
+    if (!err) err = read_part(&f, "new");
+    table_done(&f.uids);
+    return err;
+}
+
+/* Folder names are in modified UTF-7 (Dovecot, Courier); those that are not are taken as they are.
+ */
+static Slice decode_name(Arena *a, Slice name)
+{
+    Buf utf8 buf_scoped = {0};
+    if (utf7_decode(name, &utf8)) return arena_copy(a, name);
+    return arena_copy(a, buf_slice(&utf8));
+}
+
+/* Maildir++: ".Work.2025" is Work/2025 */
+static Slice dotted_name(Arena *a, Slice name)
+{
+    Slice decoded = decode_name(a, slice_from(name, 1));
+    char *levels = (char *)decoded.at;
+    for (size_t i = 0; i < decoded.len; i++)
+        if (levels[i] == '.') levels[i] = MAILBOX_SEPARATOR;
+    return decoded;
+}
+
+static bool is_maildir_part(Slice name)
+{
+    return slice_eq(name, S("cur")) || slice_eq(name, S("new")) || slice_eq(name, S("tmp"));
+}
+
+static Err read_tree(Source *s, Slice dir, Slice above, int depth)
+{
+    Slice *names;
+    size_t count;
+    if (depth > FOLDER_DEPTH_MOST) return fail(ERR_LIMIT, "folders nest too deep at %.*s", SP(dir));
+    TRY(path_list(dir, &s->arena, &names, &count));
+    for (size_t i = 0; i < count; i++) {
+        Slice path = below(&s->arena, dir, names[i]), name;
+        if (is_maildir_part(names[i]) || !is_dir(path)) continue;
+        if (slice_starts(names[i], S(".")))
+            name = dotted_name(&s->arena, names[i]);
+        else
+            name = above.len ? below(&s->arena, above, decode_name(&s->arena, names[i]))
+                             : decode_name(&s->arena, names[i]);
+        TRY(read_folder(s, path, name));
+        if (!slice_starts(names[i], S("."))) TRY(read_tree(s, path, name, depth + 1));
+    }
+    return OK;
+}
+
+/* subscriptions: one name a line; version 2 has a "V\t2" line and tabs between levels. */
+static void read_subscriptions(Source *s, Slice dir)
+{
+    Slice text, line;
+    if (path_read(below(&s->arena, dir, S("subscriptions")), LIST_FILE_MOST, &s->arena, &text))
+        return;
+    s->subscriptions = arena_array(&s->arena, Slice, text.len / 2 + 1);
+    while (slice_cut(&text, '\n', &line)) {
+        if (!line.len || slice_eq(line, S("V\t2"))) continue;
+        Slice name = arena_printf(&s->arena, ".%.*s", SP(line));
+        char *at = (char *)name.at;
+        for (size_t i = 0; i < name.len; i++)
+            if (at[i] == '\t') at[i] = MAILBOX_SEPARATOR;
+        s->subscriptions[s->subscription_count++] = dotted_name(&s->arena, name);
+    }
+}
+
+Err source_read_maildir(Source *s, Slice path)
+{
+    TRY(read_folder(s, path, S("INBOX")));
+    read_subscriptions(s, path);
+    return read_tree(s, path, (Slice){0}, 0);
+}
