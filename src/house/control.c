@@ -84,6 +84,10 @@ PARKS void talk_progress(Talk *t, const char *fmt, ...)
 PARKS Err talk_give(Talk *t, Slice data)
 {
     must(data.len < CONTROL_FRAME_MOST);
+    if (t->aside) {
+        put_frame_to(t->aside, 'G', data);
+        return OK;
+    }
     put_frame(t->stream, 'G', data);
     return stream_drain(t->stream);
 }

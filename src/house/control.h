@@ -26,7 +26,7 @@ PARKS void talk_out(Talk *t, const char *fmt, ...) PRINTF(2, 3);
 PARKS void talk_err(Talk *t, const char *fmt, ...) PRINTF(2, 3);
 PARKS void talk_progress(Talk *t, const char *fmt, ...) PRINTF(2, 3);
 PARKS Err talk_give(Talk *t, Slice data) MUST_USE; /* a 'G' frame; ERR_END: the client is gone */
-/* Runs fn(arg) on that loop; what it says is sent afterwards. It must not take or give data. */
+/* Runs fn(arg) on that loop; what it says is sent afterwards. It must not take data. */
 PARKS void talk_on_loop(Talk *t, Loop *loop, void (*fn)(void *), void *arg);
 /* The next 'D' frame's payload, borrowed until the next call; *more false: 'Z' came. ERR_END,
  * ERR_LIMIT, ERR_SYNTAX. */

@@ -200,12 +200,7 @@ PARKS static Err take_message(Import *im, Slice frame)
     TransferMeta meta;
     TRY(transfer_meta_decode(frame, &meta));
     bool full = im->count == BATCH_MESSAGES || im->octets > BATCH_OCTETS;
-    if (full || (im->count && !slice_eq(meta.mailbox, im->mailbox))) {
-        Buf kept buf_scoped = {
-            0}; /* the frame is in the talk's arena, which stays; the batch's is emptied */
-        buf_add(&kept, frame);
-        TRY(flush_batch(im));
-    }
+    if (full || (im->count && !slice_eq(meta.mailbox, im->mailbox))) TRY(flush_batch(im));
     if (!im->count)
         im->mailbox = arena_copy(&im->arena, meta.mailbox), im->uid_validity = meta.uid_validity;
     Incoming *in = &im->batch[im->count];
