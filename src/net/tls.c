@@ -150,13 +150,24 @@ static Err load(SSL_CTX *ctx, Slice certificate_path, Slice key_path)
     return OK;
 }
 
+/* A session is taken up again under the same certificate only: the two ends would bind different
+ * ones (tls-server-end-point) after a reload. */
+static void set_session_context(SSL_CTX *ctx)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    bool good = X509_digest(SSL_CTX_get0_certificate(ctx), EVP_sha256(), digest, &len) &&
+                SSL_CTX_set_session_id_context(ctx, digest, len);
+    must(good);
+}
+
 Err tls_server_new(Slice certificate_path, Slice key_path, TlsContext **out)
 {
     TlsContext *ctx scoped(tls) = NULL;
     TRY(context_new(TLS_server_method(), &ctx));
     TRY(load(ctx->ssl, certificate_path, key_path));
     SSL_CTX_set_options(ctx->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_session_id_context(ctx->ssl, (const unsigned char *)"posthouse", 9);
+    set_session_context(ctx->ssl);
     SSL_CTX_set_num_tickets(ctx->ssl, 1);
     SSL_CTX_set_alpn_select_cb(ctx->ssl, tls_choose_alpn, NULL);
     tls_ticket_use(ctx->ssl);
