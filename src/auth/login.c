@@ -10,16 +10,25 @@ bool auth_plain_allowed(const Auth *auth, const Stream *stream)
     return auth->config.plain_without_tls || stream_is_tls(stream) || stream_peer(stream).port == 0;
 }
 
-Err keeper_request(KeeperAsk ask, Slice login, Slice password, KeeperRequest *out)
+void keeper_request_free(KeeperRequest *q)
 {
-    *out = (KeeperRequest){.ask = (uint8_t)ask};
+    if (!q) return;
+    wipe(q, sizeof *q);
+    free(q);
+}
+
+Err keeper_request(KeeperAsk ask, Slice login, Slice password, KeeperRequest **out)
+{
     if (!login.len || login.len > KEEPER_LOGIN_MOST || memchr(login.at, 0, login.len))
         return fail(ERR_SYNTAX, "a login of %zu octets", login.len);
     if (password.len > KEEPER_PASSWORD_MOST)
         return fail(ERR_SYNTAX, "a password of %zu octets", password.len);
-    memcpy(out->login, login.at, login.len);
-    if (password.len) memcpy(out->password, password.at, password.len);
-    out->password_len = (uint16_t)password.len;
+    KeeperRequest *q = NEW(KeeperRequest);
+    q->ask = (uint8_t)ask;
+    memcpy(q->login, login.at, login.len);
+    if (password.len) memcpy(q->password, password.at, password.len);
+    q->password_len = (uint16_t)password.len;
+    *out = q;
     return OK;
 }
 
@@ -33,10 +42,10 @@ PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct)
 
 PARKS static bool has_credential(Auth *auth, Slice login)
 {
-    KeeperRequest ask;
+    KeeperRequest *ask scoped(request) = NULL;
     KeeperReply reply;
     if (keeper_request(KEEPER_HAS, login, (Slice){0}, &ask)) return false;
-    keeper_ask(auth->keeper, &ask, &reply);
+    keeper_ask(auth->keeper, ask, &reply);
     return !reply.err;
 }
 
@@ -88,14 +97,14 @@ PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechani
 PARKS static Err verify(Auth *auth, Slice given, Slice password, Buf *login)
 {
     Buf prepared buf_scoped = {0};
-    KeeperRequest ask;
+    KeeperRequest *ask scoped(request) = NULL;
     KeeperReply reply;
     Err err = auth_canonical_login(auth, given, login);
     if (!err) err = saslprep(password, &prepared);
     if (!err) err = keeper_request(KEEPER_VERIFY, buf_slice(login), buf_slice(&prepared), &ask);
     if (prepared.at) wipe(prepared.at, prepared.len);
     if (err) return ERR_AUTH;
-    keeper_ask(auth->keeper, &ask, &reply);
+    keeper_ask(auth->keeper, ask, &reply);
     return reply.err;
 }
 

@@ -18,19 +18,12 @@ static bool is_nothing(uint32_t c)
  * strings, RFC 4013 2.5). */
 static bool is_prohibited(uint32_t c)
 {
-    switch (utf8proc_category((utf8proc_int32_t)c)) {
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CN:
-    case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CS:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
+    static const uint8_t categories[] = {
+        UTF8PROC_CATEGORY_CC, UTF8PROC_CATEGORY_CF, UTF8PROC_CATEGORY_CN, UTF8PROC_CATEGORY_CO,
+        UTF8PROC_CATEGORY_CS, UTF8PROC_CATEGORY_ZL, UTF8PROC_CATEGORY_ZP};
+    if (memchr(categories, (int)utf8proc_category((utf8proc_int32_t)c), sizeof categories))
         return true;
-    default:
-        return (c >= 0x2ff0 && c <= 0x2ffb) || (c >= 0xfff9 && c <= 0xfffd) || c == 0x340 ||
-               c == 0x341;
-    }
+    return (c >= 0x2ff0 && c <= 0x2ffb) || (c >= 0xfff9 && c <= 0xfffd) || c == 0x340 || c == 0x341;
 }
 
 static Err map(Slice given, Buf *out)

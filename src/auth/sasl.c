@@ -130,7 +130,7 @@ static Slice new_nonce(Sasl *s)
 
 PARKS static Err scram_begin(Sasl *s, Slice response)
 {
-    KeeperRequest ask;
+    KeeperRequest *ask scoped(request) = NULL;
     KeeperReply reply;
     Buf salt buf_scoped = {0};
     TRY(scram_first_parse(arena_copy(&s->arena, response), &s->arena, &s->first));
@@ -139,8 +139,8 @@ PARKS static Err scram_begin(Sasl *s, Slice response)
         return fail(ERR_AUTH, "SCRAM: authzid is another");
     TRY(auth_canonical_login(s->auth, s->first.username, &s->login));
     TRY(keeper_request(KEEPER_SCRAM_BEGIN, buf_slice(&s->login), (Slice){0}, &ask));
-    ask.hash = (uint8_t)s->mechanism->hash;
-    keeper_ask(s->auth->keeper, &ask, &reply);
+    ask->hash = (uint8_t)s->mechanism->hash;
+    keeper_ask(s->auth->keeper, ask, &reply);
     TRY(reply.err);
     base64_encode(&salt, slice(reply.salt, sizeof reply.salt));
     s->nonce = new_nonce(s);
@@ -167,7 +167,7 @@ static Err check_binding(Sasl *s, Slice got)
 PARKS static Err scram_end(Sasl *s, Slice response, Buf *challenge)
 {
     ScramFinal final;
-    KeeperRequest ask;
+    KeeperRequest *ask scoped(request) = NULL;
     KeeperReply reply;
     size_t len = scram_hash_len(s->mechanism->hash);
     TRY(scram_final_parse(response, &s->arena, &final));
@@ -177,12 +177,12 @@ PARKS static Err scram_end(Sasl *s, Slice response, Buf *challenge)
     Slice message = arena_printf(&s->arena, "%.*s,%.*s,%.*s", SP(s->first.bare),
                                  SP(s->server_first), SP(final.without_proof));
     TRY(keeper_request(KEEPER_SCRAM_END, buf_slice(&s->login), (Slice){0}, &ask));
-    if (message.len > sizeof ask.message) return fail(ERR_SYNTAX, "SCRAM: messages too long");
-    ask.hash = (uint8_t)s->mechanism->hash;
-    memcpy(ask.message, message.at, message.len);
-    ask.message_len = (uint16_t)message.len;
-    memcpy(ask.proof, final.proof.at, len);
-    keeper_ask(s->auth->keeper, &ask, &reply);
+    if (message.len > sizeof ask->message) return fail(ERR_SYNTAX, "SCRAM: messages too long");
+    ask->hash = (uint8_t)s->mechanism->hash;
+    memcpy(ask->message, message.at, message.len);
+    ask->message_len = (uint16_t)message.len;
+    memcpy(ask->proof, final.proof.at, len);
+    keeper_ask(s->auth->keeper, ask, &reply);
     TRY(reply.err);
     buf_add(challenge, S("v="));
     base64_encode(challenge, slice(reply.signature, len));

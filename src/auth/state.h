@@ -19,8 +19,11 @@ PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct) MUST_USE;
 /* What the user typed to the login it means: normalised, and without a local domain if only that
  * exists. */
 PARKS Err auth_canonical_login(Auth *auth, Slice given, Buf *login) MUST_USE;
-/* A request for this login; ERR_SYNTAX when a field is too long. */
-Err keeper_request(KeeperAsk ask, Slice login, Slice password, KeeperRequest *out) MUST_USE;
+/* A request for this login, on the heap: it is larger than a stack frame should be. ERR_SYNTAX when
+ * a field is too long. */
+Err keeper_request(KeeperAsk ask, Slice login, Slice password, KeeperRequest **out) MUST_USE;
+void keeper_request_free(KeeperRequest *q); /* wipes */
+SCOPED(KeeperRequest, request, keeper_request_free)
 /* The attempt is over: pause after a failure, log it, fill user on success. */
 PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechanism, Stream *stream,
                             Slice login, Err err, AuthUser *user) MUST_USE;

@@ -6,10 +6,10 @@
 
 PARKS static Err ask(Auth *auth, KeeperAsk what, Slice login, Slice password)
 {
-    KeeperRequest request;
+    KeeperRequest *request scoped(request) = NULL;
     KeeperReply reply;
     TRY(keeper_request(what, login, password, &request));
-    keeper_ask(auth->keeper, &request, &reply);
+    keeper_ask(auth->keeper, request, &reply);
     return reply.err;
 }
 

@@ -112,9 +112,9 @@ PARKS static Err mark_get(Import *im, Mailbox *box, Mark *m)
 
 PARKS static Err commit_batch(Import *im, Mailbox *box)
 {
-    Draft *drafts[BATCH_MESSAGES];
-    DraftPlace places[BATCH_MESSAGES];
-    uint32_t uids[BATCH_MESSAGES];
+    Draft **drafts = arena_array(&im->arena, Draft *, im->count);
+    DraftPlace *places = arena_array(&im->arena, DraftPlace, im->count);
+    uint32_t *uids = arena_array(&im->arena, uint32_t, im->count);
     Mark mark;
     size_t n = 0;
     TRY(mark_get(im, box, &mark));

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool mbox_is_status_header(Slice name);
-
 typedef struct {
     ControlClient client;
     Source source;

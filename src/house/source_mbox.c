@@ -58,7 +58,7 @@ static uint8_t flags_of(Slice letters)
     return flags;
 }
 
-static bool is_status(Slice name)
+bool mbox_is_status_header(Slice name)
 {
     static const char *const names[] = {"Status", "X-Status", "X-Keywords",
                                         "X-UID",  "X-IMAP",   "X-IMAPbase"};
@@ -176,9 +176,4 @@ Err source_read_mbox(Source *s, Slice path)
         TRY(read_file(s, file, inbox ? S("INBOX") : name));
     }
     return OK;
-}
-
-bool mbox_is_status_header(Slice name)
-{
-    return is_status(name);
 }

@@ -48,6 +48,7 @@ Err source_read_maildir(Source *s, Slice path)
 Err source_read_mbox(
     Source *s, Slice path) MUST_USE; /* one file: INBOX; a directory: a mailbox for each file */
 Err source_read_eml(Source *s, Slice path) MUST_USE; /* directories below become mailboxes */
+bool mbox_is_status_header(Slice name);              /* one that source_read_mbox has read */
 void source_done(Source *s);
 
 /* ---- sinks: what the command line writes ---- */

@@ -174,8 +174,8 @@ static Err read_password(char *out, size_t room)
 
 PARKS void user_at_terminal(CommandLine *c)
 {
-    char password[1026];
-    Slice args[64], what = slice_of(c->argc > 1 ? c->argv[1] : NULL);
+    char password[1026] = {0};
+    Slice args[4], what = slice_of(c->argc > 1 ? c->argv[1] : NULL);
     bool wants_password = slice_eq(what, S("add")) || slice_eq(what, S("password"));
     if (!wants_password || c->argc != 3) {
         verb_pass_on(c);
