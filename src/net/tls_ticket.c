@@ -52,25 +52,26 @@ static bool set_up_mac(EVP_MAC_CTX *mac, TicketKey *key)
 }
 
 /* The numbers are OpenSSL's: 0 no such ticket, 1 fine, 2 fine but make a new one, -1 failed. */
-static int use_key(TicketKey *key, bool is_old, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+static int use_key(TicketKey *key, bool renew, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                    EVP_MAC_CTX *mac, bool making)
 {
     const EVP_CIPHER *aes = EVP_aes_256_cbc();
     if (making) random_bytes(iv, (size_t)EVP_CIPHER_get_iv_length(aes));
     if (!EVP_CipherInit_ex2(cipher, aes, key->aes, iv, making, NULL)) return -1;
     if (!set_up_mac(mac, key)) return -1;
-    return is_old ? 2 : 1;
+    return renew ? 2 : 1;
 }
 
 static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                       EVP_MAC_CTX *mac, int making)
 {
-    (void)ssl;
     TicketKey key;
     bool is_old;
     if (!pick(name, making, &key, &is_old)) return 0;
     if (making) memcpy(name, key.name, sizeof key.name);
-    int result = use_key(&key, is_old, iv, cipher, mac, making);
+    /* RFC 8446 C.4: a client should not use a ticket twice, so it needs a new one every time. */
+    bool renew = is_old || SSL_version(ssl) >= TLS1_3_VERSION;
+    int result = use_key(&key, renew && !making, iv, cipher, mac, making);
     wipe(&key, sizeof key);
     return result;
 }
