@@ -1,0 +1,109 @@
+/* What the server can do and in which language: CAPA, LANG, UTF8, STLS. */
+#include "pop3/session.h"
+
+static bool offers_tls(const Pop3 *s)
+{
+    return s->config->tls && !stream_is_tls(s->stream);
+}
+
+/* RFC 2449 6.7: before the login the smallest value that any account may have. */
+static void capa_expire(Pop3 *s, Buf *out)
+{
+    if (s->state == AUTHORIZATION)
+        buf_add(out, S("EXPIRE 0 USER\r\n"));
+    else if (!s->pref.keep_retrieved)
+        buf_add(out, S("EXPIRE 0\r\n"));
+    else if (s->pref.expire_days == POP3_NEVER)
+        buf_add(out, S("EXPIRE NEVER\r\n"));
+    else
+        buf_printf(out, "EXPIRE %d\r\n", s->pref.expire_days);
+}
+
+/* RFC 2449 5. RFC 5034 3: SASL stays after the login, though AUTH does not. */
+PARKS void cmd_capa(Pop3 *s, Slice nothing)
+{
+    (void)nothing;
+    Buf *out = stream_out(s->stream);
+    pop3_ok(s, "Capabilities follow");
+    buf_add(out, S("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"));
+    if (auth_plain_allowed(s->config->auth, s->stream)) buf_add(out, S("USER\r\n"));
+    buf_add(out, S("SASL "));
+    sasl_mechanisms(s->config->auth, s->stream, "", ' ', out);
+    buf_add(out, S("\r\n"));
+    if (offers_tls(s) && s->state == AUTHORIZATION) buf_add(out, S("STLS\r\n"));
+    if (s->config->login_delay_s)
+        buf_printf(out, "LOGIN-DELAY %u\r\n", (unsigned)s->config->login_delay_s);
+    capa_expire(s, out);
+    buf_add(out, S("UTF8 USER\r\nLANG\r\nIMPLEMENTATION posthouse\r\n.\r\n"));
+}
+
+/* RFC 6856 3. Our words are English; i-default (RFC 2277 4.5) is what everybody is meant to cope
+ * with. */
+static const struct {
+    Slice tag, name;
+} languages[] = {
+    {S("en"),        S("English")},
+    {S("i-default"), S("Default")}
+};
+
+static void list_languages(Pop3 *s)
+{
+    Buf *out = stream_out(s->stream);
+    pop3_ok(s, "Languages follow");
+    for (size_t i = 0; i < COUNT(languages); i++)
+        buf_printf(out, "%.*s %.*s\r\n", SP(languages[i].tag), SP(languages[i].name));
+    buf_add(out, S(".\r\n"));
+}
+
+/* RFC 4647 3.4, lookup: "en-GB" is content with "en". */
+static const Slice *find_language(Slice range)
+{
+    if (slice_eq(range, S("*"))) return &languages[0].tag;
+    for (; range.len; range = slice_first(range, slice_find_last(range, '-'))) {
+        for (size_t i = 0; i < COUNT(languages); i++)
+            if (slice_eq_nocase(languages[i].tag, range)) return &languages[i].tag;
+        if (slice_find(range, '-') == range.len) break;
+    }
+    return NULL;
+}
+
+PARKS void cmd_lang(Pop3 *s, Slice range)
+{
+    const Slice *tag = find_language(range);
+    if (!range.len)
+        list_languages(s);
+    else if (tag)
+        pop3_ok(s, "%.*s Language changed", SP(*tag));
+    else
+        pop3_err(s, "No such language here");
+}
+
+PARKS void cmd_utf8(Pop3 *s, Slice nothing)
+{
+    (void)nothing;
+    s->utf8 = true;
+    pop3_ok(s, "UTF8 enabled");
+}
+
+/* RFC 2595 4: nothing learned in plain text counts afterwards, and octets sent behind the command
+ * are thrown away by stream_start_tls. RFC 6856 2.1: not after UTF8. */
+PARKS void cmd_stls(Pop3 *s, Slice nothing)
+{
+    (void)nothing;
+    if (!offers_tls(s)) {
+        pop3_err(s, stream_is_tls(s->stream) ? "TLS is on already" : "TLS is not offered");
+        return;
+    }
+    if (s->utf8) {
+        pop3_err(s, "Not after UTF8");
+        return;
+    }
+    TlsContext *ctx scoped(tls) = s->config->tls();
+    if (!ctx) {
+        pop3_err(s, "[SYS/TEMP] TLS is not available now");
+        return;
+    }
+    pop3_ok(s, "Begin TLS");
+    if (stream_flush(s->stream) || stream_start_tls(s->stream, ctx)) s->over = true;
+    buf_clear(&s->user);
+}

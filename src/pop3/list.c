@@ -1,0 +1,128 @@
+/* What is there: STAT, LIST, UIDL; and marking: DELE, RSET, LAST, NOOP (RFC 1939 5, 7). */
+#include "base/text.h"
+#include "pop3/session.h"
+
+PARKS void cmd_noop(Pop3 *s, Slice nothing)
+{
+    (void)nothing;
+    pop3_ok(s, "Here");
+}
+
+PARKS void cmd_stat(Pop3 *s, Slice nothing)
+{
+    (void)nothing;
+    pop3_ok(s, "%u %llu", (unsigned)(s->count - s->deleted),
+            (unsigned long long)(s->octets - s->deleted_octets));
+}
+
+/* ---- listings: one pass over the view, no message is read ---- */
+
+typedef void AddLine(Pop3 *s, Buf *out, uint32_t number, const Message *m);
+
+static void add_size(Pop3 *s, Buf *out, uint32_t number, const Message *m)
+{
+    (void)s;
+    buf_number(out, number);
+    buf_char(out, ' ');
+    buf_number(out, m->size);
+    buf_add(out, S("\r\n"));
+}
+
+static void put_hex(char *to, uint32_t value)
+{
+    for (int i = 7; i >= 0; i--, value >>= 4)
+        to[i] = "0123456789abcdef"[value & 15];
+}
+
+/* The unique-id: UIDVALIDITY and UID of IMAP, which never come again for another message. */
+static void add_unique_id(Pop3 *s, Buf *out, uint32_t number, const Message *m)
+{
+    char id[18];
+    put_hex(id, mailbox_status(s->inbox).uid_validity);
+    put_hex(id + 8, m->uid);
+    memcpy(id + 16, "\r\n", 2);
+    buf_number(out, number);
+    buf_char(out, ' ');
+    buf_add(out, slice(id, sizeof id));
+}
+
+PARKS static void list_all(Pop3 *s, AddLine *add)
+{
+    Message m;
+    uint32_t number;
+    bool gone;
+    Buf *out = stream_out(s->stream);
+    for (uint32_t uid = 1; view_next(s->view, uid, &m, &number, &gone); uid = m.uid + 1) {
+        if (!(maildrop_marks(s, number) & MARK_DELETED)) add(s, out, number, &m);
+        if (number % 1024 == 0) {
+            if (stream_drain(s->stream)) return;
+            breathe();
+        }
+        if (m.uid == UINT32_MAX) break;
+    }
+    buf_add(out, S(".\r\n"));
+}
+
+PARKS static void list_one(Pop3 *s, AddLine *add, Slice text)
+{
+    uint32_t number;
+    Message m;
+    if (!pop3_message(s, text, &number, &m)) return;
+    buf_add(stream_out(s->stream), S("+OK "));
+    add(s, stream_out(s->stream), number, &m);
+}
+
+PARKS void cmd_list(Pop3 *s, Slice text)
+{
+    if (text.len) {
+        list_one(s, add_size, text);
+        return;
+    }
+    pop3_ok(s, "%u messages (%llu octets)", (unsigned)(s->count - s->deleted),
+            (unsigned long long)(s->octets - s->deleted_octets));
+    list_all(s, add_size);
+}
+
+PARKS void cmd_uidl(Pop3 *s, Slice text)
+{
+    if (text.len) {
+        list_one(s, add_unique_id, text);
+        return;
+    }
+    pop3_ok(s, "Unique-ids follow");
+    list_all(s, add_unique_id);
+}
+
+/* ---- marks ---- */
+
+PARKS void cmd_dele(Pop3 *s, Slice text)
+{
+    uint32_t number;
+    Message m;
+    if (!pop3_message(s, text, &number, &m)) return;
+    maildrop_mark(s, number, MARK_DELETED);
+    s->deleted++;
+    s->deleted_octets += m.size;
+    pop3_ok(s, "Message %u will be deleted", (unsigned)number);
+}
+
+/* That a message was retrieved stays true. */
+PARKS void cmd_rset(Pop3 *s, Slice nothing)
+{
+    (void)nothing;
+    for (uint32_t n = 1; s->deleted && n <= s->count; n++)
+        s->marks[n] &= (uint8_t)~MARK_DELETED;
+    s->deleted = 0;
+    s->deleted_octets = 0;
+    s->last = s->last_at_login;
+    pop3_ok(s, "%u messages (%llu octets)", (unsigned)s->count, (unsigned long long)s->octets);
+}
+
+PARKS void cmd_last(Pop3 *s, Slice nothing)
+{
+    (void)nothing;
+    if (s->config->last)
+        pop3_ok(s, "%u", (unsigned)s->last);
+    else
+        pop3_mistake(s, "Unknown command");
+}

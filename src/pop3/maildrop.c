@@ -1,0 +1,120 @@
+/* The maildrop: INBOX as it was when the session locked it (RFC 1939 4, 5). */
+#include "base/text.h"
+#include "pop3/session.h"
+
+#include <stdlib.h>
+
+/* RFC 2449 6.5: the moment of the last login outlives the process, so that a restart lets nobody in
+ * earlier. */
+PARKS static Err check_login_delay(Pop3 *s)
+{
+    Slice text;
+    uint64_t seq, last = 0, now = (uint64_t)wall_seconds();
+    uint32_t delay = s->config->login_delay_s;
+    Buf value buf_scoped = {0};
+    if (!delay) return OK;
+    Err err = object_get(s->account, S("pref"), S("pop3-login"), &s->arena, &text, &seq);
+    if (err && err != ERR_NOT_FOUND) return err;
+    if (!err && slice_to_u64(text, &last) && last <= now && now - last < delay)
+        return fail(ERR_CONFLICT, "logged in %llu s ago", (unsigned long long)(now - last));
+    buf_number(&value, now);
+    return object_put(s->account, S("pref"), S("pop3-login"), buf_slice(&value), NULL);
+}
+
+PARKS static Err read_pref(Pop3 *s)
+{
+    Slice text;
+    uint64_t seq;
+    s->pref = pop3_pref_default();
+    Err err = object_get(s->account, S("pref"), S("pop3"), &s->arena, &text, &seq);
+    if (!err) s->pref = pop3_pref_parse(text);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+/* Counters of the mailbox are those of the view that was opened just before; should they differ
+ * once, the view is right. RFC 1460's LAST needs to see every message. */
+PARKS static void count_messages(Pop3 *s)
+{
+    MailboxStatus status = mailbox_status(s->inbox);
+    Message m;
+    uint32_t number;
+    bool gone;
+    s->count = view_exists(s->view);
+    s->octets = status.size_octets;
+    if (status.exists == s->count && !s->config->last) return;
+    s->octets = 0;
+    for (uint32_t uid = 1; view_next(s->view, uid, &m, &number, &gone); uid = m.uid + 1) {
+        s->octets += m.size;
+        if (m.flags & FLAG_SEEN) s->last_at_login = s->last = number;
+        if (number % 512 == 0) breathe();
+        if (m.uid == UINT32_MAX) break;
+    }
+}
+
+PARKS static Err open_inbox(Pop3 *s)
+{
+    TRY(account_open(s->config->store, s->who.acct, &s->account));
+    if (!s->config->shared_maildrop) {
+        TRY(maildrop_lock(s->account));
+        s->is_locked = true;
+    }
+    TRY(check_login_delay(s));
+    TRY(read_pref(s));
+    TRY(mailbox_open(s->account, s->who.acct, S("INBOX"), &s->inbox));
+    TRY(view_open(s->inbox, false, &s->view));
+    count_messages(s);
+    return OK;
+}
+
+PARKS Err maildrop_open(Pop3 *s)
+{
+    Err err = open_inbox(s);
+    if (err) maildrop_close(s);
+    return err;
+}
+
+void maildrop_close(Pop3 *s)
+{
+    view_close(s->view);
+    mailbox_close(s->inbox);
+    if (s->is_locked) maildrop_unlock(s->account);
+    account_close(s->account);
+    free(s->marks);
+    s->view = NULL;
+    s->inbox = NULL;
+    s->account = NULL;
+    s->marks = NULL;
+    s->is_locked = false;
+    s->count = s->deleted = s->last = s->last_at_login = 0;
+    s->octets = s->deleted_octets = 0;
+}
+
+void maildrop_mark(Pop3 *s, uint32_t number, uint8_t mark)
+{
+    must(number >= 1 && number <= s->count);
+    if (!s->marks) s->marks = mem_zero((size_t)s->count + 1);
+    s->marks[number] |= mark;
+}
+
+bool maildrop_message(Pop3 *s, uint32_t number, Message *m)
+{
+    bool gone;
+    uint32_t uid = view_uid(s->view, number), found;
+    return uid && view_next(s->view, uid, m, &found, &gone) && found == number;
+}
+
+bool pop3_message(Pop3 *s, Slice text, uint32_t *number, Message *m)
+{
+    uint64_t n;
+    if (!slice_to_u64(text, &n))
+        pop3_mistake(s, "A message number is wanted");
+    else if (!n || n > s->count || !maildrop_message(s, (uint32_t)n, m))
+        pop3_err(s, "No such message, there are %u", (unsigned)s->count);
+    else if (maildrop_marks(s, (uint32_t)n) & MARK_DELETED)
+        pop3_err(s, "Message %u is deleted", (unsigned)n);
+    else {
+        *number = (uint32_t)n;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,180 @@
+/* One connection: greeting, commands, the way to the account's home loop, the end. */
+#include "base/text.h"
+#include "pop3/session.h"
+#include "run/log.h"
+
+#include <stdlib.h>
+
+#define LINE_MOST     8192 /* SASL's responses are the longest (RFC 5034 4); commands have 255 */
+#define LOGIN_MS      ((int64_t)3 * 60 * 1000)
+#define IDLE_MS       ((int64_t)10 * 60 * 1000)
+#define LOGIN_BUDGET  65536 /* octets a stranger may send */
+#define MISTAKES_MOST 30
+
+typedef enum { NONE, NEEDED, ANY, AS_IT_IS } Argument;
+typedef struct {
+    Slice name;
+    Pop3State state;
+    void (*handle)(Pop3 *s, Slice text); /* PARKS, which clang does not check here */
+    Argument argument;
+} Command;
+static const Command commands[] = {
+#define COMMAND(name_, state_, handler_, argument_, rfc_) {S(#name_), state_, handler_, argument_},
+#include "pop3/commands.def"
+#undef COMMAND
+};
+
+static const Command *find_command(Slice name)
+{
+    for (size_t i = 0; i < COUNT(commands); i++)
+        if (slice_eq_nocase(commands[i].name, name)) return &commands[i];
+    return NULL;
+}
+
+/* PASS takes blanks as part of the password (RFC 1939 7). */
+PARKS static void do_command(Pop3 *s, Slice line)
+{
+    size_t end = slice_find(line, ' ');
+    const Command *c = find_command(slice_first(line, end));
+    Slice text = slice_from(line, end + 1);
+    if (!c || c->argument != AS_IT_IS) text = slice_trim(text);
+    if (!c)
+        pop3_mistake(s, "Unknown command");
+    else if (!(c->state & s->state))
+        pop3_mistake(s, s->state == AUTHORIZATION ? "Log in first" : "Logged in already");
+    else if (c->argument == NONE && text.len)
+        pop3_mistake(s, "No argument allowed");
+    else if (c->argument == NEEDED && !text.len)
+        pop3_mistake(s, "An argument is missing");
+    else
+        c->handle(s, text);
+    arena_reset(&s->arena);
+}
+
+PARKS LineEnd pop3_line(Pop3 *s, Slice *line)
+{
+    Slice waiting = stream_peek(s->stream);
+    if (slice_find(waiting, '\n') == waiting.len && stream_flush(s->stream)) return LINE_NONE;
+    int64_t idle_ms = s->config->idle_ms ? s->config->idle_ms : IDLE_MS;
+    if (s->state == AUTHORIZATION) idle_ms = MIN(idle_ms, LOGIN_MS);
+    stream_set_deadline(s->stream, now_ms() + idle_ms);
+    return stream_line(s->stream, LINE_MOST, line);
+}
+
+/* RFC 1939 3: the autologout timer closes the connection without a word. */
+PARKS static void next_command(Pop3 *s)
+{
+    Slice line;
+    switch (pop3_line(s, &line)) {
+    case LINE_CRLF:
+    case LINE_LF: /* typed by hand */
+        do_command(s, line);
+        break;
+    case LINE_TOO_LONG:
+        pop3_mistake(s, "Line too long");
+        break;
+    case LINE_NONE:
+        if (stream_error(s->stream) == ERR_CANCELLED) pop3_say_err(s, ERR_CANCELLED);
+        s->over = true;
+        break;
+    }
+    if (!s->over && s->mistakes >= MISTAKES_MOST) {
+        pop3_err(s, "[SYS/PERM] Too many mistakes");
+        s->over = true;
+    }
+}
+
+/* ---- after the login ---- */
+
+void pop3_is_known(Pop3 *s, const AuthUser *who)
+{
+    s->who = *who;
+    s->is_known = true;
+}
+
+/* RFC 1939 4: the maildrop opens with the login, or the client stays a stranger. */
+PARKS static void arrive(Pop3 *s)
+{
+    s->is_known = false;
+    Err err = maildrop_open(s);
+    arena_reset(&s->arena);
+    if (err == ERR_CONFLICT) {
+        pop3_err(s, "[LOGIN-DELAY] Only once in %u seconds", (unsigned)s->config->login_delay_s);
+    } else if (err) {
+        log_err(LOG_LEVEL_INFO, "maildrop_refused", err, KV("user", slice_of(s->who.login)));
+        pop3_say_err(s, err);
+    } else {
+        s->state = TRANSACTION;
+        s->mistakes = 0;
+        stream_set_budget(s->stream, UINT64_MAX);
+        pop3_ok(s, "%u messages (%llu octets)", (unsigned)s->count, (unsigned long long)s->octets);
+    }
+}
+
+/* A lost connection deletes nothing (RFC 1939 6), but what was read has been read. */
+PARKS static void end(Pop3 *s)
+{
+    if (s->account && maildrop_mark_seen(s))
+        log_event(LOG_LEVEL_WARN, "seen_not_kept", KV("user", slice_of(s->who.login)),
+                  KV_TEXT("story", err_story()));
+    maildrop_close(s);
+    stream_finish(s->stream);
+    stream_free(s->stream);
+    if (s->user.at) wipe(s->user.at, s->user.room);
+    buf_done(&s->user);
+    arena_done(&s->arena);
+    if (s->ended) s->ended(s->ended_arg);
+    free(s);
+}
+
+static void continue_at_home(void *arg);
+
+PARKS static void converse(Pop3 *s)
+{
+    while (!s->over) {
+        next_command(s);
+        if (!s->is_known) continue;
+        Loop *home = store_home(s->config->store, s->who.acct);
+        if (home != loop_current()) {
+            stream_detach(s->stream);
+            fiber_start_on(home, "pop3", continue_at_home, s);
+            return;
+        }
+        arrive(s);
+    }
+    end(s);
+}
+
+PARKS_UNCHECKED static void continue_at_home(void *arg)
+{
+    Pop3 *s = arg;
+    if (stream_attach(s->stream))
+        s->over = true;
+    else
+        arrive(s);
+    converse(s);
+}
+
+/* RFC 1939 7: with APOP the banner ends with a timestamp in the form of a message-id. */
+static void greet(Pop3 *s)
+{
+    Slice host = s->config->hostname;
+    if (s->config->apop)
+        pop3_ok(s, "%.*s POP3 posthouse <%llu.%lld@%.*s>", SP(host),
+                (unsigned long long)random_u64(), (long long)wall_seconds(), SP(host));
+    else
+        pop3_ok(s, "%.*s POP3 posthouse", SP(host));
+}
+
+PARKS void pop3_serve(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg)
+{
+    Pop3 *s = NEW(Pop3);
+    *s = (Pop3){.stream = stream,
+                .config = config,
+                .ended = ended,
+                .ended_arg = arg,
+                .state = AUTHORIZATION};
+    stream_set_budget(stream, LOGIN_BUDGET);
+    greet(s);
+    converse(s);
+}

@@ -1,0 +1,75 @@
+#pragma once
+/* One conversation of POP3: what it knows, and the words in which it answers.
+ *
+ * It begins on the loop that accepted it. A command that has made sure who the client is says so by
+ * pop3_is_known; the dispatcher then carries the session to the account's home loop and opens the
+ * maildrop there (maildrop.c). The maildrop is a View that is never synced: numbers, sizes and
+ * content stay what they were. What the session does to it are marks, which QUIT turns into changes
+ * (update.c). Replies are sent when no further command is waiting. Begin reading with pop3_serve.
+ */
+#include "pop3/pop3.h"
+#include "pop3/pref.h"
+
+typedef enum { AUTHORIZATION = 1, TRANSACTION = 2, EITHER = 3 } Pop3State; /* RFC 1939 3 */
+enum {
+    MARK_DELETED = 1,
+    MARK_RETRIEVED = 2,
+};
+
+typedef struct Pop3 {
+    Stream *stream;
+    const Pop3Config *config;
+    void (*ended)(void *arg);
+    void *ended_arg;
+    Pop3State state;
+    bool over;     /* the conversation has to end */
+    bool is_known; /* who.acct is; the maildrop is not open yet */
+    bool utf8;     /* RFC 6856 2.1 */
+    unsigned mistakes;
+    Buf user; /* of USER, for PASS */
+    AuthUser who;
+
+    Account *account;
+    Mailbox *inbox;
+    View *view;
+    bool is_locked;
+    Pop3Pref pref;
+    uint32_t count; /* messages when the maildrop was opened */
+    uint64_t octets;
+    uint8_t *marks; /* [number]; NULL: none so far */
+    uint32_t deleted;
+    uint64_t deleted_octets;
+    uint32_t last_at_login, last; /* RFC 1460: the highest message retrieved */
+    Arena arena;                  /* a command's */
+} Pop3;
+
+/* ---- answers ---- */
+void pop3_ok(Pop3 *s, const char *fmt, ...) PRINTF(2, 3);
+/* "-ERR text"; text may begin with a response code: "[SYS/TEMP] ..." */
+void pop3_err(Pop3 *s, const char *fmt, ...) PRINTF(2, 3);
+void pop3_say_err(Pop3 *s, Err err); /* an Err in POP3's words */
+void pop3_mistake(Pop3 *s, const char *text);
+/* The next line; replies are sent first if it is not here yet. LINE_NONE: the stream is over. */
+PARKS LineEnd pop3_line(Pop3 *s, Slice *line);
+
+/* ---- the maildrop ---- */
+void pop3_is_known(Pop3 *s, const AuthUser *who);
+PARKS Err maildrop_open(Pop3 *s) MUST_USE; /* on the home loop */
+void maildrop_close(Pop3 *s);              /* changes nothing in it */
+static inline uint8_t maildrop_marks(const Pop3 *s, uint32_t number)
+{
+    return s->marks ? s->marks[number] : 0;
+}
+void maildrop_mark(Pop3 *s, uint32_t number, uint8_t mark);
+bool maildrop_message(Pop3 *s, uint32_t number, Message *m);
+/* A number in a command: of a message that is there and not marked; else it has been answered. */
+bool pop3_message(Pop3 *s, Slice text, uint32_t *number, Message *m);
+/* UPDATE (RFC 1939 6): removes what is marked, also by the account's preference; what was retrieved
+ * becomes \Seen. */
+PARKS Err maildrop_update(Pop3 *s) MUST_USE;
+PARKS Err maildrop_mark_seen(Pop3 *s) MUST_USE; /* only the latter */
+
+/* ---- the commands of commands.def ---- */
+#define COMMAND(name, state, handler, argument, rfc) PARKS void handler(Pop3 *s, Slice text);
+#include "pop3/commands.def"
+#undef COMMAND

@@ -1,0 +1,87 @@
+#include "pop3/stuff.h"
+
+/* Whether the octet at `at` is a dot that begins a line; `first` is where the piece begins. */
+static bool is_line_dot(const Stuffer *st, const char *first, const char *at)
+{
+    return *at == '.' && (at == first ? !st->mid_line : at[-1] == '\n');
+}
+
+static size_t count_line_dots(const Stuffer *st, Slice octets)
+{
+    const char *at = octets.at, *end = at + octets.len;
+    size_t count = is_line_dot(st, at, at);
+    while ((at = memchr(at, '\n', (size_t)(end - at))) && ++at < end)
+        count += *at == '.';
+    return count;
+}
+
+/* From the end, so that everything is moved once. */
+static void spread(const Stuffer *st, char *first, size_t len, size_t dots)
+{
+    size_t end = len; /* of what still has to move */
+    while (dots) {
+        char *dot = memrchr(first, '.', len);
+        must(dot);
+        len = (size_t)(dot - first);
+        if (!is_line_dot(st, first, dot)) continue;
+        memmove(dot + dots, dot, end - len);
+        end = len;
+        dot[--dots] = '.';
+    }
+}
+
+void stuff_written(Stuffer *st, Buf *out, size_t len)
+{
+    if (!len) return;
+    Slice fresh = slice(out->at + out->len, len);
+    size_t start = out->len, dots = count_line_dots(st, fresh);
+    bool ends_mid_line = fresh.at[len - 1] != '\n';
+    out->len += len;
+    if (dots) {
+        buf_reserve(out, dots);
+        spread(st, out->at + start, len, dots);
+        out->len += dots;
+    }
+    st->mid_line = ends_mid_line;
+}
+
+void stuff(Stuffer *st, Buf *out, Slice octets)
+{
+    if (!octets.len) return;
+    memcpy(buf_reserve(out, octets.len), octets.at, octets.len);
+    stuff_written(st, out, octets.len);
+}
+
+void stuff_end(Stuffer *st, Buf *out)
+{
+    if (st->mid_line) buf_add(out, S("\r\n"));
+    buf_add(out, S(".\r\n"));
+}
+
+static void line_ends(TopCut *t)
+{
+    if (t->in_body)
+        t->lines--;
+    else if (!t->has_text)
+        t->in_body = true;
+    t->has_text = false;
+    t->done = t->in_body && !t->lines;
+}
+
+size_t top_cut(TopCut *t, Slice octets)
+{
+    size_t used = 0;
+    while (used < octets.len && !t->done) {
+        Slice rest = slice_from(octets, used);
+        size_t end = slice_find(rest, '\n');
+        Slice line = slice_first(rest, end);
+        while (line.len && line.at[0] == '\r')
+            line = slice_from(line, 1);
+        t->has_text |= line.len > 0;
+        used += end;
+        if (used == octets.len) break;
+        used++;
+        line_ends(t);
+    }
+    return used;
+}
