@@ -377,7 +377,8 @@ static void listen_somewhere(Sock **listener, Address *at)
         check_ok(address_parse(buf_slice(&text), at));
         if (!sock_listen(at, listener)) return;
     }
-    must(!"a port can be had");
+    test_failed(__FILE__, __LINE__, "no port is to be had: %s", err_story());
+    exit(EXIT_FAILURE);
 }
 
 /* Over TCP, where unread octets at close make a reset that overtakes the last words. */
@@ -403,4 +404,47 @@ TEST(last_words_survive_unread_input)
     while (!host.ended)
         fiber_sleep(1);
     sock_close(host.listener);
+}
+
+/* ---- moving house ---- */
+
+typedef struct {
+    Stream *stream;
+    Slice said;
+    char text[32];
+} Move;
+
+PARKS_UNCHECKED static void talk_elsewhere(void *arg)
+{
+    Move *m = arg;
+    Slice line;
+    check_ok(stream_attach(m->stream));
+    check(stream_line(m->stream, 100, &line) == LINE_CRLF);
+    m->said = slice_first(line, sizeof m->text);
+    memcpy(m->text, m->said.at, m->said.len);
+    m->said.at = m->text;
+    stream_put(m->stream, S("* OK from elsewhere\r\n"));
+    check_ok(stream_flush(m->stream));
+    stream_detach(m->stream);
+}
+
+TEST(a_stream_moves_to_another_loop_with_what_it_holds)
+{
+    if (loop_count() < 2) return;
+    Stream *a scoped(stream) = NULL, *b scoped(stream) = NULL;
+    check_ok(stream_pair(&a, &b));
+    stream_put(b, S("one\r\ntwo\r\n"));
+    check_ok(stream_flush(b));
+    Slice line;
+    check(stream_line(a, 100, &line) == LINE_CRLF);
+    stream_put(a, S("* OK from here\r\n")); /* not flushed */
+    stream_detach(a);
+    Move move = {.stream = a};
+    loop_call(loop_at(1), talk_elsewhere, &move);
+    check_ok(stream_attach(a));
+    check_slice(move.said, S("two"));
+    check(stream_line(b, 100, &line) == LINE_CRLF);
+    check_slice(line, S("* OK from here"));
+    check(stream_line(b, 100, &line) == LINE_CRLF);
+    check_slice(line, S("* OK from elsewhere"));
 }

@@ -657,3 +657,40 @@ TEST(a_reload_replaces_the_current_certificate)
     place_done(&first);
     place_done(&second);
 }
+
+/* ---- both loops at once: contexts, tickets and the current certificate are shared ---- */
+
+typedef struct {
+    int ended;
+} Crowd;
+
+PARKS_UNCHECKED static void shake_a_few(void *arg)
+{
+    Crowd *crowd = arg;
+    for (int i = 0; i < 5; i++) {
+        TlsContext *server_ctx scoped(tls) = tls_current();
+        TlsContext *client_ctx scoped(tls) = client_of_version(TLS1_3_VERSION);
+        Stream *server scoped(stream) = NULL, *client scoped(stream) = NULL;
+        check_ok(stream_pair(&server, &client));
+        Client c = {.stream = client, .ctx = client_ctx};
+        check_ok(shake_both(server, server_ctx, &c));
+        check_talk(server, client);
+        tls_set_current(server_ctx);
+    }
+    __atomic_add_fetch(&crowd->ended, 1, __ATOMIC_RELEASE);
+}
+
+TEST(loops_share_contexts)
+{
+    Place place = place_new();
+    TlsContext *ctx = server_new(&place);
+    tls_set_current(ctx);
+    tls_unref(ctx);
+    Crowd crowd = {0};
+    for (unsigned i = 0; i < 4; i++)
+        fiber_start_on(loop_at(i % loop_count()), "crowd", shake_a_few, &crowd);
+    while (__atomic_load_n(&crowd.ended, __ATOMIC_ACQUIRE) < 4)
+        fiber_sleep(1);
+    tls_set_current(NULL);
+    place_done(&place);
+}
