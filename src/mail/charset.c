@@ -139,10 +139,19 @@ static size_t incomplete_tail(Slice text)
     return 0;
 }
 
-/* Text without a charset we know. */
+/* Text without a charset we know. Only what has whole characters beyond ASCII may end in half of
+ * one: a single octet at the end
+ * ("Caf\xe9") is windows-1252. */
+static bool looks_like_utf8(Slice text)
+{
+    Slice whole = slice_first(text, text.len - incomplete_tail(text));
+    if (!utf8_is_valid(whole)) return false;
+    return whole.len == text.len || !text_is_ascii(whole);
+}
+
 static void guess(Slice text, Buf *out)
 {
-    if (utf8_is_valid(slice_first(text, text.len - incomplete_tail(text))))
+    if (looks_like_utf8(text))
         utf8_repair(text, out);
     else
         windows1252_to_utf8(text, out);

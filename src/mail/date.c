@@ -29,6 +29,7 @@ static bool time_of_day(Cursor *c, Date *d, int hour)
     d->hour = hour;
     d->second = 0;
     c->at++;
+    cursor_cfws(c);
     if (!number(c, &d->minute, &digits)) return false;
     cursor_cfws(c);
     if (cursor_peek(c) == colon) {
@@ -135,7 +136,9 @@ static void word(Cursor *c, Date *d)
         return;
     else if ((am || pm) && d->has_time && d->hour <= 12)
         twelve_hours(d, pm);
-    else if (d->has_time && !d->has_zone && !slice_eq_nocase(w, S("DST")))
+    else if (d->has_zone && slice_eq_nocase(w, S("DST")))
+        d->zone += 60; /* "MET DST" */
+    else if (d->has_time && !d->has_zone)
         zone_name(d, w);
 }
 

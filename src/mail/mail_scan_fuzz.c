@@ -1,0 +1,108 @@
+/* Any octets, cut anywhere: the same summary, every part inside the message and inside its parent,
+ * and a stored form that reads back. The first octet chooses how the input is cut. */
+#include "base/fuzz.h"
+#include "mail/mail.h"
+#include "mail/wire.h"
+
+static void same(Slice a, Slice b)
+{
+    must(slice_eq(a, b));
+}
+
+static void check_same(const MailSummary *a, const MailSummary *b)
+{
+    must(a->size == b->size && a->lines == b->lines && a->header_len == b->header_len);
+    must(a->sent == b->sent && a->sent_zone == b->sent_zone);
+    must(a->part_count == b->part_count && a->has_attachment == b->has_attachment);
+    same(a->envelope, b->envelope), same(a->body_structure, b->body_structure);
+    same(a->preview, b->preview), same(a->from, b->from), same(a->to, b->to), same(a->cc, b->cc);
+    same(a->bcc, b->bcc), same(a->subject, b->subject), same(a->base_subject, b->base_subject);
+    same(a->message_id, b->message_id), same(a->references, b->references);
+    for (uint16_t i = 0; i < a->part_count; i++) {
+        const MailPart *p = &a->parts[i], *q = &b->parts[i];
+        must(p->header_at == q->header_at && p->header_len == q->header_len);
+        must(p->body_at == q->body_at && p->body_len == q->body_len && p->lines == q->lines);
+        must(p->parent == q->parent && p->first_child == q->first_child && p->next == q->next);
+        must(p->depth == q->depth && p->kind == q->kind && p->encoding == q->encoding);
+        same(p->charset, q->charset);
+    }
+}
+
+static uint32_t line_ends(Slice message, const MailPart *p)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->body_len; i++)
+        n += message.at[p->body_at + i] == '\n';
+    return n;
+}
+
+static void check_parts(Slice message, const MailSummary *m)
+{
+    must(m->size == message.len && m->part_count > 0 && m->part_count <= MAIL_PARTS_MOST);
+    must(m->parts[0].header_len == m->header_len);
+    must(m->parts[0].header_len + m->parts[0].body_len == message.len);
+    for (uint16_t i = 0; i < m->part_count; i++) {
+        const MailPart *p = &m->parts[i], *parent = &m->parts[p->parent];
+        must(p->body_at == p->header_at + p->header_len);
+        must((uint64_t)p->body_at + p->body_len <= message.len);
+        must(p->lines == line_ends(message, p));
+        must(p->kind < PART_MULTIPART || p->first_child);
+        if (!i) continue;
+        must(p->parent < i && p->header_at >= parent->body_at);
+        must(p->body_at + p->body_len <= parent->body_at + parent->body_len);
+        must(p->header_at >= m->parts[i - 1].header_at);
+    }
+}
+
+static void check_structure(const MailSummary *m)
+{
+    Buf body buf_scoped = {0}, again buf_scoped = {0};
+    mail_body_of_structure(&body, m->body_structure);
+    must(wire_skip(m->envelope) == m->envelope.len);
+    must(wire_skip(m->body_structure) == m->body_structure.len);
+    must(wire_skip(buf_slice(&body)) == body.len);
+    mail_body_of_structure(&again, buf_slice(&body)); /* nothing more to leave out */
+    same(buf_slice(&body), buf_slice(&again));
+}
+
+static void check_stored(const MailSummary *m)
+{
+    Arena a arena_scoped = {0};
+    Buf stored buf_scoped = {0};
+    MailSummary read, peeked;
+    mail_summary_encode(&stored, m);
+    must(!mail_summary_decode(buf_slice(&stored), &a, &read));
+    check_same(m, &read);
+    must(!mail_summary_peek(buf_slice(&stored), &peeked));
+    same(peeked.envelope, m->envelope), same(peeked.references, m->references);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!size) return 0;
+    Arena a arena_scoped = {0};
+    Buf whole_text buf_scoped = {0}, cut_text buf_scoped = {0};
+    MailSummary whole, cut, without_text;
+    Slice message = slice(data + 1, size - 1);
+    mail_summarise(message, &a, &whole_text, &whole);
+
+    MailScan *s scoped(mail_scan) = mail_scan_new(&cut_text);
+    unsigned step = data[0];
+    for (size_t i = 0, n; i < message.len; i += n) {
+        n = MIN(1 + step % 64, message.len - i);
+        step = step * 29 + 7;
+        if (!data[0]) n = 1;
+        mail_scan_feed(s, slice(message.at + i, n));
+    }
+    mail_scan_end(s, &a, &cut);
+    mail_summarise(message, &a, NULL, &without_text);
+
+    check_same(&whole, &cut);
+    check_same(&whole, &without_text);
+    same(buf_slice(&whole_text), buf_slice(&cut_text));
+    must(whole_text.len <= MAIL_TEXT_MOST);
+    check_parts(message, &whole);
+    check_structure(&whole);
+    check_stored(&whole);
+    return 0;
+}
