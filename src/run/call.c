@@ -30,6 +30,28 @@ void fiber_start_on(Loop *loop, const char *name, void (*fn)(void *), void *arg)
     loop_post(loop, &s->task);
 }
 
+/* Stories of errors are kept per thread; this one travels with the answer. */
+typedef struct {
+    char text[400];
+} Story;
+
+static void story_forget(void)
+{
+    (void)fail(OK, "%s", "");
+}
+
+static void story_keep(Story *s)
+{
+    Slice told = slice_first(slice_of(err_story()), sizeof s->text - 1);
+    memcpy(s->text, told.at, told.len);
+    s->text[told.len] = 0;
+}
+
+static void story_tell(const Story *s)
+{
+    if (s->text[0]) (void)fail(OK, "%s", s->text);
+}
+
 typedef struct {
     Task task;
     void (*fn)(void *);
@@ -37,6 +59,7 @@ typedef struct {
     Loop *home;
     Fiber *caller;
     bool ended;
+    Story story;
 } Call;
 
 static void call_ends(Task *t)
@@ -49,7 +72,9 @@ static void call_ends(Task *t)
 static void call_runs(void *arg)
 {
     Call *c = arg;
+    story_forget();
     c->fn(c->arg);
+    story_keep(&c->story);
     c->task.run = call_ends;
     loop_post(c->home, &c->task);
 }
@@ -66,11 +91,12 @@ void loop_call(Loop *loop, void (*fn)(void *), void *arg)
         fn(arg);
         return;
     }
-    Call c = {{.run = call_begins}, fn, arg, loop_now, fiber_current(), false};
+    Call c = {{.run = call_begins}, fn, arg, loop_now, fiber_current(), false, {""}};
     must(c.caller);
     loop_post(loop, &c.task);
     while (!c.ended)
         fiber_wait("loop", NEVER, 0);
+    story_tell(&c.story);
 }
 
 /* ---- helpers ---- */
@@ -103,12 +129,15 @@ typedef struct {
     void *arg;
     Fiber *caller;
     bool ended;
+    Story story;
 } Aside;
 
 static void aside_work(Job *job)
 {
     Aside *a = CONTAINER(job, Aside, job);
+    story_forget();
     a->work(a->arg);
+    story_keep(&a->story);
 }
 
 static void aside_done(Job *job)
@@ -135,6 +164,7 @@ void aside(void (*work)(void *), void *arg)
     while (!a.ended)
         fiber_wait("helper", NEVER, 0);
     f->loop->asides--;
+    story_tell(&a.story);
 }
 
 /* ---- the list of fibers ---- */

@@ -21,7 +21,9 @@
 #endif
 
 /* The switch saves what a function call has to preserve and exchanges the stack pointers. The
- * floating point control words are left alone: nobody here changes rounding modes. */
+ * floating point control words are left alone: nobody here changes rounding modes. On x86-64 the
+ * way on is a jump: a ret would be foretold from the calls of the other stack, wrongly every time
+ * (4 ns against 10 to 20). */
 void run_context_jump(void **save_sp, void *sp);
 void run_context_start(void);
 
@@ -56,7 +58,8 @@ __asm__(".text\n"
         "    popq %r12\n"
         "    popq %rbx\n"
         "    popq %rbp\n"
-        "    ret\n"
+        "    popq %rcx\n"
+        "    notrack jmp *%rcx\n"
         ".cfi_endproc\n"
         ".size run_context_jump, .-run_context_jump\n"
         ".p2align 4\n"

@@ -277,6 +277,23 @@ TEST(aside_runs_on_a_helper_thread)
     check(!a.loop && !a.fiber && a.depth == 2);
 }
 
+static void fail_aside(void *arg)
+{
+    *(Err *)arg = fail(ERR_IO, "what the helper saw");
+}
+
+TEST(the_story_comes_back_from_aside_and_from_other_loops)
+{
+    Err err = OK;
+    (void)fail(ERR_IO, "an older one");
+    aside(fail_aside, &err);
+    check(err == ERR_IO);
+    check_slice(slice_of(err_story()), S("what the helper saw"));
+    (void)fail(ERR_IO, "an older one");
+    loop_call(loop_at(1), fail_aside, &err);
+    check_slice(slice_of(err_story()), S("what the helper saw"));
+}
+
 typedef struct {
     Job job;
     int *running, *most, *ended;
@@ -588,7 +605,7 @@ TEST(forty_thousand_fibers_cost_a_page_each)
         fiber_sleep(1);
     size_t each = (resident_bytes() - before) / (size_t)many;
     if (!RUN_ASAN && !RUN_TSAN) {
-        check(each < 5000);
+        check(each < 6000); /* a page, and with ucontext another KB */
         printf("   %d resting fibers: %zu bytes each\n", many, each);
     }
     c.leave = true;

@@ -77,17 +77,12 @@ typedef struct {
     void *out;
     size_t len;
     Err err;
-    char story[256]; /* stories are per thread */
 } Read;
 
 static void read_aside(void *arg)
 {
     Read *r = arg;
     r->err = file_read_at(r->file, r->offset, r->out, r->len);
-    if (!r->err) return;
-    Slice story = slice_first(slice_of(err_story()), sizeof r->story - 1);
-    memcpy(r->story, story.at, story.len);
-    r->story[story.len] = 0;
 }
 
 /* In a function of its own: its frame must not weigh on the ones that find their data at once. */
@@ -96,7 +91,7 @@ PARKS static __attribute__((noinline)) Err wait_for_disk(File *f, uint64_t offse
 {
     Read r = {.file = f, .offset = offset, .out = out, .len = len};
     aside(read_aside, &r);
-    return r.err ? fail(r.err, "%s", r.story) : OK;
+    return r.err;
 }
 
 Err file_read(File *f, uint64_t offset, void *out, size_t len)

@@ -103,7 +103,7 @@ static int how_long(Loop *loop)
 
 static void poll_events(Loop *loop)
 {
-    enum { AT_ONCE = 128 };
+    enum { AT_ONCE = 64 };
     struct epoll_event events[AT_ONCE];
     RealLoop *r = loop->of_world;
     int timeout = 0;

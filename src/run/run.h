@@ -32,7 +32,8 @@ typedef struct {
  * ended. Signals SIGTERM, SIGINT and SIGHUP are taken over, SIGPIPE is ignored. Call once per
  * process (the simulated world: once per sim_run). */
 Err run_start(const RunConfig *config, void (*main_fn)(void *), void *arg);
-PARKS int signal_wait(void); /* the next of SIGTERM, SIGINT, SIGHUP; loop 0 only */
+PARKS int
+signal_wait(void); /* the next of SIGTERM, SIGINT, SIGHUP; 0 after run_cancel; loop 0 only */
 /* From now on every wait on a socket and every fiber_sleep returns WOKEN_CANCELLED / ERR_CANCELLED
  * at once; waits for commits, conditions and helper threads go on to their end. main_fn then waits
  * for its fibers and returns. Any loop. */
@@ -82,7 +83,8 @@ PARKS void breathe(
 
 typedef struct {
     const char *name;
-    const char *waits_for; /* "socket", "timer", "condition", "helper", "turn" */
+    const char *
+        waits_for; /* "socket", "timer", "condition", "helper", "loop", "nudge", "signal", "turn" */
     unsigned loop;
     int64_t parked_ms; /* how long */
 } FiberInfo;
@@ -102,7 +104,8 @@ void cond_broadcast(Cond *c);   /* wakes all */
 
 /* ---- helper threads ---- */
 /* Runs work(arg) on a helper thread and parks until it has returned. Not cancelled. On a helper
- * thread already: calls it. */
+ * thread already: calls it. The story of an error (err_story) comes back with it; so it does from
+ * loop_call. */
 PARKS void aside(void (*work)(void *), void *arg);
 /* The same without waiting; done, if not NULL, is posted to `loop` afterwards. The job must live
  * until done has run (or, without done, until work has returned). Any thread. */
