@@ -42,7 +42,8 @@ typedef struct Commit { /* the caller's; alive until done is called */
     Task task; /* this and the rest: the engine's while it has the commit */
     struct Commit *next;
     Engine *engine;
-    void *batch;
+    void *batch, *host;
+    int kind; /* 0 for the host's */
 } Commit;
 /* Any loop; never waits. Records of one account must be handed over in the order of their seq.
  * After a failed record all later ones of that account handed over before its done ran fail too, so

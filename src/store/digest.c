@@ -1,0 +1,55 @@
+#include "store/digest.h"
+
+#include <openssl/evp.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct Digest {
+    EVP_MD_CTX *context;
+};
+
+static EVP_MD *algorithm(void)
+{
+    static _Atomic(EVP_MD *) fetched;
+    EVP_MD *md = atomic_load(&fetched);
+    if (md) return md;
+    md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    must(md);
+    EVP_MD *nobody = NULL;
+    if (atomic_compare_exchange_strong(&fetched, &nobody, md)) return md;
+    EVP_MD_free(md); /* another thread was faster */
+    return nobody;
+}
+
+Digest *digest_new(void)
+{
+    Digest *d = NEW(Digest);
+    d->context = EVP_MD_CTX_new();
+    must(d->context && EVP_DigestInit_ex2(d->context, algorithm(), NULL));
+    return d;
+}
+
+void digest_add(Digest *d, Slice octets)
+{
+    if (octets.len) must(EVP_DigestUpdate(d->context, octets.at, octets.len));
+}
+
+void digest_end(Digest *d, uint8_t sha256[32])
+{
+    must(EVP_DigestFinal_ex(d->context, sha256, NULL));
+}
+
+void digest_free(Digest *d)
+{
+    if (!d) return;
+    EVP_MD_CTX_free(d->context);
+    free(d);
+}
+
+void digest_of(Slice octets, uint8_t sha256[32])
+{
+    Digest *d = digest_new();
+    digest_add(d, octets);
+    digest_end(d, sha256);
+    digest_free(d);
+}
