@@ -203,6 +203,42 @@ TEST(a_trickle_meets_the_deadline)
     free(text);
 }
 
+typedef struct {
+    Stream *stream;
+    bool ended;
+} Flood;
+
+PARKS_UNCHECKED static void flood(void *arg)
+{
+    Flood *f = arg;
+    char text[1000];
+    memset(text, 'x', sizeof text);
+    while (!stream_error(f->stream)) {
+        stream_put(f->stream, slice(text, sizeof text));
+        (void)stream_flush(f->stream);
+    }
+    f->ended = true;
+}
+
+/* Nor does one who never lets us wait. */
+TEST(a_flood_meets_the_deadline)
+{
+    Stream *a = NULL, *b scoped(stream) = NULL;
+    check_ok(stream_pair(&a, &b));
+    Flood f = {.stream = b};
+    fiber_start("flood", flood, &f);
+    int64_t before = now_ms();
+    stream_set_deadline(a, before + 60);
+    stream_set_budget(a, (uint64_t)20 << 30);
+    Slice line;
+    check(stream_line(a, 1000, &line) == LINE_NONE);
+    check_err(stream_error(a), ERR_TIMEOUT);
+    check(now_ms() - before < 5000);
+    stream_free(a);
+    while (!f.ended)
+        fiber_sleep(1);
+}
+
 TEST(a_budget_ends_the_input)
 {
     static const struct {
@@ -284,6 +320,56 @@ TEST(a_peer_that_does_not_read_is_given_up)
     check_err(stream_drain(a), ERR_TIMEOUT);
     check(!stream_out(a)->len);
     free(text);
+}
+
+PARKS_UNCHECKED static void flush_only(void *arg)
+{
+    Peer *p = arg;
+    check_ok(stream_flush(p->stream));
+    p->ended = true;
+}
+
+/* Fills what lies between a and b, so that the next octet has to wait. */
+static size_t fill_up(Stream *s)
+{
+    static const char zeros[1000];
+    Slice part = slice(zeros, sizeof zeros);
+    size_t sent, total = 0;
+    do {
+        check_ok(sock_try_write(s->sock, &part, 1, &sent));
+        total += sent;
+    } while (sent);
+    return total;
+}
+
+/* A neighbour's news, added while we wait for a slow peer, go out behind what is under way. */
+TEST(news_may_be_added_while_a_flush_waits)
+{
+    static const size_t lens[] = {1000000, 1000}; /* the larger buffer is not kept */
+    for (size_t i = 0; i < COUNT(lens); i++) {
+        char *text = large_text(lens[i]);
+        Stream *a scoped(stream) = NULL, *b scoped(stream) = NULL;
+        check_ok(stream_pair(&a, &b));
+        size_t filled = fill_up(b);
+        buf_add(stream_out(b), slice(text, lens[i]));
+        Peer flusher = {.stream = b};
+        fiber_start("flush", flush_only, &flusher);
+        fiber_sleep(5);
+        check(!flusher.ended);
+        buf_add(stream_out(b), S("* 1 EXISTS\r\n"));
+        check(stream_skip(a, filled));
+        char *got = mem_new(lens[i]);
+        check(stream_read(a, got, lens[i]) && !memcmp(got, text, lens[i]));
+        Slice line;
+        stream_set_deadline(a, now_ms() + 5000);
+        check(stream_line(a, 100, &line) == LINE_CRLF);
+        check_slice(line, S("* 1 EXISTS"));
+        while (!flusher.ended)
+            fiber_sleep(1);
+        check(!stream_out(b)->len);
+        free(got);
+        free(text);
+    }
 }
 
 TEST(a_failed_stream_reads_nothing_and_swallows_everything)
@@ -397,6 +483,8 @@ TEST(last_words_survive_unread_input)
         (void)stream_flush(s);
         free(text);
         fiber_sleep(50);
+        stream_put(s, S("and more, before it looks\r\n"));
+        check_ok(stream_flush(s));
         Slice line;
         check(stream_line(s, 100, &line) == LINE_CRLF);
         check_slice(line, S("* BYE too much"));

@@ -99,6 +99,16 @@ PARKS static void check_binding(Stream *server, Stream *client, ChannelBinding t
     check_u64(ours.len, len);
 }
 
+/* RFC 5929 3.1: the first Finished message of the handshake, which `first` sent. */
+static void check_unique_is_finished_of(Stream *s, SSL *first)
+{
+    Buf binding buf_scoped = {0};
+    char finished[64];
+    check_ok(stream_channel_binding(s, BINDING_TLS_UNIQUE, &binding));
+    size_t len = SSL_get_finished(first, finished, sizeof finished);
+    check_slice(buf_slice(&binding), slice(finished, len));
+}
+
 PARKS static void check_talk(Stream *a, Stream *b)
 {
     Slice line;
@@ -133,6 +143,7 @@ PARKS_UNCHECKED static void talk_with_version(int version, Slice name, size_t un
     check_binding(server, client, BINDING_TLS_EXPORTER, 32);
     check_binding(server, client, BINDING_TLS_SERVER_END_POINT, 32);
     check_binding(server, client, BINDING_TLS_UNIQUE, unique_len);
+    if (unique_len) check_unique_is_finished_of(server, client->ssl);
     place_done(&place);
 }
 
@@ -482,6 +493,7 @@ PARKS static void check_resumes(TlsContext *server_ctx, TlsContext *client_ctx, 
     check_binding(server, client, BINDING_TLS_SERVER_END_POINT, 32);
     bool is_old = SSL_version(server->ssl) == TLS1_2_VERSION;
     check_binding(server, client, BINDING_TLS_UNIQUE, is_old ? 12 : 0);
+    if (is_old) check_unique_is_finished_of(client, resumes ? server->ssl : client->ssl);
     stream_end_tls(client); /* OpenSSL does not take up sessions that ended without it */
 }
 
