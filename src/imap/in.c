@@ -161,7 +161,7 @@ PARKS static Slice literal_argument(In *in)
     Arena *a = in->arena;
     if (l.binary) imap_mistake(in, "literal8 is for APPEND only");
     if (l.size > in->literal_most || (a->budget && l.size > a->budget - MIN(a->used, a->budget)))
-        stick(in, ERR_LIMIT, "the literal is too large");
+        stick(in, ERR_TOO_BIG, "the literal is too large");
     if (imap_go_ahead(in)) return (Slice){0};
 
     char *octets = arena_alloc(a, (size_t)l.size + 1);
@@ -308,18 +308,24 @@ static Slice quoted(In *in)
     return slice(plain, len);
 }
 
+/* "~" alone may begin an atom: ~/mail */
+static bool is_at_literal(const In *in)
+{
+    Scan ahead = in->scan;
+    return is_fine(in) && (scan_peek(&ahead) == '{' || scan_see_word(&ahead, S("~{")));
+}
+
+bool imap_is_at_string(const In *in)
+{
+    return imap_peek(in) == '"' || is_at_literal(in);
+}
+
 Slice imap_string(In *in)
 {
-    switch (imap_peek(in)) {
-    case '"':
-        return quoted(in);
-    case '{':
-    case '~':
-        return literal_argument(in);
-    default:
-        imap_mistake(in, "a string is expected");
-        return (Slice){0};
-    }
+    if (imap_peek(in) == '"') return quoted(in);
+    if (is_at_literal(in)) return literal_argument(in);
+    imap_mistake(in, "a string is expected");
+    return (Slice){0};
 }
 
 Slice imap_nstring(In *in)
@@ -331,8 +337,7 @@ Slice imap_nstring(In *in)
 
 Slice imap_astring(In *in)
 {
-    int c = imap_peek(in);
-    if (c == '"' || c == '{' || c == '~') return imap_string(in);
+    if (imap_is_at_string(in)) return imap_string(in);
     return some_of(in, is_loose_astring_char);
 }
 

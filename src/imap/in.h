@@ -75,8 +75,9 @@ uint32_t imap_number(In *in);     /* number */
 uint32_t imap_nz_number(In *in);  /* nz-number */
 uint64_t imap_number64(In *in);   /* number64: 63 bits */
 PARKS Slice imap_astring(In *in); /* octets as sent, without NUL; a literal up to literal_most */
-PARKS Slice imap_string(In *in);  /* quoted / literal */
-PARKS Slice imap_nstring(In *in); /* string / NIL (at is NULL) */
+bool imap_is_at_string(const In *in); /* does a string begin here? */
+PARKS Slice imap_string(In *in);      /* quoted / literal */
+PARKS Slice imap_nstring(In *in);     /* string / NIL (at is NULL) */
 /* mailbox: UTF-8 in NFC, INBOX in capitals at its first level. A name that cannot be decoded sticks
  * as ERR_FORBIDDEN: the grammar allows it, we cannot. *as_sent, if not NULL: the same name as the
  * client wrote it, decoded but not normalised.

@@ -12,9 +12,7 @@ Err cmd_starttls(Imap *s)
     if (!tls) return imap_bad(s, "STARTTLS is not offered");
     (void)imap_ok(s, "Begin TLS negotiation now");
     (void)stream_flush(s->stream);
-    (void)stream_start_tls(s->stream,
-                           tls); /* a failure sticks to the stream and ends the session */
-    return OK;
+    return stream_start_tls(s->stream, tls); /* a failure sticks and ends the session */
 }
 
 /* The answer is given at home (server.c). */

@@ -58,11 +58,10 @@ static bool is_list_char(unsigned char c)
 
 Slice imap_list_mailbox(In *in)
 {
-    int c = imap_peek(in);
     Slice raw = {0};
-    if (c == '"' || c == '{' || c == '~')
+    if (imap_is_at_string(in))
         raw = imap_string(in);
-    else if (c >= 0)
+    else if (!imap_at_end(in))
         raw = scan_while(&in->scan, is_list_char);
     if (!raw.at) imap_mistake(in, "a mailbox pattern is expected");
     return with_inbox(in, normalise(in, decode_name(in, raw)));
