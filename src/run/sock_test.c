@@ -251,6 +251,24 @@ TEST(waits_end_for_every_reason)
     check_err(sock_try_read(a, &c, 1, &got), ERR_END);
 }
 
+/* Bytes and the end that come in one event: a short read must not make us wait for another. */
+TEST(the_end_behind_a_short_read_is_seen)
+{
+    Sock *a scoped(sock) = NULL, *b = NULL;
+    check_ok(sock_pair(&a, &b));
+    char text[10];
+    size_t got;
+    check_ok(sock_try_read(a, text, sizeof text, &got));
+    check_ok(write_all(b, S("xy")));
+    sock_close(b);
+    check(sock_wait(a, SOCK_READABLE, now_ms() + 3000, false) == WOKEN_READY);
+    fiber_sleep(2);
+    check_ok(sock_try_read(a, text, sizeof text, &got));
+    check_u64(got, 2);
+    check(sock_wait(a, SOCK_READABLE, now_ms() + 1000, false) == WOKEN_READY);
+    check_err(sock_try_read(a, text, sizeof text, &got), ERR_END);
+}
+
 /* ---- moving ---- */
 
 PARKS static void take_over(void *arg)
