@@ -30,6 +30,12 @@ typedef struct {
     uint8_t state; /* PAGE_DIRTY, PAGE_FOLDING */
 } SlotPage;
 
+typedef struct {
+    uint32_t number, count;
+    uint8_t state;
+    Vanished *list; /* room for VANISHED_MOST */
+} VanishedPage;
+
 struct Box {
     Account *account;
     BoxState s;          /* as it is visible; name and acl are malloc */
@@ -38,15 +44,16 @@ struct Box {
     uint8_t slots_state; /* some slot page is dirty, folding */
     bool loaded;         /* all slot pages are in memory; else only those touched */
     bool gone;           /* deleted; kept while handles are open */
+    bool was_wrong;      /* counters were not what the slots said when they were loaded */
     uint32_t handles;
     SlotPage *pages; /* by number; may contain empty ones */
     uint32_t page_count, page_room;
     uint32_t before_valid; /* pages[0 .. before_valid) know `before` */
     uint64_t *kwsets;      /* bit set of combinations that occur (or did since loading) */
     uint32_t kwset_words;
-    Vanished *vanished; /* the page that is filling up: s.vanished_next - 1; NULL: not loaded */
-    uint32_t vanished_count, vanished_room;
-    uint8_t vanished_state;
+    VanishedPage *vanished; /* those touched; the last is the one that fills up */
+    uint32_t vanished_count;
+    uint8_t vanished_state; /* some of them is dirty, folding */
     Link views;
 };
 
@@ -78,7 +85,7 @@ typedef struct { /* a summary that is not in a durable page yet */
     char at[];
 } NewSummary;
 
-typedef struct { /* an object changed and not durable yet; key as in page_key_object 'o' */
+typedef struct { /* an object changed and not durable yet; by object_key */
     uint8_t state;
     bool present;
     uint64_t seq;
@@ -115,8 +122,9 @@ struct Account {
     uint32_t number;
     uint32_t refs;
     int64_t idle_since;
-    Link link;  /* in Home.accounts, least recently used first */
-    Link dirty; /* in Home.dirty */
+    Link link;    /* in Home.accounts, least recently used first */
+    Link dirty;   /* in Home.dirty */
+    Link folding; /* in Home.folding */
     uint8_t state;
     Err broken; /* a damaged page was met while applying: takes nothing more until loaded again */
 
@@ -128,10 +136,12 @@ struct Account {
     bool failing;       /* one failed: wait until none is in flight, then hand out numbers anew */
     bool alone;         /* somebody has change_begin_alone */
     Cond quiet;         /* one of the three changed */
+    uint64_t pending_octets, pending_messages; /* reserved by records in flight */
+    uint32_t *dead_boxes; /* ids of deleted mailboxes whose pages are to be deleted */
+    uint32_t dead_box_count, dead_box_room, dead_boxes_telling;
 
     Box **boxes; /* sorted by name, octets */
     uint32_t box_count, box_room;
-    Link zombies_unused;
     TextTable keywords, prefixes;
     KwSet *kwsets;
     uint32_t kwset_count, kwset_room;
@@ -152,6 +162,7 @@ struct Account {
     uint32_t drop_count, drop_room, drops_telling;
 
     Link listeners;
+    Link views; /* View.of_account */
     bool maildrop_locked;
     void *search; /* of signature.c; freed by search_free when the account is unloaded */
     void (*search_free)(void *search);
@@ -166,7 +177,8 @@ struct Mailbox {
 };
 
 struct View {
-    Link link; /* in Box.views */
+    Link link;       /* in Box.views */
+    Link of_account; /* in Account.views */
     Mailbox *mailbox;
     uint64_t synced;  /* modseq up to which changes were reported */
     uint32_t uid_end; /* messages with smaller uids are in the view */
@@ -198,7 +210,7 @@ struct Home {
     NumberTable table; /* number -> Account */
     Link accounts;     /* of those without references: least recently used first */
     uint32_t account_count;
-    Link dirty;
+    Link dirty, folding;
     NumberTable summary_table;
     Link summary_pages; /* least recently used first */
     uint64_t summary_octets;
@@ -221,31 +233,40 @@ struct Store {
 
 /* ---- account.c ---- */
 Home *home_here(Store *store); /* of this loop */
-/* Loads it if it is not in memory; no reference is taken. Home loop, does not park. */
+/* Loads it if it is not in memory; no reference is taken. Home loop, does not park. An account that
+ * was never written to has seq 0. */
 Err account_load(Store *store, uint32_t number, Account **account) MUST_USE;
-void account_unload(Account *a);                 /* clean, no references */
-void account_touch(Account *a);                  /* it has something to fold */
-void account_news(Account *a, uint32_t mailbox); /* tells listeners and views */
+Err account_replay(Account *a) MUST_USE; /* applies what the engine's tail has beyond it */
+void account_ref(Account *a);            /* account_close gives it back */
+void account_unload(Account *a);         /* clean, no references */
+void account_touch(Account *a);          /* it has something to fold */
+bool account_is_clean(const Account *a);
+void home_done(Home *home);
+void home_trim(Home *home, bool all); /* unloads idle accounts, gives idle slots back */
 Err engine_page(Account *a, const PageKey *key, Arena *arena, Reader *in) MUST_USE; /* get, check */
 
 /* ---- commit.c ---- */
 typedef struct {
     Commit commit;
-    Account *account;
+    Account *account; /* a reference */
     Buf record;
     Cond done;
-    bool finished;
+    uint64_t octets, messages; /* reserved of the quota */
+    bool alone, sent, finished;
 } Change;
-/* Waits until records may be made; then nobody must wait until change_commit. `alone`: also waits
+/* Waits until records may be made; then nobody must wait until change_send. `alone` also waits
  * until nothing of this account is in flight, and keeps others out until change_done. */
 PARKS Err change_begin(Account *a, Change *c) MUST_USE;
 PARKS Err change_begin_alone(Account *a, Change *c) MUST_USE;
 void change_op(Change *c, const Op *op, const OpLists *lists);
-/* Hands the record over; change_wait parks until it is durable and applied. */
+/* Takes that much of the quota, for as long as the record is in flight. */
+Err change_reserve(Change *c, uint64_t octets, uint64_t messages) MUST_USE;
+/* Hands the record over; change_wait parks until it is durable and applied. change_commit: both. */
 void change_send(Change *c);
 PARKS Err change_wait(Change *c) MUST_USE;
-PARKS Err change_commit(Change *c) MUST_USE; /* both */
-void change_done(Change *c);                 /* always, in the end; accepts {0} */
+PARKS Err change_commit(Change *c) MUST_USE;
+uint64_t change_seq(const Change *c); /* of the record, once sent */
+void change_done(Change *c); /* always, in the end, when nothing of it is in flight; accepts {0} */
 #define change_scoped __attribute__((cleanup(change_done)))
 
 /* ---- apply.c ---- */
@@ -262,30 +283,93 @@ void box_free(Box *b);
 Err box_page(Box *b, uint32_t number, bool make, SlotPage **page) MUST_USE; /* NULL: none */
 Message *box_message(Box *b, uint32_t uid);
 Message *box_next(Box *b, uint32_t uid);
-uint32_t box_rank(Box *b, uint32_t uid);  /* how many have smaller uids */
-Message *box_nth(Box *b, uint32_t index); /* from 0 */
+Message *box_next_changed(Box *b, uint32_t uid, uint64_t modseq);
+Message *box_next_unseen(Box *b, uint32_t uid);
+uint32_t box_rank(Box *b, uint32_t uid);             /* how many have smaller uids */
+Message *box_nth(Box *b, uint32_t index);            /* from 0 */
+uint32_t box_position(const Account *a, Slice name); /* in Account.boxes */
+/* These change visible state: apply.c only. They keep the counters. */
 Err box_insert(Box *b, const Message *m) MUST_USE;
-Err box_remove(Box *b, uint32_t uid, Message *was, bool *found) MUST_USE;
+size_t box_take(Box *b, UidRange range, Message *out); /* out has room for s.exists */
+void box_flag(Box *b, Message *m, uint8_t flags, uint16_t kwset, uint64_t modseq);
+void box_file(Account *a, Box *b); /* into Account.boxes */
+void box_unfile(Account *a, Box *b);
+void box_note_kwset(Box *b, uint16_t kwset);
 
-/* ---- email.c ---- */
+/* ---- vanished.c ---- */
+Err vanished_add(Box *b, uint64_t seq, const Message *gone, size_t count) MUST_USE;
+void vanished_trim(Box *b, bool all);
+
+/* ---- email.c, summary.c ---- */
 /* The entry, loading its page; borrowed until the next wait. ERR_EXPUNGED: no such email. */
 Err email_entry(Account *a, uint32_t eid, Email **email) MUST_USE;
-Err email_page(Account *a, uint32_t number,
-               EmailPage **page) MUST_USE; /* an empty one if missing */
+Err email_page(Account *a, uint32_t number, EmailPage **page) MUST_USE; /* empty if missing */
 void email_dirty(Account *a, EmailPage *p);
-EmailLink *email_links(Email *e, uint32_t index);
 uint64_t email_size(const Email *e);
 void email_pages_trim(Account *a, uint32_t keep); /* clean ones, least recently used first */
+Err summary_page_read(Account *a, uint32_t number, SummaryPage *page) MUST_USE; /* past the cache */
+void summary_cache_forget(Home *home, uint32_t acct, uint32_t number);
+void summary_cache_done(Home *home);
+
+/* ---- dead.c: emails in no mailbox, until their blob is dropped ---- */
+Err dead_pages_load(Account *a) MUST_USE;
+void dead_mark(Account *a, uint32_t eid, uint32_t time);
+void dead_clear(Account *a, uint32_t eid);
+/* Removes those that nobody needs any more; their blobs join Account.drops. */
+void dead_purge(Account *a);
 
 /* ---- keyword.c ---- */
 Slice kwset_text(const Account *a, uint16_t kwset);
+bool kwset_has(const Account *a, uint16_t kwset, uint32_t id);
 uint16_t kwset_change(Account *a, uint16_t old, OpNumbers add, OpNumbers remove, bool replace);
+void kwsets_encode(Buf *out, const Account *a);
+Err kwsets_load(Account *a) MUST_USE;
+void kwsets_done(Account *a);
 Err texts_load(Account *a, char kind, TextTable *t) MUST_USE;
-void box_note_kwset(Box *b, uint16_t kwset);
+void text_table_add(TextTable *t, Slice text);
+void text_table_cut(TextTable *t, uint32_t count);
+void text_table_define(TextTable *t, uint32_t id, Slice text);
+uint32_t text_table_find(const TextTable *t, Slice text, bool nocase); /* id; 0: none */
+void text_table_done(TextTable *t);
 
 /* ---- thread.c ---- */
 Err thread_join(Account *a, uint32_t eid, const uint32_t *hashes, size_t count,
                 uint32_t *thread) MUST_USE;
+void thread_pages_trim(Account *a, bool all);
+
+/* ---- names.c ---- */
+uint32_t change_create(Change *c, Slice name, Role role); /* returns the id */
+bool subscribed_has(const Account *a, Slice name);
+void subscribed_set(Account *a, Slice name, bool on);
+/* As names are kept: checked, NFC, INBOX in capitals. ERR_SYNTAX. */
+Err name_normal(Arena *arena, Slice name, Slice *out) MUST_USE;
+
+/* ---- object.c ---- */
+/* Does not park. seq may be NULL. */
+Err object_find(Account *a, Slice collection, Slice id, Arena *arena, Slice *value,
+                uint64_t *seq) MUST_USE;
+void object_fold(PageBatch *batch, Account *a, Slice key, const NewObject *o, Buf *scratch);
+
+/* ---- seen.c: what other users have seen ---- */
+Err seen_page(Account *a, uint32_t mailbox, uint32_t who, SeenPage **page) MUST_USE;
+Err seen_change(Account *a, uint32_t mailbox, uint32_t who, UidRange range, bool seen) MUST_USE;
+void seen_pages_trim(Account *a, bool all);
+
+/* ---- mailbox.c ---- */
+/* For delivery: the account's own eyes, no slots loaded. Only to append to. */
+Err mailbox_open_lightly(Account *a, Slice name, Mailbox **box) MUST_USE;
+MailboxStatus box_status(const Box *b);
+Err mailbox_check(const Mailbox *m) MUST_USE; /* ERR_NOT_FOUND: deleted meanwhile */
+/* As the handle's user sees it; may be m->scratch. */
+const Message *mailbox_see(Mailbox *m, const Message *message);
+
+/* ---- change.c ---- */
+uint8_t rights_flags(Rights rights); /* the flags these rights may change */
+Err change_keywords(Change *c, Keywords names, Arena *arena, uint32_t **ids) MUST_USE;
+void change_texts(Change *c, OpKind kind, const TextTable *t); /* those not defined yet */
+
+/* ---- directory.c ---- */
+PARKS Err directory_login(Store *store, uint32_t acct, Arena *a, Slice *login) MUST_USE;
 
 /* ---- view.c ---- */
 void views_expunged(Box *b, const Message *gone, size_t count, uint64_t seq); /* by uid */

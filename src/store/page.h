@@ -26,18 +26,36 @@
 #include "store/store.h"
 
 enum { PAGE_VERSION = 1, PAGE_VALUE_MOST = 1900 };
-enum { SLOTS = 64, EMAILS = 32, SUMMARIES = 16, DEADS = 4096, VANISHED_MOST = 400 };
+enum {
+    SLOTS = 64,
+    EMAILS = 32,
+    SUMMARIES = 16,
+    DEADS = 4096,
+    VANISHED_MOST = 400,
+    SLOT_OCTETS = 28
+};
 
 /* ---- keys ---- */
 typedef struct {
-    char at[400];
-    uint16_t len;
+    char at[12];
+    uint8_t len;
 } PageKey;
 PageKey page_key(char kind);
 PageKey page_key_1(char kind, uint32_t a);
 PageKey page_key_2(char kind, uint32_t a, uint32_t b);
-PageKey page_key_object(char kind, Slice collection, Slice id); /* 'o', 'O' (without the chunk) */
+/* The numbers of a key made by page_key_1 or _2. */
+bool page_key_numbers(Slice key, uint32_t *numbers, size_t count);
 static inline Slice page_key_slice(const PageKey *k)
+{
+    return slice(k->at, k->len);
+}
+typedef struct {
+    char at[400];
+    uint16_t len;
+} ObjectKey;
+void object_key(ObjectKey *k, Slice collection, Slice id);             /* 'o' */
+void object_chunk_key(ObjectKey *k, Slice object_key, uint32_t chunk); /* 'O' */
+static inline Slice object_key_slice(const ObjectKey *k)
 {
     return slice(k->at, k->len);
 }
@@ -75,7 +93,8 @@ Err box_decode(Reader *in, BoxState *b) MUST_USE;
 bool acl_next(Reader *acl, Slice *identifier, uint32_t *rights);
 
 void slots_encode(Buf *out, const Message *messages, size_t count);
-Err slots_decode(Reader *in, uint32_t page, Message messages[SLOTS], size_t *count) MUST_USE;
+/* messages has room for rest.len / SLOT_OCTETS of them, at most SLOTS. */
+Err slots_decode(Reader *in, uint32_t page, Message *messages, size_t *count) MUST_USE;
 
 typedef struct {
     uint32_t mailbox, uid, saved;
@@ -88,6 +107,7 @@ typedef struct {
     uint32_t header_len, prefix, prefix_len;
     bool shared;
     uint8_t share_news;
+    bool staged; /* in memory only: in no mailbox yet, a LINK may be on its way */
     uint32_t link_count;
     uint32_t dead_time; /* without links: since when, for the undelete window ... */
     uint64_t dead_seq;  /* ... and by which change */
@@ -98,6 +118,7 @@ void emails_encode(Buf *out, const Email emails[EMAILS]);
 /* Fails with nothing allocated. */
 Err emails_decode(Reader *in, Email emails[EMAILS]) MUST_USE;
 void emails_done(Email emails[EMAILS]);
+EmailLink *email_links(Email *e, uint32_t index); /* below link_count */
 
 typedef struct {
     uint64_t seq;
@@ -119,11 +140,11 @@ typedef struct {
 void dead_encode(Buf *out, const Dead *d);
 Err dead_decode(Reader *in, Dead *d) MUST_USE;
 
-/* Text lists: keywords, prefixes, names. */
+/* Text lists: keywords, prefixes, names; to the end of the page. */
 void texts_encode(Buf *out, const Slice *texts, size_t count);
-Err texts_next(Reader *in, Slice *text, bool *more) MUST_USE; /* after read_varint of the count */
+Err texts_next(Reader *in, Slice *text, bool *more) MUST_USE;
 
-/* Uid ranges as in records: count, then gap and length - 1. */
+/* Uid ranges to the end of the page: gap and length - 1, as in records. */
 void ranges_encode(Buf *out, const UidSet *s);
 Err ranges_decode(Reader *in, Arena *a, UidSet *s) MUST_USE;
 

@@ -37,6 +37,8 @@ enum {
     NAME_MOST = 1000,   /* octets of a mailbox name, a login, an ACL identifier */
     KEYWORD_MOST = 255, /* octets of one keyword */
     PREFIX_TEXT_MOST = 4096,
+    COLLECTION_MOST = 100,
+    OBJECT_ID_MOST = 255,
 };
 
 typedef enum {

@@ -1,0 +1,583 @@
+#include "store/model.h"
+
+#include "run/log.h"
+
+#include <stdlib.h>
+
+/* The one place where a record changes memory; live commits and replay come through here alike, so
+ * what a restart finds is what the sessions saw. An operation about a mailbox or email that is not
+ * there is passed over: after damage to the medium records may be missing, and what is left still
+ * counts. */
+
+typedef struct {
+    Account *account;
+    uint64_t seq;
+    uint32_t time;
+    BlobRef body;
+    uint32_t loose; /* eid of the last ADD while no LINK has taken it up */
+    uint32_t news[8];
+    uint32_t news_count; /* beyond COUNT(news): tell all */
+} Applying;
+
+static void note_news(Applying *ap, uint32_t mailbox)
+{
+    for (uint32_t i = 0; i < MIN(ap->news_count, COUNT(ap->news)); i++)
+        if (ap->news[i] == mailbox) return;
+    if (ap->news_count < COUNT(ap->news)) ap->news[ap->news_count] = mailbox;
+    ap->news_count++;
+}
+
+static void box_changed(Applying *ap, Box *b)
+{
+    b->s.highest_modseq = ap->seq;
+    b->state |= PAGE_DIRTY;
+    ap->account->h.last_mail_seq = ap->seq;
+    note_news(ap, b->s.id);
+}
+
+static void boxes_changed(Applying *ap, uint32_t id)
+{
+    ap->account->h.last_mailbox_seq = ap->seq;
+    note_news(ap, id);
+}
+
+/* ---- emails and their links ---- */
+
+static void loose_ends(Applying *ap)
+{
+    if (ap->loose) dead_mark(ap->account, ap->loose, ap->time);
+    ap->loose = 0;
+}
+
+static void keep_summary(Account *a, uint32_t eid, Slice summary)
+{
+    NewSummary *s = mem_zero(sizeof *s + summary.len);
+    s->eid = eid;
+    s->state = PAGE_DIRTY;
+    s->len = (uint32_t)summary.len;
+    memcpy(s->at, summary.at, summary.len);
+    free(number_table_put(&a->summaries, eid, s));
+}
+
+static Err apply_add(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    EmailPage *p;
+    loose_ends(ap);
+    TRY(email_page(a, op->eid / EMAILS, &p));
+    Email *e = &p->emails[op->eid % EMAILS];
+    if (e->thread)
+        return fail(ERR_CORRUPT, "email %u of account %u added twice", op->eid, a->number);
+    uint32_t thread;
+    TRY(thread_join(a, op->eid, op->hashes, op->hash_count, &thread));
+    bool known = op->prefix && op->prefix <= a->prefixes.count;
+    *e = (Email){.ref = op->blob.at == BLOB_HERE ? ap->body : op->blob,
+                 .thread = thread,
+                 .header_len = op->header_len,
+                 .prefix = op->prefix,
+                 .prefix_len = known ? (uint32_t)a->prefixes.texts[op->prefix - 1].len : 0,
+                 .shared = op->shared,
+                 .staged = true,
+                 .share_news = op->shared ? SHARE_NEW : SHARE_TOLD,
+                 .dead_seq = ap->seq,
+                 .dead_time = ap->time};
+    email_dirty(a, p);
+    if (op->summary.len) keep_summary(a, op->eid, op->summary);
+    a->h.next_eid = MAX(a->h.next_eid, op->eid + 1);
+    a->next_eid = MAX(a->next_eid, a->h.next_eid);
+    ap->loose = op->eid;
+    return OK;
+}
+
+static void link_add(Email *e, EmailLink link)
+{
+    if (e->link_count++) {
+        e->more = mem_grow(e->more, array_bytes(e->link_count - 1, sizeof *e->more));
+        e->more[e->link_count - 2] = link;
+    } else {
+        e->link = link;
+    }
+}
+
+static void link_remove(Email *e, uint32_t mailbox, uint32_t uid)
+{
+    for (uint32_t i = 0; i < e->link_count; i++) {
+        EmailLink *l = email_links(e, i);
+        if (l->mailbox != mailbox || l->uid != uid) continue;
+        *l = *email_links(e, e->link_count - 1);
+        e->link_count--;
+        return;
+    }
+}
+
+static void quota_add(Account *a, const Message *m)
+{
+    a->h.used_octets += m->size;
+    a->h.used_messages++;
+}
+
+static void quota_less(Account *a, const Message *m)
+{
+    a->h.used_octets -= MIN(m->size, a->h.used_octets);
+    if (a->h.used_messages) a->h.used_messages--;
+}
+
+static Err link_message(Applying *ap, Box *b, const Message *m)
+{
+    Account *a = ap->account;
+    EmailPage *p;
+    TRY(email_page(a, m->eid / EMAILS, &p));
+    Email *e = &p->emails[m->eid % EMAILS];
+    if (!e->thread) return OK;
+    TRY(box_insert(b, m));
+    if (ap->loose == m->eid)
+        ap->loose = 0;
+    else if (!e->link_count)
+        dead_clear(a, m->eid);
+    link_add(e, (EmailLink){b->s.id, m->uid, ap->time, ap->seq});
+    e->staged = false;
+    email_dirty(a, p);
+    quota_add(a, m);
+    box_changed(ap, b);
+    return OK;
+}
+
+static Err apply_link(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    Box *b = box_by_id(a, op->mailbox);
+    Email *e;
+    Err err = b ? email_entry(a, op->eid, &e) : ERR_EXPUNGED;
+    if (err == ERR_EXPUNGED) return OK;
+    TRY(err);
+    OpNumbers none = {0};
+    Message m = {.uid = op->uid,
+                 .eid = op->eid,
+                 .modseq = ap->seq,
+                 .size = (uint32_t)email_size(e),
+                 .date = op->date,
+                 .flags = op->flags,
+                 .kwset = kwset_change(a, 0, op->keywords, none, true)};
+    return link_message(ap, b, &m);
+}
+
+static Err unlink_message(Applying *ap, uint32_t mailbox, const Message *m)
+{
+    Account *a = ap->account;
+    EmailPage *p;
+    TRY(email_page(a, m->eid / EMAILS, &p));
+    Email *e = &p->emails[m->eid % EMAILS];
+    quota_less(a, m);
+    if (!e->thread) return OK;
+    link_remove(e, mailbox, m->uid);
+    email_dirty(a, p);
+    if (e->link_count) return OK;
+    e->dead_seq = ap->seq;
+    e->dead_time = ap->time;
+    dead_mark(a, m->eid, ap->time);
+    return OK;
+}
+
+/* ---- many messages ---- */
+
+typedef struct {
+    Message *list;
+    size_t count;
+} Messages;
+
+static Err expunged(Applying *ap, Box *b, const Messages *gone)
+{
+    if (!gone->count) return OK;
+    TRY(vanished_add(b, ap->seq, gone->list, gone->count));
+    views_expunged(b, gone->list, gone->count, ap->seq);
+    box_changed(ap, b);
+    return OK;
+}
+
+static void take_ranges(Box *b, OpRanges uids, Messages *out)
+{
+    UidRange range;
+    out->list = mem_new(array_bytes(MAX(b->s.exists, 1u), sizeof(Message)));
+    while (op_range_next(&uids, &range))
+        out->count += box_take(b, range, out->list + out->count);
+}
+
+static Err apply_unlink(Applying *ap, const Op *op)
+{
+    Box *b = box_by_id(ap->account, op->mailbox);
+    if (!b) return OK;
+    TRY(box_load(b));
+    Messages gone = {0};
+    take_ranges(b, op->uids, &gone);
+    Err err = OK;
+    for (size_t i = 0; i < gone.count && !err; i++)
+        err = unlink_message(ap, b->s.id, &gone.list[i]);
+    if (!err) err = expunged(ap, b, &gone);
+    free(gone.list);
+    return err;
+}
+
+/* The i-th listed uid becomes first + i; the copies carry that in `uid`, the sources stay in
+ * `sources`. */
+static void number_copies(const Op *op, const Messages *sources, Message *copies, uint64_t seq)
+{
+    OpRanges uids = op->uids;
+    UidRange range;
+    uint32_t first = op->uid;
+    size_t i = 0;
+    while (op_range_next(&uids, &range)) {
+        for (; i < sources->count && sources->list[i].uid <= range.last; i++) {
+            copies[i] = sources->list[i];
+            copies[i].uid = first + (sources->list[i].uid - range.first);
+            copies[i].modseq = seq;
+        }
+        first += range.last - range.first + 1;
+    }
+}
+
+static void list_ranges(Box *b, OpRanges uids, Messages *out)
+{
+    UidRange range;
+    out->list = mem_new(array_bytes(MAX(b->s.exists, 1u), sizeof(Message)));
+    while (op_range_next(&uids, &range)) {
+        const Message *m = box_next(b, range.first);
+        for (; m && m->uid <= range.last; m = box_next(b, m->uid + 1))
+            out->list[out->count++] = *m;
+    }
+}
+
+static Err move_message(Applying *ap, Box *from, Box *to, const Message *was, const Message *copy)
+{
+    EmailPage *p;
+    TRY(email_page(ap->account, was->eid / EMAILS, &p));
+    TRY(box_insert(to, copy));
+    Email *e = &p->emails[was->eid % EMAILS];
+    if (!e->thread) return OK;
+    link_remove(e, from->s.id, was->uid);
+    link_add(e, (EmailLink){to->s.id, copy->uid, ap->time, ap->seq});
+    email_dirty(ap->account, p);
+    return OK;
+}
+
+static Err copy_all(Applying *ap, const Op *op, Box *from, Box *to)
+{
+    Messages sources = {0};
+    bool move = op->kind == OP_MOVE;
+    if (move)
+        take_ranges(from, op->uids, &sources);
+    else
+        list_ranges(from, op->uids, &sources);
+    Message *copies = mem_new(array_bytes(MAX(sources.count, 1), sizeof *copies));
+    number_copies(op, &sources, copies, ap->seq);
+    Err err = OK;
+    for (size_t i = 0; i < sources.count && !err; i++)
+        err = move ? move_message(ap, from, to, &sources.list[i], &copies[i])
+                   : link_message(ap, to, &copies[i]);
+    if (move && !err) err = expunged(ap, from, &sources);
+    if (sources.count) box_changed(ap, to);
+    free(sources.list);
+    free(copies);
+    return err;
+}
+
+static Err apply_copy(Applying *ap, const Op *op)
+{
+    Box *from = box_by_id(ap->account, op->mailbox), *to = box_by_id(ap->account, op->to);
+    if (!from || !to) return OK;
+    TRY(box_load(from));
+    return copy_all(ap, op, from, to);
+}
+
+/* ---- flags ---- */
+
+static Err flag_for_other(Applying *ap, const Op *op, Box *b, UidRange range)
+{
+    if (op->flags & FLAG_SEEN) TRY(seen_change(ap->account, b->s.id, op->who, range, true));
+    if (op->clear & FLAG_SEEN) TRY(seen_change(ap->account, b->s.id, op->who, range, false));
+    return OK;
+}
+
+/* Another user's \Seen is kept apart; the rest of a change is everybody's. */
+static void flag_message(Applying *ap, const Op *op, Box *b, Message *m)
+{
+    uint8_t ours = op->who ? (uint8_t)~FLAG_SEEN : UINT8_MAX;
+    uint8_t flags = (uint8_t)((m->flags & ~(op->clear & ours)) | (op->flags & ours));
+    uint16_t kwset = kwset_change(ap->account, m->kwset, op->keywords, op->unwanted,
+                                  op->how == FLAG_HOW_REPLACE);
+    box_flag(b, m, flags, kwset, ap->seq);
+}
+
+static Err apply_flag(Applying *ap, const Op *op)
+{
+    Box *b = box_by_id(ap->account, op->mailbox);
+    if (!b) return OK;
+    TRY(box_load(b));
+    OpRanges uids = op->uids;
+    UidRange range;
+    while (op_range_next(&uids, &range)) {
+        Message *m = box_next(b, range.first);
+        for (; m && m->uid <= range.last; m = box_next(b, m->uid + 1))
+            flag_message(ap, op, b, m);
+        if (op->who) TRY(flag_for_other(ap, op, b, range));
+    }
+    box_changed(ap, b);
+    return OK;
+}
+
+/* ---- mailboxes ---- */
+
+static Slice keep(Slice s)
+{
+    char *copy = mem_new(s.len + 1);
+    if (s.len) memcpy(copy, s.at, s.len);
+    return slice(copy, s.len);
+}
+
+static void apply_create(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    if (box_by_id(a, op->mailbox) || box_by_name(a, op->name)) return;
+    Box *b = NEW(Box);
+    b->account = a;
+    b->s = (BoxState){.id = op->mailbox,
+                      .uid_validity = op->uid_validity,
+                      .uid_next = 1,
+                      .recent_from = 1,
+                      .created_modseq = ap->seq,
+                      .highest_modseq = ap->seq,
+                      .role = op->role,
+                      .name = keep(op->name),
+                      .acl = keep((Slice){0})};
+    b->next_uid = 1;
+    b->loaded = true;
+    b->state = PAGE_DIRTY;
+    list_init(&b->views);
+    box_file(a, b);
+    a->h.next_mailbox = MAX(a->h.next_mailbox, op->mailbox + 1);
+    a->next_mailbox = MAX(a->next_mailbox, a->h.next_mailbox);
+    a->h.next_uid_validity = MAX(a->h.next_uid_validity, op->uid_validity + 1);
+    a->next_uid_validity = MAX(a->next_uid_validity, a->h.next_uid_validity);
+    boxes_changed(ap, op->mailbox);
+}
+
+static void apply_rename(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    Box *b = box_by_id(a, op->mailbox);
+    if (!b || box_by_name(a, op->name)) return;
+    box_unfile(a, b);
+    free((char *)b->s.name.at);
+    b->s.name = keep(op->name);
+    b->state |= PAGE_DIRTY;
+    box_file(a, b);
+    boxes_changed(ap, b->s.id);
+}
+
+static void box_bury(Account *a, Box *b)
+{
+    if (a->dead_box_count == a->dead_box_room) {
+        a->dead_box_room = MAX(a->dead_box_room * 2, 4u);
+        a->dead_boxes = mem_grow(a->dead_boxes, array_bytes(a->dead_box_room, sizeof(uint32_t)));
+    }
+    a->dead_boxes[a->dead_box_count++] = b->s.id;
+    box_unfile(a, b);
+    b->gone = true;
+    b->state = b->slots_state = b->vanished_state = 0;
+    if (!b->handles) box_free(b);
+}
+
+static Err apply_delete(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    Box *b = box_by_id(a, op->mailbox);
+    if (!b) return OK;
+    TRY(box_load(b));
+    Messages gone = {.list = mem_new(array_bytes(MAX(b->s.exists, 1u), sizeof(Message)))};
+    gone.count = box_take(b, (UidRange){1, UINT32_MAX}, gone.list);
+    Err err = OK;
+    for (size_t i = 0; i < gone.count && !err; i++)
+        err = unlink_message(ap, b->s.id, &gone.list[i]);
+    if (!err) views_expunged(b, gone.list, gone.count, ap->seq);
+    free(gone.list);
+    TRY(err);
+    boxes_changed(ap, b->s.id);
+    views_nudge(b);
+    box_bury(a, b);
+    return OK;
+}
+
+static void apply_acl(Applying *ap, const Op *op)
+{
+    Box *b = box_by_id(ap->account, op->mailbox);
+    if (!b) return;
+    Buf acl = {0};
+    Reader in = reader(b->s.acl);
+    Slice identifier;
+    uint32_t rights;
+    while (acl_next(&in, &identifier, &rights)) {
+        if (slice_eq(identifier, op->name)) continue;
+        buf_bytes(&acl, identifier);
+        buf_varint(&acl, rights);
+    }
+    if (op->rights) {
+        buf_bytes(&acl, op->name);
+        buf_varint(&acl, op->rights);
+    }
+    free((char *)b->s.acl.at);
+    b->s.acl = buf_slice(&acl);
+    b->state |= PAGE_DIRTY;
+    boxes_changed(ap, b->s.id);
+}
+
+static void apply_role(Applying *ap, const Op *op)
+{
+    Box *b = box_by_id(ap->account, op->mailbox);
+    if (!b) return;
+    b->s.role = op->role;
+    b->state |= PAGE_DIRTY;
+    boxes_changed(ap, b->s.id);
+}
+
+/* ---- the rest ---- */
+
+static void apply_object(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    ObjectKey key;
+    object_key(&key, op->name, op->id);
+    NewObject *o = table_get(&a->objects, object_key_slice(&key));
+    if (!o) {
+        o = NEW(NewObject);
+        table_put(&a->objects, object_key_slice(&key), o);
+    }
+    free((char *)o->value.at);
+    o->present = op->on;
+    o->seq = ap->seq;
+    o->value = keep(op->value);
+    o->state |= PAGE_DIRTY;
+    a->h.last_object_seq = ap->seq;
+    note_news(ap, 0);
+}
+
+static void apply_quota(Applying *ap, const Op *op)
+{
+    Head *h = &ap->account->h;
+    h->has_limit = true;
+    h->limit_octets = op->octets;
+    h->limit_messages = op->messages;
+    note_news(ap, 0);
+}
+
+static void apply_login(Applying *ap, const Op *op)
+{
+    Head *h = &ap->account->h;
+    free((char *)h->login.at);
+    h->login = keep(op->name);
+}
+
+static Err apply_op(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    switch (op->kind) {
+    case OP_ADD:
+        return apply_add(ap, op);
+    case OP_LINK:
+        return apply_link(ap, op);
+    case OP_COPY:
+    case OP_MOVE:
+        return apply_copy(ap, op);
+    case OP_UNLINK:
+        return apply_unlink(ap, op);
+    case OP_FLAG:
+        return apply_flag(ap, op);
+    case OP_CREATE:
+        apply_create(ap, op);
+        break;
+    case OP_RENAME:
+        apply_rename(ap, op);
+        break;
+    case OP_DELETE:
+        return apply_delete(ap, op);
+    case OP_ROLE:
+        apply_role(ap, op);
+        break;
+    case OP_ACL:
+        apply_acl(ap, op);
+        break;
+    case OP_SUBSCRIBE:
+        subscribed_set(a, op->name, op->on);
+        break;
+    case OP_KEYWORD:
+        text_table_define(&a->keywords, op->uid, op->name);
+        break;
+    case OP_PREFIX:
+        text_table_define(&a->prefixes, op->uid, op->name);
+        break;
+    case OP_OBJECT:
+        apply_object(ap, op);
+        break;
+    case OP_QUOTA:
+        apply_quota(ap, op);
+        break;
+    case OP_LOGIN:
+        apply_login(ap, op);
+        break;
+    case OP_NONE:
+    case OP_END:
+        break;
+    }
+    return OK;
+}
+
+static void tell_box(Account *a, uint32_t mailbox)
+{
+    Box *b = mailbox ? box_by_id(a, mailbox) : NULL;
+    if (b) views_nudge(b);
+    list_each (l, &a->listeners) {
+        Listener *listener = CONTAINER(l, Listener, link);
+        listener->changed(listener, mailbox);
+    }
+}
+
+static void tell(Applying *ap)
+{
+    Account *a = ap->account;
+    bool all = ap->news_count > COUNT(ap->news);
+    for (uint32_t i = 0; !all && i < ap->news_count; i++)
+        tell_box(a, ap->news[i]);
+    for (uint32_t i = 0; all && i < a->box_count; i++)
+        tell_box(a, a->boxes[i]->s.id);
+    if (all) tell_box(a, 0);
+}
+
+Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body)
+{
+    Applying ap = {.account = a, .seq = seq, .body = body};
+    RecordReader r;
+    Op op;
+    TRY(record_open(record, &r));
+    ap.time = a->time = r.time;
+    for (bool more = true; more;) {
+        TRY(record_next(&r, &op, &more));
+        if (more) TRY(apply_op(&ap, &op));
+    }
+    loose_ends(&ap);
+    a->h.seq = seq;
+    account_touch(a);
+    tell(&ap);
+    return OK;
+}
+
+void apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now)
+{
+    EmailPage *p;
+    Err err = email_page(a, eid / EMAILS, &p);
+    if (err) {
+        log_err(LOG_LEVEL_ERROR, "store-relocation", err, KV_NUM("account", a->number));
+        return;
+    }
+    Email *e = &p->emails[eid % EMAILS];
+    if (!e->thread || e->ref.at != old_at) return;
+    e->ref = now;
+    email_dirty(a, p);
+}

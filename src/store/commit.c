@@ -1,0 +1,137 @@
+#include "store/model.h"
+
+/* Numbers are handed out when a record is made and become visible when it is applied. When a commit
+ * fails, the engine fails everything of the account that was handed over behind it; once nothing is
+ * in flight the numbers go back to what is visible. They were never shown, so they may be used
+ * again. */
+static void numbers_anew(Account *a)
+{
+    a->failing = false;
+    a->next_seq = a->h.seq + 1;
+    a->next_eid = a->h.next_eid;
+    a->next_mailbox = a->h.next_mailbox;
+    a->next_uid_validity = a->h.next_uid_validity;
+    for (uint32_t i = 0; i < a->box_count; i++)
+        a->boxes[i]->next_uid = a->boxes[i]->s.uid_next;
+    text_table_cut(&a->keywords, a->keywords.visible);
+    text_table_cut(&a->prefixes, a->prefixes.visible);
+}
+
+static void unreserve(Change *c)
+{
+    c->account->pending_octets -= c->octets;
+    c->account->pending_messages -= c->messages;
+    c->octets = c->messages = 0;
+}
+
+static void committed(Commit *commit)
+{
+    Change *c = CONTAINER(commit, Change, commit);
+    Account *a = c->account;
+    a->in_flight--;
+    unreserve(c);
+    if (!commit->err && !a->broken)
+        a->broken = apply_record(a, commit->seq, buf_slice(&c->record), commit->ref);
+    if (!commit->err) commit->err = a->broken;
+    if (commit->err) a->failing = true;
+    if (a->failing && !a->in_flight) numbers_anew(a);
+    c->finished = true;
+    cond_broadcast(&c->done);
+    if (!a->in_flight) cond_broadcast(&a->quiet);
+}
+
+static PARKS Err begin(Account *a, Change *c, bool alone)
+{
+    *c = (Change){.account = a};
+    account_ref(a);
+    while (a->alone || a->failing)
+        cond_wait(&a->quiet, NEVER);
+    if (alone) {
+        c->alone = a->alone = true;
+        while (a->in_flight)
+            cond_wait(&a->quiet, NEVER);
+    }
+    if (a->broken) return fail(a->broken, "account %u is damaged", a->number);
+    record_begin(&c->record, (uint32_t)wall_seconds());
+    return OK;
+}
+
+PARKS Err change_begin(Account *a, Change *c)
+{
+    return begin(a, c, false);
+}
+
+PARKS Err change_begin_alone(Account *a, Change *c)
+{
+    return begin(a, c, true);
+}
+
+void change_op(Change *c, const Op *op, const OpLists *lists)
+{
+    record_op(&c->record, op, lists);
+}
+
+Err change_reserve(Change *c, uint64_t octets, uint64_t messages)
+{
+    Account *a = c->account;
+    Quota q = account_quota(a);
+    uint64_t used = q.used_octets + a->pending_octets;
+    if (q.limit_octets && (used > q.limit_octets || octets > q.limit_octets - used))
+        return fail(ERR_OVER_QUOTA, "%llu octets more, %llu of %llu used",
+                    (unsigned long long)octets, (unsigned long long)used,
+                    (unsigned long long)q.limit_octets);
+    used = q.used_messages + a->pending_messages;
+    if (q.limit_messages && (used > q.limit_messages || messages > q.limit_messages - used))
+        return fail(ERR_OVER_QUOTA, "%llu messages more, %llu of %llu used",
+                    (unsigned long long)messages, (unsigned long long)used,
+                    (unsigned long long)q.limit_messages);
+    c->octets += octets, a->pending_octets += octets;
+    c->messages += messages, a->pending_messages += messages;
+    return OK;
+}
+
+void change_send(Change *c)
+{
+    Account *a = c->account;
+    c->commit.acct = a->number;
+    c->commit.seq = a->next_seq++;
+    c->commit.record = buf_slice(&c->record);
+    c->commit.loop = a->home->loop;
+    c->commit.done = committed;
+    a->in_flight++;
+    c->sent = true;
+    engine_commit(a->store->engine, &c->commit);
+}
+
+PARKS Err change_wait(Change *c)
+{
+    while (!c->finished)
+        cond_wait(&c->done, NEVER);
+    if (c->commit.err) return fail(c->commit.err, "the change could not be stored");
+    return OK;
+}
+
+PARKS Err change_commit(Change *c)
+{
+    change_send(c);
+    return change_wait(c);
+}
+
+uint64_t change_seq(const Change *c)
+{
+    return c->commit.seq;
+}
+
+void change_done(Change *c)
+{
+    if (!c->account) return;
+    must(!c->sent || c->finished);
+    if (!c->sent) unreserve(c);
+    if (c->alone) {
+        c->account->alone = false;
+        cond_broadcast(&c->account->quiet);
+    }
+    account_close(c->account);
+    buf_done(&c->record);
+    *c = (Change){0};
+}

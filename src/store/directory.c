@@ -1,0 +1,326 @@
+#include "store/model.h"
+
+#include "base/text.h"
+
+#include <stdlib.h>
+
+/* Account 0 is the directory. Its objects: "login" name -> number, "number" number -> name, and
+ * "directory" "next" -> the next number to give out. */
+
+enum { NAMES_KNOWN = 100 * 1000 };
+
+static Slice number_text(Arena *a, uint32_t n)
+{
+    return arena_printf(a, "%u", n);
+}
+
+static Err text_number(Slice text, uint32_t *n)
+{
+    uint64_t v;
+    if (!slice_to_u64(text, &v) || !v || v > UINT32_MAX)
+        return fail(ERR_CORRUPT, "the directory has no number there");
+    *n = (uint32_t)v;
+    return OK;
+}
+
+/* ---- what is known: login -> number, shared by the loops ---- */
+
+static bool known_get(Store *store, Slice login, uint32_t *acct)
+{
+    mutex_lock(&store->names_lock);
+    uintptr_t n = (uintptr_t)table_get(&store->names, login);
+    mutex_unlock(&store->names_lock);
+    *acct = (uint32_t)n;
+    return n != 0;
+}
+
+static void known_put(Store *store, Slice login, uint32_t acct)
+{
+    mutex_lock(&store->names_lock);
+    if (store->names.count >= NAMES_KNOWN) table_done(&store->names);
+    table_put(&store->names, login, (void *)(uintptr_t)acct);
+    mutex_unlock(&store->names_lock);
+}
+
+static void known_forget(Store *store, Slice login)
+{
+    mutex_lock(&store->names_lock);
+    table_take(&store->names, login);
+    mutex_unlock(&store->names_lock);
+}
+
+/* ---- calls at the home of account 0 ---- */
+
+typedef struct {
+    Store *store;
+    Slice login; /* in, or out */
+    uint32_t acct;
+    Arena *arena;
+    Slice after;
+    size_t most, count;
+    Slice *logins;
+    uint32_t *accts;
+    Err err;
+    Slice story;
+} Ask;
+
+static PARKS Err ask(Ask *q, void (*fn)(void *))
+{
+    loop_call(store_home(q->store, 0), fn, q);
+    return q->err ? fail(q->err, "directory: %.*s", SP(q->login)) : OK;
+}
+
+static Err directory(Store *store, Account **a)
+{
+    TRY(account_load(store, 0, a));
+    account_ref(*a);
+    return OK;
+}
+
+static Err find(Account *a, Slice login, uint32_t *acct)
+{
+    Arena arena arena_scoped = {0};
+    Slice value;
+    TRY(object_find(a, S("login"), login, &arena, &value, NULL));
+    return text_number(value, acct);
+}
+
+static PARKS void ask_find(void *arg)
+{
+    Ask *q = arg;
+    Account *a scoped(account) = NULL;
+    q->err = directory(q->store, &a);
+    if (!q->err) q->err = find(a, q->login, &q->acct);
+}
+
+PARKS Err store_find_account(Store *store, Slice login, uint32_t *acct)
+{
+    if (known_get(store, login, acct)) return OK;
+    Ask q = {.store = store, .login = login};
+    TRY(ask(&q, ask_find));
+    known_put(store, login, q.acct);
+    *acct = q.acct;
+    return OK;
+}
+
+static PARKS void ask_login(void *arg)
+{
+    Ask *q = arg;
+    Account *a scoped(account) = NULL;
+    Arena arena arena_scoped = {0};
+    q->err = directory(q->store, &a);
+    if (!q->err)
+        q->err =
+            object_find(a, S("number"), number_text(&arena, q->acct), q->arena, &q->login, NULL);
+}
+
+PARKS Err directory_login(Store *store, uint32_t acct, Arena *a, Slice *login)
+{
+    Ask q = {.store = store, .acct = acct, .arena = a};
+    TRY(ask(&q, ask_login));
+    *login = q.login;
+    return OK;
+}
+
+/* ---- creating ---- */
+
+/* At the new account's home: its mailboxes, unless that number was used before (by a creation that
+ * a crash cut off before it reached the directory). */
+static PARKS Err found(Store *store, uint32_t acct, Slice login)
+{
+    static const struct {
+        Slice name;
+        Role role;
+    } boxes[] = {
+        {{"INBOX", 5},   ROLE_INBOX  },
+        {{"Drafts", 6},  ROLE_DRAFTS },
+        {{"Sent", 4},    ROLE_SENT   },
+        {{"Trash", 5},   ROLE_TRASH  },
+        {{"Junk", 4},    ROLE_JUNK   },
+        {{"Archive", 7}, ROLE_ARCHIVE},
+    };
+    Account *a scoped(account) = NULL;
+    Change c change_scoped = {0};
+    TRY(account_load(store, acct, &a));
+    account_ref(a);
+    TRY(change_begin_alone(a, &c));
+    if (a->h.seq) return fail(ERR_EXISTS, "account %u is not new", acct);
+    change_op(&c, &(Op){.kind = OP_LOGIN, .name = login}, NULL);
+    for (size_t i = 0; i < COUNT(boxes); i++) {
+        change_create(&c, boxes[i].name, boxes[i].role);
+        change_op(&c, &(Op){.kind = OP_SUBSCRIBE, .on = true, .name = boxes[i].name}, NULL);
+    }
+    return change_commit(&c);
+}
+
+static PARKS void ask_found(void *arg)
+{
+    Ask *q = arg;
+    q->err = found(q->store, q->acct, q->login);
+}
+
+static PARKS Err found_next(Ask *q, uint32_t first)
+{
+    Ask there = *q;
+    for (there.acct = first; there.acct < UINT32_MAX; there.acct++) {
+        loop_call(store_home(q->store, there.acct), ask_found, &there);
+        if (there.err != ERR_EXISTS) break;
+    }
+    q->acct = there.acct;
+    return there.err;
+}
+
+static void object_op(Change *c, Slice collection, Slice id, Slice value)
+{
+    change_op(c, &(Op){.kind = OP_OBJECT, .on = true, .name = collection, .id = id, .value = value},
+              NULL);
+}
+
+static PARKS Err create(Ask *q)
+{
+    Arena arena arena_scoped = {0};
+    Account *a scoped(account) = NULL;
+    Change c change_scoped = {0};
+    Slice value;
+    uint32_t next = 1;
+    TRY(directory(q->store, &a));
+    TRY(change_begin_alone(a, &c));
+    Err err = find(a, q->login, &next);
+    if (!err) return fail(ERR_EXISTS, "login %.*s", SP(q->login));
+    if (err != ERR_NOT_FOUND) return err;
+    next = 1;
+    err = object_find(a, S("directory"), S("next"), &arena, &value, NULL);
+    if (!err) err = text_number(value, &next);
+    if (err && err != ERR_NOT_FOUND) return err;
+    TRY(found_next(q, next));
+    Slice number = number_text(&arena, q->acct);
+    object_op(&c, S("login"), q->login, number);
+    object_op(&c, S("number"), number, q->login);
+    object_op(&c, S("directory"), S("next"), number_text(&arena, q->acct + 1));
+    return change_commit(&c);
+}
+
+static PARKS void ask_create(void *arg)
+{
+    Ask *q = arg;
+    q->err = create(q);
+}
+
+PARKS Err store_create_account(Store *store, Slice login, uint32_t *acct)
+{
+    if (!login.len || login.len > OBJECT_ID_MOST || text_has_ctl(login))
+        return fail(ERR_SYNTAX, "a login of %zu octets", login.len);
+    Ask q = {.store = store, .login = login};
+    TRY(ask(&q, ask_create));
+    known_put(store, login, q.acct);
+    *acct = q.acct;
+    return OK;
+}
+
+/* ---- removing: first it cannot be found any more, then its mail and objects go ---- */
+
+static PARKS Err forget(Ask *q)
+{
+    Arena arena arena_scoped = {0};
+    Account *a scoped(account) = NULL;
+    Change c change_scoped = {0};
+    TRY(directory(q->store, &a));
+    TRY(change_begin_alone(a, &c));
+    TRY(find(a, q->login, &q->acct));
+    Slice number = number_text(&arena, q->acct);
+    change_op(&c, &(Op){.kind = OP_OBJECT, .name = S("login"), .id = q->login}, NULL);
+    change_op(&c, &(Op){.kind = OP_OBJECT, .name = S("number"), .id = number}, NULL);
+    return change_commit(&c);
+}
+
+static PARKS void ask_forget(void *arg)
+{
+    Ask *q = arg;
+    q->err = forget(q);
+}
+
+static bool collect_object(void *arg, Slice key, Slice value)
+{
+    (void)value;
+    Buf *keys = arg;
+    buf_bytes(keys, key);
+    return true;
+}
+
+/* Key: 'o' collection 0 id. */
+static void delete_object(Change *c, Slice key)
+{
+    Slice rest = slice_from(key, 1), collection;
+    if (!slice_cut(&rest, 0, &collection) || !collection.len || !rest.len) return;
+    change_op(c, &(Op){.kind = OP_OBJECT, .name = collection, .id = rest}, NULL);
+}
+
+static Err empty_objects(Change *c)
+{
+    Account *a = c->account;
+    Buf keys buf_scoped = {0};
+    TRY(engine_scan(a->store->engine, a->number, S("o"), (Slice){0}, collect_object, &keys));
+    size_t cursor = 0;
+    Slice key;
+    void *value;
+    while (table_next(&a->objects, &cursor, &key, &value))
+        buf_bytes(&keys, key);
+    Reader in = reader(buf_slice(&keys));
+    while (in.rest.len)
+        delete_object(c, read_bytes(&in));
+    return OK;
+}
+
+static PARKS Err empty(Store *store, uint32_t acct)
+{
+    Account *a scoped(account) = NULL;
+    Change c change_scoped = {0};
+    TRY(account_load(store, acct, &a));
+    account_ref(a);
+    TRY(change_begin_alone(a, &c));
+    for (uint32_t i = 0; i < a->box_count; i++)
+        change_op(&c, &(Op){.kind = OP_DELETE, .mailbox = a->boxes[i]->s.id}, NULL);
+    for (uint32_t i = 0; i < a->subscribed_count; i++)
+        change_op(&c, &(Op){.kind = OP_SUBSCRIBE, .name = a->subscribed[i]}, NULL);
+    TRY(empty_objects(&c));
+    return change_commit(&c);
+}
+
+static PARKS void ask_empty(void *arg)
+{
+    Ask *q = arg;
+    q->err = empty(q->store, q->acct);
+}
+
+PARKS Err store_remove_account(Store *store, Slice login)
+{
+    Ask q = {.store = store, .login = login};
+    TRY(ask(&q, ask_forget));
+    known_forget(store, login);
+    loop_call(store_home(store, q.acct), ask_empty, &q);
+    return q.err ? fail(q.err, "emptying account %u", q.acct) : OK;
+}
+
+/* ---- listing ---- */
+
+static PARKS void ask_list(void *arg)
+{
+    Ask *q = arg;
+    Account *a scoped(account) = NULL;
+    q->err = directory(q->store, &a);
+    if (!q->err)
+        q->err = object_list(a, S("login"), q->after, q->most, q->arena, &q->logins, &q->count);
+    if (q->err) return;
+    q->accts = arena_array(q->arena, uint32_t, q->count + 1);
+    for (size_t i = 0; i < q->count && !q->err; i++)
+        q->err = find(a, q->logins[i], &q->accts[i]);
+}
+
+PARKS Err store_list_accounts(Store *store, Slice after, size_t most, Arena *a, Slice **logins,
+                              uint32_t **accts, size_t *count)
+{
+    Ask q = {.store = store, .after = after, .most = most, .arena = a};
+    TRY(ask(&q, ask_list));
+    *logins = q.logins, *accts = q.accts, *count = q.count;
+    return OK;
+}

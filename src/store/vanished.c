@@ -1,0 +1,154 @@
+#include "store/model.h"
+
+#include <stdlib.h>
+
+/* Tombstones of a mailbox: a row of pages with rising numbers, vanished_first .. vanished_next - 1,
+ * in order of seq. The last one fills up in memory. When there are too many pages the oldest goes,
+ * and vanished_floor says up to which change tombstones are missing. */
+
+enum { PAGES_MOST = 256, FULL = 180 }; /* 180 entries stay below 1.9 KB */
+
+static Err page_read(Box *b, uint32_t number, VanishedPage *page)
+{
+    Arena arena arena_scoped = {0};
+    PageKey key = page_key_2('v', b->s.id, number);
+    size_t count = 0;
+    Reader in;
+    *page = (VanishedPage){.number = number, .list = mem_new(VANISHED_MOST * sizeof(Vanished))};
+    Err err = engine_page(b->account, &key, &arena, &in);
+    if (!err) err = vanished_decode(&in, page->list, &count);
+    page->count = (uint32_t)count;
+    if (!err || err == ERR_NOT_FOUND) return OK;
+    free(page->list);
+    return err;
+}
+
+static VanishedPage *page_add(Box *b, VanishedPage page)
+{
+    b->vanished = mem_grow(b->vanished, array_bytes(b->vanished_count + 1, sizeof page));
+    b->vanished[b->vanished_count] = page;
+    return &b->vanished[b->vanished_count++];
+}
+
+static VanishedPage page_fresh(Box *b)
+{
+    b->state |= PAGE_DIRTY;
+    return (VanishedPage){.number = b->s.vanished_next++,
+                          .list = mem_new(VANISHED_MOST * sizeof(Vanished))};
+}
+
+static Err last_page(Box *b, VanishedPage **page)
+{
+    if (!b->vanished_count) {
+        VanishedPage p;
+        if (b->s.vanished_next == b->s.vanished_first)
+            p = page_fresh(b);
+        else
+            TRY(page_read(b, b->s.vanished_next - 1, &p));
+        page_add(b, p);
+    }
+    *page = &b->vanished[b->vanished_count - 1];
+    if ((*page)->count >= FULL) *page = page_add(b, page_fresh(b));
+    return OK;
+}
+
+/* Forgets the oldest page; its key is deleted when the box is folded (fold.c). */
+static Err forget_oldest(Box *b)
+{
+    if (b->s.vanished_next - b->s.vanished_first <= PAGES_MOST) return OK;
+    VanishedPage p;
+    TRY(page_read(b, b->s.vanished_first, &p));
+    if (p.count) b->s.vanished_floor = MAX(b->s.vanished_floor, p.list[p.count - 1].seq);
+    free(p.list);
+    b->s.vanished_first++;
+    b->state |= PAGE_DIRTY;
+    return OK;
+}
+
+static bool extend(VanishedPage *p, uint64_t seq, const Message *m)
+{
+    Vanished *v = p->count ? &p->list[p->count - 1] : NULL;
+    if (!v || v->seq != seq || v->uid + v->count != m->uid || v->eid + v->count != m->eid)
+        return false;
+    v->count++;
+    return true;
+}
+
+Err vanished_add(Box *b, uint64_t seq, const Message *gone, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        VanishedPage *p;
+        TRY(last_page(b, &p));
+        if (!extend(p, seq, &gone[i]))
+            p->list[p->count++] = (Vanished){seq, gone[i].uid, gone[i].eid, 1};
+        p->state |= PAGE_DIRTY;
+    }
+    b->vanished_state |= PAGE_DIRTY;
+    account_touch(b->account);
+    return forget_oldest(b);
+}
+
+void vanished_trim(Box *b, bool all)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < b->vanished_count; i++) {
+        bool last = i + 1 == b->vanished_count;
+        if (all || (!b->vanished[i].state && !last))
+            free(b->vanished[i].list);
+        else
+            b->vanished[kept++] = b->vanished[i];
+    }
+    b->vanished_count = kept;
+    if (kept) return;
+    free(b->vanished);
+    b->vanished = NULL;
+}
+
+/* ---- QRESYNC ---- */
+
+static Err page_get(Box *b, uint32_t number, Arena *a, VanishedPage *page)
+{
+    for (uint32_t i = 0; i < b->vanished_count; i++)
+        if (b->vanished[i].number == number) {
+            *page = b->vanished[i];
+            return OK;
+        }
+    TRY(page_read(b, number, page));
+    Vanished *copy = arena_array(a, Vanished, page->count + 1);
+    memcpy(copy, page->list, page->count * sizeof *copy);
+    free(page->list);
+    page->list = copy;
+    return OK;
+}
+
+static void add_gaps(Box *b, Arena *a, UidSet *vanished)
+{
+    uint32_t next = 1;
+    for (const Message *m = box_next(b, 1); m; m = box_next(b, m->uid + 1)) {
+        if (m->uid > next) uidset_add(a, vanished, next, m->uid - 1);
+        next = m->uid + 1;
+    }
+    if (next < b->s.uid_next) uidset_add(a, vanished, next, b->s.uid_next - 1);
+}
+
+PARKS Err mailbox_vanished(Mailbox *box, uint64_t modseq, Arena *a, UidSet *vanished,
+                           bool *complete)
+{
+    Box *b = box->box;
+    if (b->gone) return fail(ERR_NOT_FOUND, "the mailbox was deleted");
+    *complete = modseq >= b->s.vanished_floor;
+    if (!*complete) {
+        add_gaps(b, a, vanished);
+        return OK;
+    }
+    bool older = false;
+    for (uint32_t n = b->s.vanished_next; n-- > b->s.vanished_first && !older;) {
+        VanishedPage p;
+        TRY(page_get(b, n, a, &p));
+        for (uint32_t i = 0; i < p.count; i++)
+            if (p.list[i].seq > modseq)
+                uidset_add(a, vanished, p.list[i].uid, p.list[i].uid + p.list[i].count - 1);
+        older = p.count && p.list[0].seq <= modseq;
+    }
+    return OK;
+}
