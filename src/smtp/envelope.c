@@ -135,19 +135,40 @@ PARKS void cmd_mail(Smtp *s, Slice text)
 
 /* ---- RCPT ---- */
 
+/* A question to an account, answered on its home loop. */
 typedef struct {
     Store *store;
     uint32_t acct;
     uint64_t octets;
+    Slice wanted; /* the folder that a sub-address names, as written */
+    Arena *arena;
+    Slice folder; /* out: as it is called; `wanted` if there is none */
     Err err;
-} RoomAsked;
+} Question;
 
-PARKS_UNCHECKED static void ask_room(void *arg)
+/* Senders write sub-addresses in any case: "anna+work" finds "Work", unless "work" exists too. */
+static void find_folder(Question *q, Account *account)
 {
-    RoomAsked *q = arg;
+    MailboxEntry *entries;
+    size_t count;
+    bool exact = false;
+    q->folder = q->wanted;
+    if (!q->wanted.len) return;
+    account_mailboxes(account, q->arena, &entries, &count);
+    for (size_t i = 0; i < count && !exact; i++) {
+        if (!entries[i].exists || !slice_eq_nocase(entries[i].name, q->wanted)) continue;
+        exact = slice_eq(entries[i].name, q->wanted);
+        q->folder = arena_copy(q->arena, entries[i].name);
+    }
+}
+
+PARKS_UNCHECKED static void answer_question(void *arg)
+{
+    Question *q = arg;
     Account *account scoped(account) = NULL;
     q->err = account_open(q->store, q->acct, &account);
     if (q->err) return;
+    find_folder(q, account);
     q->err = account_has_room(account, q->octets);
     Quota quota = account_quota(account);
     if (q->err == ERR_OVER_QUOTA && quota.limit_octets && q->octets > quota.limit_octets)
@@ -156,9 +177,35 @@ PARKS_UNCHECKED static void ask_room(void *arg)
 
 PARKS Err smtp_check_room(Smtp *s, uint32_t acct, uint64_t octets)
 {
-    RoomAsked q = {.store = s->config->store, .acct = acct, .octets = octets};
-    loop_call(store_home(q.store, acct), ask_room, &q);
+    Question q = {.store = s->config->store, .acct = acct, .octets = octets};
+    loop_call(store_home(q.store, acct), answer_question, &q);
     return q.err;
+}
+
+/* auth_resolve gives the detail in lower case; how it was written is at the end of the local part.
+ */
+static Slice detail_as_written(Slice local, Slice detail)
+{
+    if (slice_ends(local, S("\""))) local.len--;
+    if (local.len < detail.len) return detail;
+    Slice written = slice_from(local, local.len - detail.len);
+    return slice_eq_nocase(written, detail) ? written : detail;
+}
+
+/* Room for the message, and the folder for each of them: in place of detail. */
+PARKS static Err ask_accounts(Smtp *s, Slice local, Recipient *found, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        Question q = {.store = s->config->store,
+                      .acct = found[i].acct,
+                      .octets = s->size,
+                      .wanted = detail_as_written(local, found[i].detail),
+                      .arena = &s->arena};
+        loop_call(store_home(q.store, q.acct), answer_question, &q);
+        if (q.err) return q.err;
+        found[i].detail = q.folder;
+    }
+    return OK;
 }
 
 /* The delivery to this account and folder, perhaps of an earlier recipient: nobody gets a message
@@ -206,13 +253,6 @@ static SmtpRecipient *new_recipient(Smtp *s, size_t deliveries)
     return r;
 }
 
-PARKS static Err rooms_for(Smtp *s, const Recipient *found, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        TRY(smtp_check_room(s, found[i].acct, s->size));
-    return OK;
-}
-
 PARKS static Err add_recipient(Smtp *s, SmtpPath path)
 {
     Slice domain = {0}, address = path.local;
@@ -223,7 +263,7 @@ PARKS static Err add_recipient(Smtp *s, SmtpPath path)
         address = arena_printf(&s->arena, "%.*s@%.*s", SP(path.local), SP(domain));
     }
     TRY(auth_resolve(s->config->auth, address, &s->arena, &found, &count));
-    TRY(rooms_for(s, found, count));
+    TRY(ask_accounts(s, path.local, found, count));
     SmtpRecipient *r = new_recipient(s, count);
     r->address = path.mailbox;
     for (size_t i = 0; i < count; i++) {
