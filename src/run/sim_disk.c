@@ -368,7 +368,7 @@ void sim_disk_flip_bit(SimDisk *d, Slice path, uint64_t bit)
     char text[SIM_PATH] = "", normal[SIM_PATH];
     must(path.len < SIM_PATH);
     memcpy(text, path.at, path.len);
-    must(name_normal(text, normal));
+    must(sim_name_normal(text, normal));
     uint32_t inode = name_inode(d, normal);
     must(inode && bit / 8 < d->inodes[inode].size);
     SimChunk *c = chunk_make(d, inode, bit / 8 / SIM_PAGE);

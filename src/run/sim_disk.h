@@ -80,7 +80,7 @@ void inode_sync_failed(SimDisk *d, uint32_t inode);
 
 /* ---- names: sim_name.c ---- */
 /* Without "./" in front, doubled and trailing slashes; "." and "/" are directories always there. */
-bool name_normal(const char *path, char out[SIM_PATH]);
+bool sim_name_normal(const char *path, char out[SIM_PATH]);
 uint32_t name_find(const SimDisk *d, const char *path); /* 0: never heard of */
 uint32_t name_make(SimDisk *d, const char *path);
 bool name_is_dir(const SimDisk *d, const char *path);

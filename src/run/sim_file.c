@@ -63,7 +63,7 @@ static Err not_found(const char *doing, const char *path)
 
 static Err normal_path(const char *doing, const char *path, char out[SIM_PATH])
 {
-    if (name_normal(path, out)) return OK;
+    if (sim_name_normal(path, out)) return OK;
     return fail(ERR_IO, "%s %s: the name is too long", doing, path);
 }
 

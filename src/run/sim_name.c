@@ -4,7 +4,7 @@
 #include "run/sim_disk.h"
 #include "run/sim_world.h"
 
-bool name_normal(const char *path, char out[SIM_PATH])
+bool sim_name_normal(const char *path, char out[SIM_PATH])
 {
     size_t n = 0;
     while (path[0] == '.' && path[1] == '/') {
