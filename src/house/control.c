@@ -146,6 +146,7 @@ PARKS static void serve_caller(void *arg)
 {
     Caller *c = arg;
     control_serve(c->stream, c->house);
+    stream_finish(c->stream);
     stream_free(c->stream);
     atomic_fetch_sub(&c->house->connections, 1);
     free(c);

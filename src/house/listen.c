@@ -71,6 +71,7 @@ PARKS static Err greet_tls(Connection *c)
     TlsContext *ctx scoped(tls) = tls_current();
     if (!ctx) return fail(ERR_TLS, "no certificate");
     stream_set_deadline(c->stream, now_ms() + TLS_HELLO_MS);
+    stream_set_alpn(c->stream, c->service == SERVICE_IMAPS ? S("imap") : S("pop3"));
     Err err = stream_start_tls(c->stream, ctx);
     stream_set_deadline(c->stream, NEVER);
     return err;

@@ -149,19 +149,25 @@ PARKS static void put_binary(Fetching *f, const FetchItem *item)
     buf_add(out, octets);
 }
 
+PARKS static Err binary_size(Fetching *f, const FetchItem *item, uint64_t *size)
+{
+    Buf decoded buf_scoped = {0};
+    MailPart part;
+    TRY(section_binary(f->s, &f->m, &item->section, &f->arena, &part));
+    *size = part.body_len;
+    if (part.encoding != CTE_BASE64 && part.encoding != CTE_QUOTED_PRINTABLE) return OK;
+    TRY(decode_part(f, &part, &decoded));
+    *size = decoded.len;
+    return OK;
+}
+
 PARKS static void put_binary_size(Fetching *f, const FetchItem *item)
 {
-    Buf decoded buf_scoped = {0}, *out = stream_out(f->s->stream);
-    MailPart part;
-    Err err = section_binary(f->s, &f->m, &item->section, &f->arena, &part);
-    if (!err && part.encoding != CTE_BASE64 && part.encoding != CTE_QUOTED_PRINTABLE)
-        decoded.len = part.body_len;
-    else if (!err)
-        err = decode_part(f, &part, &decoded);
+    uint64_t size = 0;
+    Err err = binary_size(f, item, &size);
     if (err && err != ERR_NOT_FOUND && !f->trouble) f->trouble = err;
-    put_name(out, item);
-    buf_number(out, decoded.len);
-    if (!decoded.at) decoded.len = 0;
+    put_name(stream_out(f->s->stream), item);
+    buf_number(stream_out(f->s->stream), size);
 }
 
 /* ---- what the summary holds ---- */

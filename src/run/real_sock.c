@@ -200,7 +200,6 @@ static int bound_socket(const Name *name, socklen_t len)
         remove_leftover(name, len);
     } else {
         set(fd, SOL_SOCKET, SO_REUSEADDR);
-        set(fd, SOL_SOCKET, SO_REUSEPORT);
         int off = 0;
         if (name->any.sa_family == AF_INET6) {
             bool any = IN6_IS_ADDR_UNSPECIFIED(&name->v6.sin6_addr);

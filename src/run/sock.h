@@ -15,8 +15,7 @@ Err address_parse(Slice text, Address *out) MUST_USE;
 void address_print(Buf *out,
                    const Address *a); /* "192.0.2.1", "2001:db8::1", "unix" - without the port */
 
-Err sock_listen(const Address *at, Sock **listener)
-    MUST_USE; /* several loops may listen at the same address (SO_REUSEPORT) */
+Err sock_listen(const Address *at, Sock **listener) MUST_USE;
 PARKS Err sock_accept(Sock *listener,
                       Sock **conn) MUST_USE; /* attached to this loop. ERR_CANCELLED; ERR_LIMIT: no
                                                 more descriptors, wait a little */

@@ -1,0 +1,333 @@
+/* A program is asked of a chunk of messages at once: sets in, sets out. What is cheap is asked
+ * first, what is dear only of those that are still in question. */
+#include "imap/search.h"
+
+#include "base/text.h"
+#include "mail/casemap.h"
+#include "mail/header.h"
+#include "mail/mail.h"
+
+#include <stdlib.h>
+
+enum { CHUNK = 4096, WORDS = CHUNK / 64 };
+
+typedef struct {
+    uint64_t words[WORDS];
+} Bits;
+
+typedef struct {
+    Imap *s;
+    Message *messages; /* CHUNK of them */
+    size_t count;
+    Arena keep;     /* sets in use while a program is asked */
+    Arena scratch;  /* of one message */
+    uint32_t *eids; /* CHUNK */
+    Err err;
+} Run;
+
+static bool has(const Bits *b, size_t i)
+{
+    return b->words[i / 64] >> (i % 64) & 1;
+}
+
+static void drop(Bits *b, size_t i)
+{
+    b->words[i / 64] &= ~(UINT64_C(1) << (i % 64));
+}
+
+static bool is_empty(const Bits *b)
+{
+    for (size_t w = 0; w < WORDS; w++)
+        if (b->words[w]) return false;
+    return true;
+}
+
+static bool next_bit(const Bits *b, size_t *i)
+{
+    while (*i < CHUNK) {
+        uint64_t word = b->words[*i / 64] >> (*i % 64);
+        if (word) {
+            *i += (size_t)__builtin_ctzll(word);
+            return true;
+        }
+        *i = (*i / 64 + 1) * 64;
+    }
+    return false;
+}
+
+/* ---- questions to the slot ---- */
+
+static bool has_keyword(Run *r, const SearchKey *key, uint16_t kwset)
+{
+    Slice words = account_keywords(r->s->account, kwset), word;
+    while (slice_cut(&words, ' ', &word))
+        if (slice_eq_nocase(word, key->text)) return true;
+    return false;
+}
+
+static bool fits_slot(Run *r, const SearchKey *key, const Message *m)
+{
+    uint64_t day = m->date / 86400;
+    switch (key->type) {
+    case KEY_FLAG:
+        return (m->flags & key->flags) == key->flags;
+    case KEY_KEYWORD:
+        return m->kwset && has_keyword(r, key, m->kwset);
+    case KEY_RECENT:
+        return view_is_recent(r->s->view, m->uid);
+    case KEY_SET:
+        return uidset_has(&key->uids, m->uid);
+    case KEY_BEFORE:
+        return (int64_t)day < (int64_t)key->number;
+    case KEY_ON:
+        return day == key->number;
+    case KEY_SINCE:
+        return (int64_t)day >= (int64_t)key->number;
+    case KEY_LARGER:
+        return m->size > key->number;
+    case KEY_SMALLER:
+        return m->size < key->number;
+    case KEY_MODSEQ:
+        return m->modseq >= key->number;
+    case KEY_ALL:
+    case KEY_AND:
+    case KEY_OR:
+    case KEY_NOT:
+    case KEY_SENT_BEFORE:
+    case KEY_SENT_ON:
+    case KEY_SENT_SINCE:
+    case KEY_FROM:
+    case KEY_TO:
+    case KEY_CC:
+    case KEY_BCC:
+    case KEY_SUBJECT:
+    case KEY_HEADER:
+    case KEY_BODY:
+    case KEY_TEXT:
+        break;
+    }
+    return true;
+}
+
+static void ask_slots(Run *r, const SearchKey *key, Bits *b)
+{
+    for (size_t i = 0; next_bit(b, &i); i++)
+        if (!fits_slot(r, key, &r->messages[i])) drop(b, i);
+}
+
+/* ---- questions to the summary ---- */
+
+static bool fits_summary(const SearchKey *key, const MailSummary *m)
+{
+    bool dated = m->sent_zone != INT16_MIN;
+    int64_t local = m->sent + (int64_t)m->sent_zone * 60;
+    int64_t day = local >= 0 ? local / 86400 : -((86399 - local) / 86400),
+            wanted = (int64_t)key->number;
+    switch ((int)key->type) {
+    case KEY_SENT_BEFORE:
+        return dated && day < wanted;
+    case KEY_SENT_ON:
+        return dated && day == wanted;
+    case KEY_SENT_SINCE:
+        return dated && day >= wanted;
+    case KEY_FROM:
+        return casemap_contains(m->from, key->text);
+    case KEY_TO:
+        return casemap_contains(m->to, key->text);
+    case KEY_CC:
+        return casemap_contains(m->cc, key->text);
+    case KEY_BCC:
+        return casemap_contains(m->bcc, key->text);
+    case KEY_SUBJECT:
+        return casemap_contains(m->subject, key->text);
+    default:
+        return false;
+    }
+}
+
+PARKS static void ask_summaries(Run *r, const SearchKey *key, Bits *b)
+{
+    for (size_t i = 0; next_bit(b, &i); i++) {
+        MailSummary summary;
+        Slice stored;
+        Err err = email_summary(r->s->account, r->messages[i].eid, &stored);
+        if (!err) err = mail_summary_peek(stored, &summary);
+        if (err || !fits_summary(key, &summary)) drop(b, i);
+        if (i % 256 == 255) breathe();
+    }
+}
+
+/* ---- questions to the header and the text ---- */
+
+/* RFC 9051 6.4.4: an empty string asks whether the field is there. */
+static bool header_fits(const SearchKey *key, Slice header)
+{
+    HeaderField f = {0};
+    while (header_find(header, key->field, &f)) {
+        Buf decoded buf_scoped = {0}, folded buf_scoped = {0};
+        header_decode(&decoded, f.value);
+        casemap(&folded, buf_slice(&decoded));
+        if (casemap_contains(buf_slice(&folded), key->text)) return true;
+    }
+    return false;
+}
+
+PARKS static void ask_headers(Run *r, const SearchKey *key, Bits *b)
+{
+    for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
+        Slice header;
+        Err err = email_header(r->s->account, r->messages[i].eid, &r->scratch, &header);
+        if (err || !header_fits(key, header)) drop(b, i);
+        arena_reset(&r->scratch);
+        if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
+        breathe();
+    }
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* First the signatures say who certainly does not contain it, then the text itself decides. */
+PARKS static void ask_texts(Run *r, const SearchKey *key, Bits *b)
+{
+    size_t n = 0;
+    if (!key->text.len) return; /* the empty string is in every text */
+    for (size_t i = 0; next_bit(b, &i); i++)
+        r->eids[n++] = r->messages[i].eid;
+    qsort(r->eids, n, sizeof *r->eids, by_number);
+    n = text_candidates(r->s->account, key->text, r->eids, n);
+    for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
+        uint32_t eid = r->messages[i].eid;
+        bool found = false;
+        if (n && bsearch(&eid, r->eids, n, sizeof eid, by_number)) {
+            Err err = email_contains(r->s->account, eid, key->text, key->type == KEY_BODY, &found);
+            if (err) found = false; /* a message that cannot be read is not found */
+            if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
+            breathe();
+        }
+        if (!found) drop(b, i);
+    }
+}
+
+/* ---- programs: depth is bounded by search_parse ---- */
+
+PARKS static void ask(Run *r, const SearchKey *key, Bits *b);
+
+PARKS static void ask_either(Run *r, const SearchKey *key, Bits *b)
+{
+    Bits *open = arena_new(&r->keep, Bits), *found = arena_new(&r->keep, Bits),
+         *some = arena_new(&r->keep, Bits);
+    *open = *b;
+    for (const SearchKey *c = key->child; c && !is_empty(open); c = c->next) {
+        *some = *open;
+        ask(r, c, some);
+        for (size_t w = 0; w < WORDS; w++)
+            found->words[w] |= some->words[w], open->words[w] &= ~some->words[w];
+    }
+    *b = *found;
+}
+
+PARKS static void ask_not(Run *r, const SearchKey *key, Bits *b)
+{
+    Bits *some = arena_new(&r->keep, Bits);
+    *some = *b;
+    ask(r, key->child, some);
+    for (size_t w = 0; w < WORDS; w++)
+        b->words[w] &= ~some->words[w];
+}
+
+PARKS static void ask(Run *r, const SearchKey *key, Bits *b)
+{
+    switch (key->type) {
+    case KEY_ALL:
+        return;
+    case KEY_AND:
+        for (const SearchKey *c = key->child; c && !is_empty(b); c = c->next)
+            ask(r, c, b);
+        return;
+    case KEY_OR:
+        ask_either(r, key, b);
+        return;
+    case KEY_NOT:
+        ask_not(r, key, b);
+        return;
+    case KEY_FLAG:
+    case KEY_KEYWORD:
+    case KEY_RECENT:
+    case KEY_SET:
+    case KEY_BEFORE:
+    case KEY_ON:
+    case KEY_SINCE:
+    case KEY_LARGER:
+    case KEY_SMALLER:
+    case KEY_MODSEQ:
+        ask_slots(r, key, b);
+        return;
+    case KEY_SENT_BEFORE:
+    case KEY_SENT_ON:
+    case KEY_SENT_SINCE:
+    case KEY_FROM:
+    case KEY_TO:
+    case KEY_CC:
+    case KEY_BCC:
+    case KEY_SUBJECT:
+        ask_summaries(r, key, b);
+        return;
+    case KEY_HEADER:
+        ask_headers(r, key, b);
+        return;
+    case KEY_BODY:
+    case KEY_TEXT:
+        ask_texts(r, key, b);
+        return;
+    }
+}
+
+/* ---- all messages, chunk by chunk ---- */
+
+/* Messages expunged meanwhile are still in the view, but nobody wants to find them. */
+static uint32_t fill(Run *r, uint32_t uid)
+{
+    bool gone;
+    r->count = 0;
+    while (r->count < CHUNK && uid &&
+           view_next(r->s->view, uid, &r->messages[r->count], NULL, &gone)) {
+        uid = r->messages[r->count].uid + 1;
+        if (!gone) r->count++;
+    }
+    return r->count < CHUNK ? 0 : uid;
+}
+
+PARKS static void run_chunk(Run *r, const SearchKey *key, UidSet *uids, uint64_t *modseq)
+{
+    Bits *b = arena_new(&r->keep, Bits);
+    for (size_t i = 0; i < r->count; i++)
+        b->words[i / 64] |= UINT64_C(1) << (i % 64);
+    ask(r, key, b);
+    for (size_t i = 0; i < r->count; i++) {
+        if (!has(b, i)) continue;
+        uidset_add(&r->s->arena, uids, r->messages[i].uid, r->messages[i].uid);
+        *modseq = MAX(*modseq, r->messages[i].modseq);
+    }
+    arena_reset(&r->keep);
+}
+
+PARKS Err search_run(Imap *s, const SearchKey *key, UidSet *uids, uint64_t *modseq)
+{
+    Run r = {.s = s};
+    r.messages = mem_new(array_bytes(CHUNK, sizeof *r.messages));
+    r.eids = mem_new(array_bytes(CHUNK, sizeof *r.eids));
+    for (uint32_t uid = 1; uid && !r.err && !stream_error(s->stream);) {
+        uid = fill(&r, uid);
+        run_chunk(&r, key, uids, modseq);
+        breathe();
+    }
+    free(r.messages);
+    free(r.eids);
+    arena_done(&r.keep);
+    arena_done(&r.scratch);
+    return r.err;
+}
