@@ -84,7 +84,7 @@ TEST(short_needles_rule_nothing_out)
 TEST(sliced_signatures_answer_the_same)
 {
     Buf bits buf_scoped = {0}, rows buf_scoped = {0};
-    Slice signatures[BLOOM_BLOCK];
+    static Slice signatures[BLOOM_BLOCK];
     enum { LOG = 10, COLUMNS = 300 };
     for (unsigned i = 0; i < COLUMNS; i++)
         for (unsigned j = 0; j < bloom_octets(LOG); j++)

@@ -1,0 +1,132 @@
+/* Crashes by the thousand: several clients work on several accounts in the simulated world until it
+ * ends at a random operation of the disk, by kill -9 or by power cut. The next life recovers,
+ * compares everything with what was acknowledged, and works on, until it is ended again.
+ *
+ * POSTHOUSE_SEED=n runs that one world only, POSTHOUSE_CRASHES=n so many crashes instead of 1,000.
+ */
+#include "run/sim.h"
+#include "store/workload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { LIVES = 20, STEPS = 60, DISK_BYTES = 1024 * 1024 * 1024 };
+
+typedef struct {
+    World world;
+    unsigned life;
+    char doing[32];
+} Shared;
+
+static void doing(Shared *s, const char *what)
+{
+    snprintf(s->doing, sizeof s->doing, "%s", what);
+}
+
+static StoreOptions options_of(const Shared *s)
+{
+    uint64_t r = s->world.seed * 131 + s->life / 4;
+    return (StoreOptions){
+        .engine = {.index_in_memory = true,
+                   .zero_ahead = r % 3 == 0,
+                   .segment_bytes = s->world.big ? 4u << 20 : 128u << 10,
+                   .checkpoint_ms = r % 2 ? 20 : 500,
+                   .checkpoint_octets = r % 5 ? 0 : 64 * 1024},
+        .undelete_days = r % 7 == 0
+    };
+}
+
+static PARKS void live(void *arg)
+{
+    Shared *s = arg;
+    World *w = &s->world;
+    Store *store = NULL;
+    StoreOptions options = options_of(s);
+    doing(s, "open");
+    Err err = store_open(S("store"), &options, &store);
+    if (err) work_failed(w, "life %u: open: %s (%s)", s->life, err_name(err), err_story());
+    doing(s, "prepare");
+    world_prepare(w, store);
+    doing(s, "verify");
+    world_verify(w, store);
+    doing(s, "work");
+    world_work(w, store, STEPS);
+    doing(s, "compact");
+    uint64_t freed;
+    err = engine_compact(store_engine(store), &freed);
+    if (err) work_failed(w, "life %u: compact: %s (%s)", s->life, err_name(err), err_story());
+    doing(s, "verify again");
+    world_verify(w, store);
+    doing(s, "close");
+    store_close(store);
+}
+
+/* The last life of a world is left alone. */
+static bool one_life(Shared *s, SimDisk *disk, uint64_t *random, bool *crashed)
+{
+    static const uint32_t spans[] = {15, 100, 400, 1500};
+    SimDiskPlan *plan = sim_disk_plan(disk);
+    uint32_t span = spans[work_random(random) % COUNT(spans)];
+    bool last = s->life == LIVES - 1, power = work_random(random) % 2;
+    plan->crash_at = last ? 0 : plan->operations + 1 + work_random(random) % span;
+    SimConfig c = {.seed = work_random(random), .disk = disk, .disk_latency_us = 200};
+    c.loops = 2;
+    int code;
+    Err err = sim_run_child(&c, live, s, &code);
+    *crashed = code == SIM_CRASHED;
+    if (err || (code && !*crashed)) {
+        printf("seed %llu, life %u (%s): exit %d\n", (unsigned long long)s->world.seed, s->life,
+               s->doing, code);
+        return false;
+    }
+    if (getenv("POSTHOUSE_SEED"))
+        printf("life %u: %s at operation %llu, %s\n", s->life, *crashed ? "crashed" : "ended",
+               (unsigned long long)plan->operations, s->doing);
+    plan->crash_at = 0;
+    if (power)
+        sim_disk_power_cut(disk, work_random(random));
+    else
+        sim_disk_kill(disk);
+    return true;
+}
+
+static bool one_world(Shared *s, uint64_t seed, unsigned *crashes)
+{
+    uint64_t random = seed;
+    SimDisk *disk = sim_disk_new(DISK_BYTES);
+    bool good = true;
+    world_init(&s->world, seed);
+    s->world.big = seed % 8 == 0;
+    for (s->life = 0; s->life < LIVES && good; s->life++) {
+        bool crashed;
+        good = one_life(s, disk, &random, &crashed);
+        *crashes += crashed;
+    }
+    sim_disk_free(disk);
+    return good;
+}
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+    uint64_t value;
+    const char *text = getenv(name);
+    return text && slice_to_u64(slice_of(text), &value) ? value : otherwise;
+}
+
+int main(void)
+{
+    Shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(s != MAP_FAILED);
+    uint64_t only = number_of("POSTHOUSE_SEED", 0), wanted = number_of("POSTHOUSE_CRASHES", 1000);
+    unsigned crashes = 0, passed = 0, failed = 0;
+    for (uint64_t seed = only ? only : 1; crashes < wanted && failed < 5; seed++) {
+        if (one_world(s, seed, &crashes))
+            passed++;
+        else
+            failed++;
+        if (only) break;
+    }
+    printf("%u crashes\n%u passed, %u failed\n", crashes, passed, failed);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,680 @@
+#include "store/workload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const Slice keywords[WORK_KEYWORDS] = {S("$Forwarded"), S("Work"), S("todo"), S("$Junk"),
+                                              S("Later")};
+static const Slice prefixes[] = {S(""), S("Delivered-To: a@example.org\r\n"),
+                                 S("Return-Path: <>\r\nDelivered-To: bb@example.org\r\n")};
+static const char *const words[] = {"store", "Mail",  "\xc3\xa4rger", "never",
+                                    "lost",  "twice", "half"};
+
+_Noreturn void work_failed(const World *w, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "seed %llu: ", (unsigned long long)w->seed);
+    vfprintf(stderr, fmt, args);
+    fprintf(stderr, "\n");
+    va_end(args);
+    _Exit(3);
+}
+
+uint64_t work_random(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static uint32_t below(Client *c, uint32_t n)
+{
+    return n ? (uint32_t)(work_random(&c->random) % n) : 0;
+}
+
+Slice work_keyword(unsigned i)
+{
+    return keywords[i];
+}
+
+Slice work_prefix(unsigned number)
+{
+    return prefixes[number];
+}
+
+/* The lowest bits say how long it is; the same number always gives the same message. */
+void work_body(Buf *out, uint32_t body)
+{
+    uint64_t r = body;
+    size_t lines = body % 64 == 63 ? 40000 : body % 16 == 15 ? 400 : body % 16;
+    buf_printf(out, "From: \"S %u\" <s%u@example.org>\r\nTo: u@example.org\r\n", body, body % 9);
+    buf_printf(out, "Subject: number %u\r\nMessage-ID: <%u@example.org>\r\n\r\n", body % 100, body);
+    for (size_t i = 0; i < lines; i++) {
+        uint64_t n = work_random(&r);
+        buf_printf(out, "%s %llx %s\r\n", words[n % COUNT(words)], (unsigned long long)n,
+                   words[n / 8 % COUNT(words)]);
+    }
+}
+
+WorkMessage *work_message(WorkBox *b, uint32_t uid)
+{
+    for (uint32_t i = 0; i < b->count; i++)
+        if (b->messages[i].uid == uid) return &b->messages[i];
+    return NULL;
+}
+
+/* ---- what operations do to the model ---- */
+
+static WorkMessage *model_add(WorkBox *b, const WorkMessage *like)
+{
+    WorkMessage *m = &b->messages[b->count++];
+    *m = *like;
+    m->uid = b->uid_next++;
+    m->modseq = 0;
+    return m;
+}
+
+static void model_expunge(WorkBox *b, uint32_t uid)
+{
+    WorkMessage *m = work_message(b, uid);
+    if (b->gone_count == WORK_GONE)
+        memmove(b->gone, b->gone + 1, --b->gone_count * sizeof *b->gone);
+    b->gone[b->gone_count++] = (WorkGone){.uid = uid};
+    memmove(m, m + 1, (size_t)(b->messages + b->count - m - 1) * sizeof *m);
+    b->count--;
+}
+
+/* ---- one operation of one unit, on the account's home loop ---- */
+
+typedef struct {
+    World *w;
+    Client *c;
+    Store *store;
+    Unit *u;
+    WorkState *s; /* u->pending */
+    Account *account;
+    Arena arena;
+} Step;
+
+static void in_flight(Step *t, const char *fmt, ...) PRINTF(2, 3);
+static void in_flight(Step *t, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(t->u->what, sizeof t->u->what, fmt, args);
+    va_end(args);
+    t->u->in_flight = true;
+}
+
+static PARKS void answered(Step *t, Err err)
+{
+    Unit *u = t->u;
+    Buf why buf_scoped = {0};
+    if (err)
+        work_failed(t->w, "client %u, account %u: %s: %s (%s)", u->client, u->acct, u->what,
+                    err_name(err), err_story());
+    u->answered = true;
+    if (!state_compare(t->w, u, t->account, &u->acked, &u->pending, false, &why))
+        work_failed(t->w, "client %u, account %u: after %s: %.*s", u->client, u->acct, u->what,
+                    SP(buf_slice(&why)));
+    u->acked = u->pending;
+    u->in_flight = u->answered = false;
+}
+
+static PARKS Mailbox *open_box(Step *t, unsigned box)
+{
+    Mailbox *m = NULL;
+    Slice name = slice_of(t->s->boxes[box].name);
+    Err err = mailbox_open(t->account, t->u->acct, name, &m);
+    if (err) work_failed(t->w, "cannot open %.*s: %s", SP(name), err_story());
+    return m;
+}
+
+static unsigned any_box(Step *t)
+{
+    for (;;) {
+        unsigned box = below(t->c, WORK_BOXES);
+        if (t->s->boxes[box].exists) return box;
+    }
+}
+
+/* Some of the messages; now and then a uid that is not there. */
+static UidSet some_uids(Step *t, const WorkBox *b, unsigned one_in)
+{
+    UidSet uids = {0};
+    for (uint32_t i = 0; i < b->count; i++)
+        if (!below(t->c, one_in))
+            uidset_add(&t->arena, &uids, b->messages[i].uid, b->messages[i].uid);
+    if (!below(t->c, 5)) uidset_add(&t->arena, &uids, b->uid_next + 3, b->uid_next + 9);
+    if (!below(t->c, 9)) uidset_add(&t->arena, &uids, 1, b->uid_next - 1);
+    return uids;
+}
+
+static Keywords keywords_of(Step *t, uint8_t set)
+{
+    Slice *names = arena_array(&t->arena, Slice, WORK_KEYWORDS);
+    size_t count = 0;
+    for (unsigned i = 0; i < WORK_KEYWORDS; i++)
+        if (set >> i & 1) names[count++] = keywords[i];
+    return (Keywords){names, count};
+}
+
+static void check_set(Step *t, const char *what, const UidSet *got, const UidSet *wanted)
+{
+    Buf a buf_scoped = {0}, b buf_scoped = {0};
+    uidset_print(&a, got);
+    uidset_print(&b, wanted);
+    if (!slice_eq(buf_slice(&a), buf_slice(&b)))
+        work_failed(t->w, "%s: %s is \"%.*s\", not \"%.*s\"", t->u->what, what, SP(buf_slice(&a)),
+                    SP(buf_slice(&b)));
+}
+
+static uint32_t any_body(Step *t)
+{
+    uint32_t body = below(t->c, 1 << 20);
+    if (body % 64 == 63 && !(t->w->big && !below(t->c, 4))) body--;
+    return body;
+}
+
+static WorkMessage any_message(Step *t, Slice body, uint32_t number)
+{
+    WorkMessage m = {.body = number, .date = 1700000000 + below(t->c, 1000000)};
+    m.flags = (uint8_t)below(t->c, 32);
+    m.keywords = below(t->c, 2) ? (uint8_t)below(t->c, 1 << WORK_KEYWORDS) : 0;
+    m.prefix = (uint8_t)below(t->c, COUNT(prefixes));
+    m.size = (uint32_t)(body.len + prefixes[m.prefix].len);
+    return m;
+}
+
+static DraftPlace place_of(Step *t, const WorkMessage *m)
+{
+    return (DraftPlace){.flags = m->flags,
+                        .keywords = keywords_of(t, m->keywords),
+                        .date = m->date,
+                        .prefix = prefixes[m->prefix]};
+}
+
+static PARKS Draft *draft_of(Step *t, Slice body)
+{
+    Draft *d = NULL;
+    Err err = draft_begin(t->store, below(t->c, 2) ? body.len : 0, &d);
+    for (size_t at = 0; !err && at < body.len;) {
+        Slice piece = slice_first(slice_from(body, at), 1 + below(t->c, 70000));
+        err = draft_write(d, piece);
+        at += piece.len;
+    }
+    if (err) work_failed(t->w, "draft: %s", err_story());
+    return d;
+}
+
+static PARKS void op_append(Step *t)
+{
+    WorkBox *b = &t->s->boxes[any_box(t)];
+    if (b->count == WORK_MESSAGES) return;
+    Buf body buf_scoped = {0};
+    uint32_t number = any_body(t), uid = 0;
+    work_body(&body, number);
+    if (!below(t->c, 8)) b->uid_next += below(t->c, 4); /* an import that keeps its UIDs */
+    bool import = b->uid_next != t->u->acked.boxes[b - t->s->boxes].uid_next;
+    WorkMessage like = any_message(t, buf_slice(&body), number);
+    WorkMessage *m = model_add(b, &like);
+    DraftPlace place = place_of(t, m);
+    if (import) place.uid = m->uid;
+    Mailbox *box scoped(mailbox) = open_box(t, (unsigned)(b - t->s->boxes));
+    Draft *draft scoped(draft) = draft_of(t, buf_slice(&body));
+    in_flight(t, "append of %u as %u into %s", number, m->uid, b->name);
+    Err err = draft_commit(draft, box, &place, &uid);
+    if (!err && uid != m->uid) work_failed(t->w, "%s got uid %u", t->u->what, uid);
+    answered(t, err);
+}
+
+static PARKS void op_append_many(Step *t)
+{
+    enum { MANY = 4 };
+    WorkBox *b = &t->s->boxes[any_box(t)];
+    if (b->count + MANY > WORK_MESSAGES) return;
+    Draft *drafts[MANY];
+    DraftPlace places[MANY];
+    uint32_t uids[MANY], first = b->uid_next;
+    Mailbox *box scoped(mailbox) = open_box(t, (unsigned)(b - t->s->boxes));
+    for (unsigned i = 0; i < MANY; i++) {
+        Buf body buf_scoped = {0};
+        uint32_t number = any_body(t);
+        work_body(&body, number);
+        WorkMessage like = any_message(t, buf_slice(&body), number);
+        places[i] = place_of(t, model_add(b, &like));
+        drafts[i] = draft_of(t, buf_slice(&body));
+    }
+    in_flight(t, "append of %u from %u into %s", MANY, first, b->name);
+    Err err = draft_commit_many(drafts, MANY, box, places, uids);
+    for (unsigned i = 0; i < MANY; i++) {
+        if (!err && uids[i] != first + i) work_failed(t->w, "%s got uid %u", t->u->what, uids[i]);
+        draft_free(drafts[i]);
+    }
+    answered(t, err);
+}
+
+static void model_change(WorkMessage *m, const FlagChange *change, uint8_t words_set)
+{
+    if (change->how == CHANGE_REPLACE) m->flags = change->flags, m->keywords = words_set;
+    if (change->how == CHANGE_ADD) m->flags |= change->flags, m->keywords |= words_set;
+    if (change->how == CHANGE_REMOVE)
+        m->flags &= (uint8_t)~change->flags, m->keywords &= (uint8_t)~words_set;
+    m->modseq = 0;
+}
+
+static PARKS void op_change(Step *t)
+{
+    WorkBox *b = &t->s->boxes[any_box(t)];
+    UidSet uids = some_uids(t, b, 2), modified = {0}, wanted = {0};
+    uint8_t set = below(t->c, 2) ? (uint8_t)below(t->c, 1 << WORK_KEYWORDS) : 0;
+    FlagChange change = {.how = (ChangeHow)below(t->c, 3),
+                         .flags = (uint8_t)below(t->c, 32),
+                         .keywords = keywords_of(t, set)};
+    uint64_t since = b->count ? b->messages[below(t->c, b->count)].modseq : 0, modseq = 0;
+    if (!below(t->c, 3)) change.unchanged_since = &since;
+    for (uint32_t i = 0; i < b->count; i++) {
+        WorkMessage *m = &b->messages[i];
+        if (!uidset_has(&uids, m->uid)) continue;
+        if (change.unchanged_since && m->modseq > since)
+            uidset_add(&t->arena, &wanted, m->uid, m->uid);
+        else
+            model_change(m, &change, set);
+    }
+    Mailbox *box scoped(mailbox) = open_box(t, (unsigned)(b - t->s->boxes));
+    in_flight(t, "flags %u of %s to %u/%u", change.how, b->name, change.flags, set);
+    Err err = mailbox_change(box, &uids, &change, &t->arena, &modified, &modseq);
+    if (!err) check_set(t, "modified", &modified, &wanted);
+    answered(t, err);
+}
+
+/* The chosen messages in their order, added to `to` and gone from b if they move. */
+static void model_transfer(Step *t, WorkBox *b, WorkBox *to, const UidSet *uids, bool move,
+                           CopyResult *wanted)
+{
+    uint32_t count = b->count; /* to may be b */
+    for (uint32_t i = 0; i < count; i++) {
+        WorkMessage m = b->messages[i];
+        if (!uidset_has(uids, m.uid)) continue;
+        uidset_add(&t->arena, &wanted->source, m.uid, m.uid);
+        uint32_t uid = model_add(to, &m)->uid;
+        uidset_add(&t->arena, &wanted->copies, uid, uid);
+    }
+    uint32_t uid = 0;
+    for (; move && uidset_next(&wanted->source, &uid); uid++)
+        model_expunge(b, uid);
+}
+
+static PARKS void op_transfer(Step *t, bool move)
+{
+    unsigned from = any_box(t), into = any_box(t);
+    WorkBox *b = &t->s->boxes[from], *to = &t->s->boxes[into];
+    UidSet uids = some_uids(t, b, 3);
+    CopyResult got = {0}, wanted = {0};
+    if ((move && from == into) || to->count + b->count > WORK_MESSAGES) return;
+    model_transfer(t, b, to, &uids, move, &wanted);
+    Mailbox *box scoped(mailbox) = open_box(t, from), *target scoped(mailbox) = open_box(t, into);
+    in_flight(t, "%s from %s to %s", move ? "move" : "copy", b->name, to->name);
+    Err err = move ? mailbox_move(box, &uids, target, &t->arena, &got)
+                   : mailbox_copy(box, &uids, target, &t->arena, &got);
+    if (!err) {
+        check_set(t, "source", &got.source, &wanted.source);
+        check_set(t, "copies", &got.copies, &wanted.copies);
+    }
+    answered(t, err);
+}
+
+static PARKS void op_expunge(Step *t)
+{
+    WorkBox *b = &t->s->boxes[any_box(t)];
+    UidSet uids = some_uids(t, b, 2), got = {0}, wanted = {0};
+    bool all = !below(t->c, 3), even_undeleted = !all && below(t->c, 2);
+    for (uint32_t i = 0; i < b->count; i++) {
+        const WorkMessage *m = &b->messages[i];
+        if ((all || uidset_has(&uids, m->uid)) && (even_undeleted || m->flags & FLAG_DELETED))
+            uidset_add(&t->arena, &wanted, m->uid, m->uid);
+    }
+    for (uint32_t uid = 0; uidset_next(&wanted, &uid); uid++)
+        model_expunge(b, uid);
+    Mailbox *box scoped(mailbox) = open_box(t, (unsigned)(b - t->s->boxes));
+    in_flight(t, "expunge in %s", b->name);
+    Err err = mailbox_expunge(box, all ? NULL : &uids, even_undeleted, &t->arena, &got);
+    if (!err) check_set(t, "expunged", &got, &wanted);
+    answered(t, err);
+}
+
+static void model_create(WorkBox *b)
+{
+    b->exists = true;
+    b->id = b->uid_validity = 0;
+    b->uid_next = 1;
+    b->count = b->gone_count = 0;
+}
+
+/* Box 0 stays; box 2 is a child of box 1. */
+static PARKS void op_create_delete(Step *t)
+{
+    WorkBox *b = &t->s->boxes[1 + below(t->c, WORK_BOXES - 1)];
+    Slice name = slice_of(b->name);
+    if (b->exists) {
+        if (below(t->c, 3)) return;
+        b->exists = false;
+        b->count = b->gone_count = 0;
+        in_flight(t, "delete %s", b->name);
+        answered(t, mailbox_delete(t->account, name));
+        return;
+    }
+    if (b == &t->s->boxes[2] && !t->s->boxes[1].exists) return;
+    model_create(b);
+    in_flight(t, "create %s", b->name);
+    answered(t, mailbox_create(t->account, name, ROLE_NONE));
+}
+
+static void name_boxes(const Unit *u, WorkState *s)
+{
+    WorkBox *b = s->boxes;
+    if (u->client)
+        snprintf(b[0].name, sizeof b[0].name, "c%u-box", u->client);
+    else
+        snprintf(b[0].name, sizeof b[0].name, "INBOX");
+    snprintf(b[1].name, sizeof b[1].name, "c%u-%u", u->client, b[1].generation);
+    snprintf(b[2].name, sizeof b[2].name, "c%u-%u/kid", u->client, b[1].generation);
+}
+
+static PARKS void op_rename(Step *t)
+{
+    WorkBox *b = &t->s->boxes[1];
+    if (!b->exists) return;
+    b->generation++;
+    name_boxes(t->u, t->s);
+    in_flight(t, "rename to %s", b->name);
+    answered(t, mailbox_rename(t->account, slice_of(t->u->acked.boxes[1].name), slice_of(b->name)));
+}
+
+static PARKS void op_subscribe(Step *t)
+{
+    Slice name = arena_printf(&t->arena, "c%u-elsewhere", t->u->client);
+    t->s->subscribed = !t->s->subscribed;
+    in_flight(t, "subscribe %d", t->s->subscribed);
+    answered(t, mailbox_subscribe(t->account, name, t->s->subscribed));
+}
+
+static PARKS void op_object(Step *t)
+{
+    unsigned i = below(t->c, WORK_OBJECTS);
+    Slice id = arena_printf(&t->arena, "c%u-%u", t->u->client, i);
+    uint32_t value = below(t->c, 3) ? 1 + below(t->c, 5000) : 0;
+    if (!value && !t->s->objects[i]) return;
+    t->s->objects[i] = value;
+    char *text = arena_alloc(&t->arena, value);
+    memset(text, (int)('a' + value % 26), value);
+    in_flight(t, "object %u to %u", i, value);
+    answered(t, value ? object_put(t->account, S("work"), id, slice(text, value), NULL)
+                      : object_delete(t->account, S("work"), id));
+}
+
+static PARKS void choose(Step *t)
+{
+    switch (below(t->c, 20)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+        op_append(t);
+        return;
+    case 5:
+        op_append_many(t);
+        return;
+    case 6:
+    case 7:
+    case 8:
+    case 9:
+        op_change(t);
+        return;
+    case 10:
+    case 11:
+        op_transfer(t, false);
+        return;
+    case 12:
+    case 13:
+        op_transfer(t, true);
+        return;
+    case 14:
+    case 15:
+        op_expunge(t);
+        return;
+    case 16:
+        op_create_delete(t);
+        return;
+    case 17:
+        op_rename(t);
+        return;
+    case 18:
+        op_subscribe(t);
+        return;
+    default:
+        op_object(t);
+        return;
+    }
+}
+
+static PARKS void at_home(void *arg)
+{
+    Step *t = arg;
+    Err err = account_open(t->store, t->u->acct, &t->account);
+    if (err) work_failed(t->w, "account %u: %s (%s)", t->u->acct, err_name(err), err_story());
+    choose(t);
+    account_close(t->account);
+}
+
+/* ---- delivery to several accounts ---- */
+
+typedef struct {
+    Step step;
+    Delivery *delivery;
+} Received;
+
+static PARKS void received(void *arg)
+{
+    Received *r = arg;
+    Step *t = &r->step;
+    Err err = account_open(t->store, t->u->acct, &t->account);
+    if (err) work_failed(t->w, "account %u: %s", t->u->acct, err_story());
+    uint32_t uid = t->s->boxes[0].messages[t->s->boxes[0].count - 1].uid;
+    if (!r->delivery->err && r->delivery->uid != uid)
+        work_failed(t->w, "%s got uid %u", t->u->what, r->delivery->uid);
+    answered(t, r->delivery->err);
+    account_close(t->account);
+}
+
+static Step step_of(World *w, Client *c, Store *store, unsigned unit)
+{
+    Unit *u = &c->units[unit];
+    u->pending = u->acked;
+    return (Step){.w = w, .c = c, .store = store, .u = u, .s = &u->pending};
+}
+
+/* One message to the first mailbox of some units. */
+static PARKS void op_deliver(World *w, Client *c, Store *store)
+{
+    Received all[WORK_ACCOUNTS];
+    Delivery deliveries[WORK_ACCOUNTS];
+    Buf body buf_scoped = {0};
+    Step any = {.w = w, .c = c, .store = store};
+    size_t count = 0;
+    uint32_t number = any_body(&any);
+    work_body(&body, number);
+    for (unsigned i = 0; i < WORK_ACCOUNTS; i++) {
+        if (!below(c, 3) || c->units[i].acked.boxes[0].count == WORK_MESSAGES) continue;
+        Step *t = &all[count].step;
+        *t = step_of(w, c, store, i);
+        WorkMessage like = any_message(t, buf_slice(&body), number);
+        DraftPlace place = place_of(t, model_add(&t->s->boxes[0], &like));
+        deliveries[count] =
+            (Delivery){.acct = t->u->acct, .mailbox = slice_of(t->s->boxes[0].name)};
+        deliveries[count].place = place;
+        all[count].delivery = &deliveries[count];
+        count++;
+    }
+    Draft *draft scoped(draft) = draft_of(&any, buf_slice(&body));
+    for (size_t i = 0; i < count; i++)
+        in_flight(&all[i].step, "delivery of %u to %zu", number, count);
+    if (count) draft_deliver(draft, deliveries, count);
+    for (size_t i = 0; i < count; i++) {
+        all[i].step.u->answered = !deliveries[i].err;
+        loop_call(store_home(store, deliveries[i].acct), received, &all[i]);
+        arena_done(&all[i].step.arena);
+    }
+}
+
+PARKS void client_step(World *w, Client *c, Store *store)
+{
+    if (!below(c, 8)) {
+        op_deliver(w, c, store);
+    } else {
+        Step t = step_of(w, c, store, below(c, WORK_ACCOUNTS));
+        loop_call(store_home(store, t.u->acct), at_home, &t);
+        arena_done(&t.arena);
+    }
+    c->done++;
+}
+
+/* ---- all together ---- */
+
+typedef struct {
+    World *w;
+    Store *store;
+    unsigned steps, working;
+    Cond ended;
+} Crowd;
+typedef struct {
+    Crowd *crowd;
+    Client *client;
+} Worker;
+
+static void one_ended(void *arg)
+{
+    Crowd *crowd = arg;
+    crowd->working--;
+    cond_signal(&crowd->ended);
+}
+
+static PARKS void worker(void *arg)
+{
+    Worker *k = arg;
+    for (unsigned i = 0; i < k->crowd->steps; i++)
+        client_step(k->crowd->w, k->client, k->crowd->store);
+    loop_call(loop_at(0), one_ended, k->crowd);
+}
+
+PARKS void world_work(World *w, Store *store, unsigned steps)
+{
+    Worker workers[WORK_CLIENTS];
+    Crowd crowd = {.w = w, .store = store, .steps = steps, .working = WORK_CLIENTS};
+    for (unsigned i = 0; i < WORK_CLIENTS; i++) {
+        workers[i] = (Worker){&crowd, &w->clients[i]};
+        fiber_start_on(loop_at(i % loop_count()), "client", worker, &workers[i]);
+    }
+    while (crowd.working)
+        cond_wait(&crowd.ended, NEVER);
+}
+
+typedef struct {
+    World *w;
+    Store *store;
+    Unit *u;
+} Errand;
+
+/* Nothing at all in an account is to be there that its units do not know. */
+static PARKS void verify_unit(void *arg)
+{
+    Errand *e = arg;
+    Unit *u = e->u;
+    Account *a scoped(account) = NULL;
+    Buf old buf_scoped = {0}, new buf_scoped = {0};
+    Err err = account_open(e->store, u->acct, &a);
+    if (err) work_failed(e->w, "account %u: %s (%s)", u->acct, err_name(err), err_story());
+    bool is_old = !u->answered && state_compare(e->w, u, a, &u->acked, &u->acked, true, &old);
+    bool is_new =
+        !is_old && u->in_flight && state_compare(e->w, u, a, &u->acked, &u->pending, true, &new);
+    if (!is_old && !is_new)
+        work_failed(e->w, "client %u, account %u, %s %s: not as before: %.*s; not as after: %.*s",
+                    u->client, u->acct,
+                    u->answered    ? "acknowledged"
+                    : u->in_flight ? "in flight"
+                                   : "at rest, last",
+                    u->what, SP(buf_slice(&old)), SP(buf_slice(&new)));
+    if (is_new) u->acked = u->pending;
+    u->in_flight = u->answered = false;
+}
+
+static void report(void *arg, Slice line)
+{
+    const World *w = arg;
+    fprintf(stderr, "seed %llu: %.*s\n", (unsigned long long)w->seed, SP(line));
+}
+
+PARKS void world_verify(World *w, Store *store)
+{
+    CheckResult result = {0};
+    for (unsigned i = 0; i < WORK_CLIENTS; i++)
+        for (unsigned j = 0; j < WORK_ACCOUNTS; j++) {
+            Errand e = {w, store, &w->clients[i].units[j]};
+            loop_call(store_home(store, e.u->acct), verify_unit, &e);
+        }
+    Err err = store_check(store, false, report, w, &result);
+    if (err) work_failed(w, "check: %s (%s)", err_name(err), err_story());
+    if (result.findings) work_failed(w, "%llu findings", (unsigned long long)result.findings);
+}
+
+static PARKS void make_first_box(void *arg)
+{
+    Errand *e = arg;
+    Account *a scoped(account) = NULL;
+    WorkState *s = &e->u->acked;
+    Err err = account_open(e->store, e->u->acct, &a);
+    if (err) work_failed(e->w, "account %u: %s", e->u->acct, err_story());
+    name_boxes(e->u, s);
+    model_create(&s->boxes[0]);
+    err = mailbox_create(a, slice_of(s->boxes[0].name), ROLE_NONE);
+    if (err && err != ERR_EXISTS) work_failed(e->w, "create %s: %s", s->boxes[0].name, err_story());
+}
+
+static PARKS uint32_t make_account(World *w, Store *store, unsigned number)
+{
+    Arena arena arena_scoped = {0};
+    uint32_t acct = 0;
+    Slice login = arena_printf(&arena, "user%u", number);
+    Err err = store_find_account(store, login, &acct);
+    if (err == ERR_NOT_FOUND) err = store_create_account(store, login, &acct);
+    if (err) work_failed(w, "%.*s: %s (%s)", SP(login), err_name(err), err_story());
+    return acct;
+}
+
+PARKS void world_prepare(World *w, Store *store)
+{
+    for (unsigned j = 0; j < WORK_ACCOUNTS && !w->ready; j++) {
+        uint32_t acct = make_account(w, store, j);
+        for (unsigned i = 0; i < WORK_CLIENTS; i++) {
+            Errand e = {w, store, &w->clients[i].units[j]};
+            e.u->acct = acct;
+            loop_call(store_home(store, acct), make_first_box, &e);
+        }
+    }
+    w->ready = true;
+}
+
+void world_init(World *w, uint64_t seed)
+{
+    memset(w, 0, sizeof *w);
+    w->seed = seed;
+    for (unsigned i = 0; i < WORK_CLIENTS; i++) {
+        w->clients[i].number = i;
+        w->clients[i].random = seed * WORK_CLIENTS + i;
+        for (unsigned j = 0; j < WORK_ACCOUNTS; j++)
+            w->clients[i].units[j].client = i;
+    }
+}

@@ -1,0 +1,90 @@
+#pragma once
+/* For tests: clients that do mixed work on accounts, and a trivial model of what must come of it.
+ *
+ * Several Clients share the accounts, but each has mailboxes of its own in every account: a Unit.
+ * So a client knows what its unit holds, whatever the others do. What it knows is plain data
+ * without pointers and may lie in memory that outlives a crash: `acked` is what was acknowledged,
+ * `pending` what it will be once the operation in flight is. After a crash a unit must be the one
+ * or, if something was in flight, the other: nothing lost, nothing half done, nothing back from the
+ * dead. */
+#include "store/store.h"
+
+enum {
+    WORK_CLIENTS = 4,
+    WORK_ACCOUNTS = 3,
+    WORK_BOXES = 3,
+    WORK_MESSAGES = 48,
+    WORK_GONE = 256,
+    WORK_OBJECTS = 3,
+    WORK_KEYWORDS = 5,
+};
+
+typedef struct {
+    uint32_t uid, date, size;
+    uint32_t body; /* what it was made from */
+    uint8_t flags, keywords, prefix;
+    uint64_t modseq; /* 0: not known yet */
+} WorkMessage;
+typedef struct {
+    uint32_t uid;
+    uint64_t after, by; /* seq of the account before the expunge, and when we looked next */
+} WorkGone;
+typedef struct {
+    char name[64];
+    uint8_t generation; /* part of the name; RENAME goes to the next one */
+    bool exists;
+    uint32_t id, uid_validity; /* 0: not known yet */
+    uint32_t last_uid_validity;
+    uint32_t uid_next, count, gone_count;
+    WorkMessage messages[WORK_MESSAGES];
+    WorkGone gone[WORK_GONE];
+} WorkBox;
+typedef struct {
+    WorkBox boxes[WORK_BOXES];
+    uint32_t objects[WORK_OBJECTS]; /* the value's number; 0: none */
+    bool subscribed;                /* to a name without a mailbox */
+    uint64_t seq;                   /* of the account, at least */
+} WorkState;
+typedef struct {
+    WorkState acked, pending;
+    bool in_flight, answered; /* answered: pending is acknowledged, acked is about to be */
+    uint32_t acct;
+    unsigned client;
+    char what[100]; /* the operation in flight */
+} Unit;
+typedef struct {
+    uint64_t random;
+    uint64_t done; /* operations */
+    unsigned number;
+    Unit units[WORK_ACCOUNTS];
+} Client;
+typedef struct {
+    uint64_t seed;
+    bool big;   /* now and then a message of more than BLOB_INLINE_MOST */
+    bool ready; /* accounts and first mailboxes were made */
+    Client clients[WORK_CLIENTS];
+} World;
+
+void world_init(World *w, uint64_t seed);
+/* Makes the accounts, and the first mailbox of each unit; goes on where a crash stopped it. */
+PARKS void world_prepare(World *w, Store *store);
+/* One operation; any loop. */
+PARKS void client_step(World *w, Client *c, Store *store);
+/* All clients at once, so many steps each. */
+PARKS void world_work(World *w, Store *store, unsigned steps);
+/* Every unit is what it must be, and a recount agrees. Afterwards nothing is in flight. */
+PARKS void world_verify(World *w, Store *store);
+
+/* Is the unit's part of the account in this state? Fills in what is not known yet; `before` is what
+ * it was one operation ago. false: *why. bodies: reads every message. Home loop. */
+PARKS bool state_compare(const World *w, const Unit *u, Account *a, const WorkState *before,
+                         WorkState *state, bool bodies, Buf *why);
+WorkMessage *work_message(WorkBox *b, uint32_t uid); /* NULL: none */
+Slice work_keyword(unsigned i);
+
+/* The octets of a message, without prefix. */
+void work_body(Buf *out, uint32_t body);
+Slice work_prefix(unsigned number); /* 0: none */
+uint64_t work_random(uint64_t *state);
+/* Says what, and the seed, and ends the program. */
+_Noreturn void work_failed(const World *w, const char *fmt, ...) PRINTF(2, 3);
