@@ -20,7 +20,7 @@ static void capa_expire(Pop3 *s, Buf *out)
 }
 
 /* RFC 2449 5. RFC 5034 3: SASL stays after the login, though AUTH does not. */
-PARKS void cmd_capa(Pop3 *s, Slice nothing)
+PARKS void pop3_capa(Pop3 *s, Slice nothing)
 {
     (void)nothing;
     Buf *out = stream_out(s->stream);
@@ -67,7 +67,7 @@ static const Slice *find_language(Slice range)
     return NULL;
 }
 
-PARKS void cmd_lang(Pop3 *s, Slice range)
+PARKS void pop3_lang(Pop3 *s, Slice range)
 {
     const Slice *tag = find_language(range);
     if (!range.len)
@@ -78,7 +78,7 @@ PARKS void cmd_lang(Pop3 *s, Slice range)
         pop3_err(s, "No such language here");
 }
 
-PARKS void cmd_utf8(Pop3 *s, Slice nothing)
+PARKS void pop3_utf8(Pop3 *s, Slice nothing)
 {
     (void)nothing;
     s->utf8 = true;
@@ -87,7 +87,7 @@ PARKS void cmd_utf8(Pop3 *s, Slice nothing)
 
 /* RFC 2595 4: nothing learned in plain text counts afterwards, and octets sent behind the command
  * are thrown away by stream_start_tls. RFC 6856 2.1: not after UTF8. */
-PARKS void cmd_stls(Pop3 *s, Slice nothing)
+PARKS void pop3_stls(Pop3 *s, Slice nothing)
 {
     (void)nothing;
     if (!offers_tls(s)) {

@@ -2,13 +2,13 @@
 #include "base/text.h"
 #include "pop3/session.h"
 
-PARKS void cmd_noop(Pop3 *s, Slice nothing)
+PARKS void pop3_noop(Pop3 *s, Slice nothing)
 {
     (void)nothing;
     pop3_ok(s, "Here");
 }
 
-PARKS void cmd_stat(Pop3 *s, Slice nothing)
+PARKS void pop3_stat(Pop3 *s, Slice nothing)
 {
     (void)nothing;
     pop3_ok(s, "%u %llu", (unsigned)(s->count - s->deleted),
@@ -72,7 +72,7 @@ PARKS static void list_one(Pop3 *s, AddLine *add, Slice text)
     add(s, stream_out(s->stream), number, &m);
 }
 
-PARKS void cmd_list(Pop3 *s, Slice text)
+PARKS void pop3_list(Pop3 *s, Slice text)
 {
     if (text.len) {
         list_one(s, add_size, text);
@@ -83,7 +83,7 @@ PARKS void cmd_list(Pop3 *s, Slice text)
     list_all(s, add_size);
 }
 
-PARKS void cmd_uidl(Pop3 *s, Slice text)
+PARKS void pop3_uidl(Pop3 *s, Slice text)
 {
     if (text.len) {
         list_one(s, add_unique_id, text);
@@ -95,7 +95,7 @@ PARKS void cmd_uidl(Pop3 *s, Slice text)
 
 /* ---- marks ---- */
 
-PARKS void cmd_dele(Pop3 *s, Slice text)
+PARKS void pop3_dele(Pop3 *s, Slice text)
 {
     uint32_t number;
     Message m;
@@ -107,7 +107,7 @@ PARKS void cmd_dele(Pop3 *s, Slice text)
 }
 
 /* That a message was retrieved stays true. */
-PARKS void cmd_rset(Pop3 *s, Slice nothing)
+PARKS void pop3_rset(Pop3 *s, Slice nothing)
 {
     (void)nothing;
     for (uint32_t n = 1; s->deleted && n <= s->count; n++)
@@ -118,7 +118,7 @@ PARKS void cmd_rset(Pop3 *s, Slice nothing)
     pop3_ok(s, "%u messages (%llu octets)", (unsigned)s->count, (unsigned long long)s->octets);
 }
 
-PARKS void cmd_last(Pop3 *s, Slice nothing)
+PARKS void pop3_last(Pop3 *s, Slice nothing)
 {
     (void)nothing;
     if (s->config->last)

@@ -4,7 +4,7 @@
 
 /* RFC 6856 2.2: not UTF-8 is refused; the rest of the preparation is auth's. The name is not looked
  * up before the password is there. */
-PARKS void cmd_user(Pop3 *s, Slice name)
+PARKS void pop3_user(Pop3 *s, Slice name)
 {
     if (!auth_plain_allowed(s->config->auth, s->stream)) {
         pop3_say_err(s, ERR_NEEDS_TLS);
@@ -19,7 +19,7 @@ PARKS void cmd_user(Pop3 *s, Slice name)
     pop3_ok(s, "And the password?");
 }
 
-PARKS void cmd_pass(Pop3 *s, Slice password)
+PARKS void pop3_pass(Pop3 *s, Slice password)
 {
     AuthUser who;
     if (!s->user.len) {
@@ -37,7 +37,7 @@ PARKS void cmd_pass(Pop3 *s, Slice password)
 
 /* RFC 1939 7. It needs the password itself to compare digests, and we keep none: whoever turns the
  * setting on gets the banner and this answer. */
-PARKS void cmd_apop(Pop3 *s, Slice text)
+PARKS void pop3_apop(Pop3 *s, Slice text)
 {
     (void)text;
     if (s->config->apop)
@@ -111,7 +111,7 @@ static void say_auth_err(Pop3 *s, Err err)
 }
 
 /* AUTH mechanism [initial-response] */
-PARKS void cmd_auth(Pop3 *s, Slice text)
+PARKS void pop3_auth(Pop3 *s, Slice text)
 {
     Buf decoded buf_scoped = {0};
     if (!text.len) {

@@ -86,7 +86,7 @@ PARKS static Err send_message(Pop3 *s, Sending *sending)
     return stream_drain(s->stream);
 }
 
-PARKS void cmd_retr(Pop3 *s, Slice text)
+PARKS void pop3_retr(Pop3 *s, Slice text)
 {
     uint32_t number;
     Message m;
@@ -98,7 +98,7 @@ PARKS void cmd_retr(Pop3 *s, Slice text)
 }
 
 /* TOP msg n */
-PARKS void cmd_top(Pop3 *s, Slice text)
+PARKS void pop3_top(Pop3 *s, Slice text)
 {
     uint32_t number;
     uint64_t lines;

@@ -88,7 +88,7 @@ PARKS Err maildrop_mark_seen(Pop3 *s)
 
 /* The lock is given back before the answer, so that whoever has the answer can come again at once.
  */
-PARKS void cmd_quit(Pop3 *s, Slice nothing)
+PARKS void pop3_quit(Pop3 *s, Slice nothing)
 {
     (void)nothing;
     Err err = OK;

@@ -144,7 +144,7 @@ static void set_budget(Smtp *s, bool on)
                       on && most && most < UINT64_MAX / 4 ? 2 * most + 1048576 : UINT64_MAX);
 }
 
-PARKS void cmd_data(Smtp *s, Slice nothing)
+PARKS void smtp_data(Smtp *s, Slice nothing)
 {
     (void)nothing;
     if (smtp_is_in_chunks(s)) { /* RFC 3030 2 */
@@ -218,7 +218,7 @@ PARKS static void chunk_is_in(Smtp *s, uint64_t size, bool last)
     }
 }
 
-PARKS void cmd_bdat(Smtp *s, Slice text)
+PARKS void smtp_bdat(Smtp *s, Slice text)
 {
     uint64_t size;
     bool last;

@@ -20,7 +20,7 @@ void smtp_reset(Smtp *s)
     s->hops = (Hops){0};
 }
 
-PARKS void cmd_rset(Smtp *s, Slice nothing)
+PARKS void smtp_rset(Smtp *s, Slice nothing)
 {
     (void)nothing;
     smtp_reset(s);
@@ -109,7 +109,7 @@ static bool too_many_messages(Smtp *s)
 }
 
 /* "FROM:" Reverse-path [SP Mail-parameters] */
-PARKS void cmd_mail(Smtp *s, Slice text)
+PARKS void smtp_mail(Smtp *s, Slice text)
 {
     if (s->stage >= SENDER) {
         smtp_reply(s, 503, "5.5.1 One sender only: RSET first");
@@ -295,7 +295,7 @@ static bool recipient_is_written_well(Smtp *s, Scan *in, SmtpPath path)
 }
 
 /* "TO:" Forward-path [SP Rcpt-parameters] */
-PARKS void cmd_rcpt(Smtp *s, Slice text)
+PARKS void smtp_rcpt(Smtp *s, Slice text)
 {
     uint32_t most = s->config->recipients_most ? s->config->recipients_most : 1000;
     if (smtp_is_in_chunks(s)) {

@@ -16,7 +16,7 @@ PARKS static bool greet(Smtp *s, Slice host, bool extended)
     return true;
 }
 
-PARKS void cmd_helo(Smtp *s, Slice host)
+PARKS void smtp_helo(Smtp *s, Slice host)
 {
     if (greet(s, host, false)) smtp_reply(s, 250, "%.*s", SP(s->config->hostname));
 }
@@ -28,7 +28,7 @@ static bool offers_tls(const Smtp *s)
 
 /* RFC 5321 4.1.1.1. BINARYMIME (RFC 3030 3) is not offered: the store keeps messages with CRLF line
  * ends, and binary content would not come out as it went in. SMTP AUTH belongs to submission. */
-PARKS void cmd_ehlo(Smtp *s, Slice host)
+PARKS void smtp_ehlo(Smtp *s, Slice host)
 {
     if (!greet(s, host, true)) return;
     smtp_reply(s, -250, "%.*s", SP(s->config->hostname));
@@ -44,7 +44,7 @@ PARKS void cmd_ehlo(Smtp *s, Slice host)
 
 /* RFC 3207 4.2: afterwards nothing the client said before counts, and no octet it sent in plain
  * text behind the command is read (stream_start_tls throws them away). */
-PARKS void cmd_starttls(Smtp *s, Slice nothing)
+PARKS void smtp_starttls(Smtp *s, Slice nothing)
 {
     (void)nothing;
     if (!offers_tls(s)) {
@@ -74,26 +74,26 @@ PARKS void cmd_starttls(Smtp *s, Slice nothing)
     s->extended = false;
 }
 
-PARKS void cmd_noop(Smtp *s, Slice ignored)
+PARKS void smtp_noop(Smtp *s, Slice ignored)
 {
     (void)ignored;
     smtp_reply(s, 250, "2.0.0 OK");
 }
 
 /* RFC 5321 7.3: whether a user exists is told at RCPT, where it is counted. */
-PARKS void cmd_vrfy(Smtp *s, Slice who)
+PARKS void smtp_vrfy(Smtp *s, Slice who)
 {
     (void)who;
     smtp_reply(s, 252, "2.5.2 Send some mail, then we know");
 }
 
-PARKS void cmd_absent(Smtp *s, Slice ignored)
+PARKS void smtp_absent(Smtp *s, Slice ignored)
 {
     (void)ignored;
     smtp_reply(s, 502, "5.5.1 Not done here");
 }
 
-PARKS void cmd_help(Smtp *s, Slice ignored)
+PARKS void smtp_help(Smtp *s, Slice ignored)
 {
     (void)ignored;
     smtp_reply(s, -214, "2.0.0 %s, RFC %s", s->lmtp ? "LMTP" : "SMTP", s->lmtp ? "2033" : "5321");
@@ -103,14 +103,14 @@ PARKS void cmd_help(Smtp *s, Slice ignored)
                          "STARTTLS");
 }
 
-PARKS void cmd_quit(Smtp *s, Slice nothing)
+PARKS void smtp_quit(Smtp *s, Slice nothing)
 {
     (void)nothing;
     smtp_reply(s, 221, "2.0.0 Bye");
     s->over = true;
 }
 
-PARKS void cmd_not_mail(Smtp *s, Slice ignored)
+PARKS void smtp_not_mail(Smtp *s, Slice ignored)
 {
     (void)ignored;
     smtp_reply(s, 421, "4.7.0 This is no web server");
