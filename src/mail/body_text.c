@@ -66,6 +66,17 @@ static void readable(const BodyText *t, Slice raw, Buf *out)
     html_text_end(&html, out);
 }
 
+/* text/plain is better than HTML, which is better than nothing. */
+static void note_preview(BodyText *t, Slice utf8)
+{
+    Buf preview buf_scoped = {0};
+    preview_of_text(&preview, utf8);
+    if (!preview.len) return;
+    buf_clear(&t->preview);
+    buf_add(&t->preview, buf_slice(&preview));
+    t->preview_is_final = !t->is_html;
+}
+
 void body_text_end(BodyText *t)
 {
     if (!t->raw_most) return;
@@ -76,8 +87,7 @@ void body_text_end(BodyText *t)
     bool search = search_room(t) > 0;
     if (t->for_preview) {
         readable(t, look, &text);
-        preview_of_text(&t->preview, buf_slice(&text));
-        t->preview_is_final = !t->is_html && t->preview.len;
+        note_preview(t, buf_slice(&text));
     }
     if (search && (!t->for_preview || look.len < raw.len)) {
         buf_clear(&text);

@@ -23,7 +23,7 @@ static const struct {
     {": b\r\n",                         "=: b;"                    },
     {"S\xc3\xbc: b\r\n",                "=S\xc3\xbc: b;"           },
     {"A: b\r\r\n",                      "A=b\r;"                   },
-    {"A: b\r\nB: c\r",                  "A=b;B=c;"               },
+    {"A: b\r\nB: c\r",                  "A=b;B=c;"                 },
     {"A: b\r\n \r\nC: d",               "A=b\r\n ;C=d;"            },
 };
 
