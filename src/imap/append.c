@@ -53,7 +53,7 @@ PARKS static Err check(Imap *s, const Append *a, Mailbox **box)
     return account_has_room(s->account, a->literal.size);
 }
 
-Err cmd_append(Imap *s)
+Err imap_cmd_append(Imap *s)
 {
     Append a = {0};
     Mailbox *box scoped(mailbox) = NULL;

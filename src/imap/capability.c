@@ -47,7 +47,7 @@ void imap_put_capabilities(const Imap *s, Buf *out)
 }
 
 /* RFC 9051 6.1.1: capability = "CAPABILITY" */
-Err cmd_capability(Imap *s)
+Err imap_cmd_capability(Imap *s)
 {
     TRY(imap_end(s->in));
     Buf *out = stream_out(s->stream);
@@ -66,7 +66,7 @@ void imap_enable(Imap *s, unsigned enabled)
 
 /* RFC 9051 6.3.1: enable = "ENABLE" 1*(SP capability). What we do not know is passed over: clients
  * send names that were never advertised. */
-Err cmd_enable(Imap *s)
+Err imap_cmd_enable(Imap *s)
 {
     Buf enabled buf_scoped = {0};
     unsigned bits = 0;
@@ -90,7 +90,7 @@ Err cmd_enable(Imap *s)
 /* RFC 2971 3.1: id = "ID" SP id-params-list; id-params-list = "(" [string SP nstring ...] ")" /
  * nil. What the client says is only for statistics (3.1 forbids more), so we take note of nothing.
  */
-Err cmd_id(Imap *s)
+Err imap_cmd_id(Imap *s)
 {
     imap_space(s->in);
     if (imap_see(s->in, "(")) {
@@ -110,21 +110,21 @@ Err cmd_id(Imap *s)
 }
 
 /* RFC 9051 6.1.2: noop = "NOOP"; the news are told with the answer. */
-Err cmd_noop(Imap *s)
+Err imap_cmd_noop(Imap *s)
 {
     TRY(imap_end(s->in));
     return imap_ok(s, "NOOP completed");
 }
 
 /* RFC 3501 6.4.1: check = "CHECK"; every change is on disk when it is acknowledged. */
-Err cmd_check(Imap *s)
+Err imap_cmd_check(Imap *s)
 {
     TRY(imap_end(s->in));
     return imap_ok(s, "CHECK completed");
 }
 
 /* RFC 9051 6.1.3: logout = "LOGOUT" */
-Err cmd_logout(Imap *s)
+Err imap_cmd_logout(Imap *s)
 {
     TRY(imap_end(s->in));
     imap_say(s, "BYE Logging out");
@@ -134,7 +134,7 @@ Err cmd_logout(Imap *s)
 }
 
 /* RFC 9051 6.3.10: namespace-command = "NAMESPACE". Everything is personal. */
-Err cmd_namespace(Imap *s)
+Err imap_cmd_namespace(Imap *s)
 {
     TRY(imap_end(s->in));
     imap_say(s, "NAMESPACE ((\"\" \"%c\")) NIL NIL", MAILBOX_SEPARATOR);

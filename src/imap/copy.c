@@ -40,7 +40,7 @@ static Slice highest_modseq(Imap *s, bool expunged)
 }
 
 /* RFC 9051 6.4.7 */
-Err cmd_copy(Imap *s)
+Err imap_cmd_copy(Imap *s)
 {
     CopyResult result = {0};
     Err err = copy_or_move(s, false, &result);
@@ -52,7 +52,7 @@ Err cmd_copy(Imap *s)
 }
 
 /* RFC 9051 6.4.8: COPYUID comes untagged, before the EXPUNGEs that imap_ok tells. */
-Err cmd_move(Imap *s)
+Err imap_cmd_move(Imap *s)
 {
     CopyResult result = {0};
     Err err = copy_or_move(s, true, &result);
@@ -66,7 +66,7 @@ Err cmd_move(Imap *s)
 }
 
 /* RFC 9051 6.4.3 and 6.4.9: expunge = "EXPUNGE"; uid-expunge = "EXPUNGE" SP sequence-set */
-Err cmd_expunge(Imap *s)
+Err imap_cmd_expunge(Imap *s)
 {
     ImapSet set = {0};
     UidSet uids = {0}, expunged = {0};

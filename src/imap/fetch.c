@@ -340,7 +340,7 @@ PARKS static Err tell_vanished(Imap *s, const Fetch *f, const UidSet *uids)
     return OK;
 }
 
-Err cmd_fetch(Imap *s)
+Err imap_cmd_fetch(Imap *s)
 {
     Fetch f = {0};
     UidSet uids, unseen = {0};

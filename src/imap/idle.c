@@ -41,7 +41,7 @@ PARKS static Err done(Imap *s, Wake wake)
 }
 
 /* RFC 9051 6.3.13: idle = "IDLE" CRLF "DONE" */
-Err cmd_idle(Imap *s)
+Err imap_cmd_idle(Imap *s)
 {
     TRY(imap_end(s->in));
     buf_add(stream_out(s->stream), S("+ idling\r\n"));

@@ -329,13 +329,13 @@ PARKS static Err list(Imap *s, bool lsub)
     return imap_ok(s, "%s completed", lsub ? "LSUB" : "LIST");
 }
 
-Err cmd_list(Imap *s)
+Err imap_cmd_list(Imap *s)
 {
     return list(s, false);
 }
 
 /* RFC 3501 6.3.9: lsub = "LSUB" SP mailbox SP list-mailbox */
-Err cmd_lsub(Imap *s)
+Err imap_cmd_lsub(Imap *s)
 {
     return list(s, true);
 }

@@ -4,7 +4,7 @@
 
 /* RFC 9051 6.2.1: starttls = "STARTTLS". What was sent behind it in the clear is thrown away, or
  * somebody on the wire could slip commands into the protected part. */
-Err cmd_starttls(Imap *s)
+Err imap_cmd_starttls(Imap *s)
 {
     TRY(imap_end(s->in));
     if (stream_is_tls(s->stream)) return imap_bad(s, "TLS is active already");
@@ -24,7 +24,7 @@ static Err welcome_later(Imap *s, const AuthUser *user)
 }
 
 /* RFC 9051 6.2.3: login = "LOGIN" SP userid SP password */
-Err cmd_login(Imap *s)
+Err imap_cmd_login(Imap *s)
 {
     imap_space(s->in);
     Slice login = imap_astring(s->in);
@@ -59,7 +59,7 @@ PARKS static Err next_response(Imap *s, const Buf *challenge, Buf *response)
 }
 
 /* RFC 9051 6.2.2: authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp] *(CRLF base64) */
-Err cmd_authenticate(Imap *s)
+Err imap_cmd_authenticate(Imap *s)
 {
     imap_space(s->in);
     Slice mechanism = imap_atom(s->in), initial = {0};

@@ -18,7 +18,7 @@ static Slice without_separator(Slice name)
 }
 
 /* RFC 9051 6.3.4: create = "CREATE" SP mailbox */
-Err cmd_create(Imap *s)
+Err imap_cmd_create(Imap *s)
 {
     imap_space(s->in);
     Slice as_sent, name = without_separator(imap_mailbox(s->in, &as_sent));
@@ -32,7 +32,7 @@ Err cmd_create(Imap *s)
 
 /* RFC 9051 6.3.5: delete = "DELETE" SP mailbox. Our own selected mailbox is closed first; others
  * who have it selected are sent away (untagged.c). */
-Err cmd_delete(Imap *s)
+Err imap_cmd_delete(Imap *s)
 {
     imap_space(s->in);
     Slice name = imap_mailbox(s->in, NULL);
@@ -47,7 +47,7 @@ Err cmd_delete(Imap *s)
 }
 
 /* RFC 9051 6.3.6: rename = "RENAME" SP mailbox SP mailbox */
-Err cmd_rename(Imap *s)
+Err imap_cmd_rename(Imap *s)
 {
     imap_space(s->in);
     Slice from = imap_mailbox(s->in, NULL);
@@ -70,13 +70,13 @@ PARKS static Err subscribe(Imap *s, bool on)
 }
 
 /* RFC 9051 6.3.7: subscribe = "SUBSCRIBE" SP mailbox */
-Err cmd_subscribe(Imap *s)
+Err imap_cmd_subscribe(Imap *s)
 {
     return subscribe(s, true);
 }
 
 /* RFC 9051 6.3.8: unsubscribe = "UNSUBSCRIBE" SP mailbox */
-Err cmd_unsubscribe(Imap *s)
+Err imap_cmd_unsubscribe(Imap *s)
 {
     return subscribe(s, false);
 }

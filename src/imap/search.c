@@ -119,7 +119,7 @@ PARKS static Err search(Imap *s, Search *search)
     return OK;
 }
 
-Err cmd_search(Imap *s)
+Err imap_cmd_search(Imap *s)
 {
     Search program = {0};
     Err err = search(s, &program);

@@ -232,19 +232,19 @@ PARKS static Err select_mailbox(Imap *s, bool examine)
 }
 
 /* RFC 9051 6.3.2: select = "SELECT" SP mailbox [select-params] */
-Err cmd_select(Imap *s)
+Err imap_cmd_select(Imap *s)
 {
     return select_mailbox(s, false);
 }
 
 /* RFC 9051 6.3.3: examine = "EXAMINE" SP mailbox [select-params] */
-Err cmd_examine(Imap *s)
+Err imap_cmd_examine(Imap *s)
 {
     return select_mailbox(s, true);
 }
 
 /* RFC 9051 6.4.1: CLOSE expunges without a word; in a mailbox open read-only it only closes. */
-Err cmd_close(Imap *s)
+Err imap_cmd_close(Imap *s)
 {
     TRY(imap_end(s->in));
     Err err = OK;
@@ -255,7 +255,7 @@ Err cmd_close(Imap *s)
 }
 
 /* RFC 9051 6.4.2: unselect = "UNSELECT" */
-Err cmd_unselect(Imap *s)
+Err imap_cmd_unselect(Imap *s)
 {
     TRY(imap_end(s->in));
     imap_unselect(s);

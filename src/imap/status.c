@@ -72,7 +72,7 @@ void imap_tell_status(Imap *s, Slice name, const MailboxStatus *status, unsigned
 }
 
 /* RFC 9051 6.3.11: status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")" */
-Err cmd_status(Imap *s)
+Err imap_cmd_status(Imap *s)
 {
     imap_space(s->in);
     Slice name = imap_mailbox(s->in, NULL);

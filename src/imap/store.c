@@ -83,7 +83,7 @@ static void put_modified(Imap *s, const UidSet *modified, Buf *out)
     buf_add(out, S("] "));
 }
 
-Err cmd_store(Imap *s)
+Err imap_cmd_store(Imap *s)
 {
     StoreArgs st = {0};
     UidSet uids, modified = {0};
