@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     content_decode(&a, text, &whole);
     content_decode_end(&a, &whole);
     for (size_t i = 0, n; i < text.len; i += n) {
-        n = MIN(1 + data[1] % 16, text.len - i);
+        n = MIN(1u + data[1] % 16, text.len - i);
         content_decode(&b, slice(text.at + i, n), &cut);
     }
     content_decode_end(&b, &cut);

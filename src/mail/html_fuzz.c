@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     html_text(&a, html, &whole);
     html_text_end(&a, &whole);
     for (size_t i = 0, n; i < html.len; i += n) {
-        n = MIN(1 + data[0] % 16, html.len - i);
+        n = MIN(1u + data[0] % 16, html.len - i);
         html_text(&b, slice(html.at + i, n), &cut);
     }
     html_text_end(&b, &cut);
