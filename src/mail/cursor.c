@@ -1,9 +1,5 @@
 #include "mail/cursor.h"
-
-static bool is_white(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
+#include "mail/octets.h"
 
 /* Index of the octet that closes what opens at `from`, or text.len. */
 static size_t close_of_comment(Slice text, size_t from)
@@ -48,7 +44,7 @@ bool cursor_cfws(Cursor *c)
 {
     size_t before = c->at;
     while (!cursor_is_done(c)) {
-        if (is_white(c->text.at[c->at]))
+        if (is_folding_white(c->text.at[c->at]))
             c->at++;
         else if (!comment(c))
             break;

@@ -1,7 +1,7 @@
 /* Content transfer encodings, RFC 2045 6.7 and 6.8. Damaged text decodes as far as it can be made
  * sense of. */
 #include "mail/decode.h"
-#include "base/text.h"
+#include "mail/octets.h"
 
 /* ---- base64: octets outside the alphabet are ignored, a "=" ends the data ---- */
 
@@ -113,13 +113,6 @@ static void held_give(ContentDecoder *d, Buf *out)
     d->held_len = 0;
 }
 
-static int hex(char c)
-{
-    if (is_digit((unsigned char)c)) return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void qp_text(ContentDecoder *d, char c, Buf *out)
 {
     if (c == ' ' || c == '\t') {
@@ -153,12 +146,12 @@ static void qp_octet(ContentDecoder *d, char c, Buf *out)
         d->held_len = 0;
         if (c != '\n') qp_text(d, c, out);
     } else if (d->held_len == 2) {
-        int low = hex(c);
+        int low = hex_value(c);
         if (low < 0) {
             qp_misfit(d, c, out);
             return;
         }
-        buf_char(out, (char)(hex(d->held[1]) << 4 | low));
+        buf_char(out, (char)(hex_value(d->held[1]) << 4 | low));
         d->held_len = 0;
     } else if (c == '\n') {
         d->held_len = 0, d->white_len = 0, d->white = 0;
@@ -166,7 +159,7 @@ static void qp_octet(ContentDecoder *d, char c, Buf *out)
         d->held[1] = c, d->held_len = 2, d->white_len = 0, d->white = 0;
     } else if ((c == ' ' || c == '\t') && d->white_len < WHITE_MOST) {
         white_hold(d, c, out); /* "= CRLF": transport padding after a soft break */
-    } else if (!d->white_len && hex(c) >= 0) {
+    } else if (!d->white_len && hex_value(c) >= 0) {
         d->held[1] = c, d->held_len = 2;
     } else {
         qp_misfit(d, c, out);

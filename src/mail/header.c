@@ -1,12 +1,7 @@
 /* Fields of a header block and unstructured values. RFC 5322 2.2, 4.5; RFC 2047. */
 #include "mail/header.h"
-#include "base/text.h"
 #include "mail/charset.h"
-
-static bool is_white(char c)
-{
-    return c == ' ' || c == '\t';
-}
+#include "mail/octets.h"
 
 /* Index behind the line end of the line that begins at `from`. */
 static size_t line_after(Slice s, size_t from)
@@ -112,19 +107,12 @@ static bool word_at(Slice s, Word *w)
     return false;
 }
 
-static int hex_digit(char c)
-{
-    if (is_digit((unsigned char)c)) return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void q_decode(Slice text, Buf *out)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.at[i];
-        int high = c == '=' && i + 2 < text.len ? hex_digit(text.at[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(text.at[i + 2]) : -1;
+        int high = c == '=' && i + 2 < text.len ? hex_value(text.at[i + 1]) : -1;
+        int low = high >= 0 ? hex_value(text.at[i + 2]) : -1;
         if (low >= 0) {
             buf_char(out, (char)(high << 4 | low));
             i += 2;

@@ -46,10 +46,10 @@ typedef enum {
  * the header is the message header. */
 typedef struct {
     uint32_t header_at, header_len; /* the MIME header including the empty line */
-    uint32_t body_at, body_len;
-    uint32_t lines;             /* line ends in the body */
-    uint16_t parent;            /* of part 0: 0 */
-    uint16_t first_child, next; /* 0: none */
+    uint32_t body_at, body_len;     /* body_at == header_at + header_len */
+    uint32_t lines;                 /* line ends in the body */
+    uint16_t parent;                /* of part 0: 0 */
+    uint16_t first_child, next;     /* 0: none */
     uint8_t depth;
     uint8_t kind;     /* PartKind */
     uint8_t encoding; /* PartEncoding */

@@ -3,11 +3,11 @@
  *   value *(";" attribute "=" (token / quoted-string))
  *   attribute = name ["*" section] ["*"]            RFC 2231: *section joins, a last "*" says
  * charset'language'%XX */
-#include "base/text.h"
 #include "mail/charset.h"
 #include "mail/cursor.h"
 #include "mail/header.h"
 #include "mail/mail.h"
+#include "mail/octets.h"
 
 #include <stdlib.h>
 
@@ -20,7 +20,7 @@ static Slice keep(Arena *a, const Buf *b)
 
 static bool ends_word(char c)
 {
-    return c == ';' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    return c == ';' || is_folding_white(c);
 }
 
 /* Octets up to white space, ";" or a comment. `stop` ends it too. */
@@ -161,18 +161,11 @@ static int section_order(const void *x, const void *y)
     return by_rank ? by_rank : (int)a->order - (int)b->order;
 }
 
-static int hex(char c)
-{
-    if (is_digit((unsigned char)c)) return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void percent_decode(Slice s, Buf *out)
 {
     for (size_t i = 0; i < s.len; i++) {
-        int high = s.at[i] == '%' && i + 2 < s.len ? hex(s.at[i + 1]) : -1;
-        int low = high >= 0 ? hex(s.at[i + 2]) : -1;
+        int high = s.at[i] == '%' && i + 2 < s.len ? hex_value(s.at[i + 1]) : -1;
+        int low = high >= 0 ? hex_value(s.at[i + 2]) : -1;
         if (low >= 0)
             buf_char(out, (char)(high << 4 | low)), i += 2;
         else

@@ -1,6 +1,6 @@
 #include "mail/part.h"
-#include "base/text.h"
 #include "mail/cursor.h"
+#include "mail/octets.h"
 #include "mail/wire.h"
 
 enum { TYPE_MOST = 127 }; /* RFC 6838 4.2 */
@@ -109,7 +109,7 @@ static Slice charset_of(Arena *a, Slice given)
 
 static Slice boundary_of(Slice given)
 {
-    while (given.len && (given.at[given.len - 1] == ' ' || given.at[given.len - 1] == '\t'))
+    while (given.len && is_white(given.at[given.len - 1]))
         given.len--; /* lines are compared without white space at their end */
     return given.len <= MAIL_BOUNDARY_MOST ? given : (Slice){0};
 }

@@ -1,11 +1,6 @@
 /* What RFC 5256 THREAD and SORT look at: message ids and base subjects. */
-#include "base/text.h"
 #include "mail/header.h"
-
-static bool is_white(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
+#include "mail/octets.h"
 
 /* RFC 5256 3: <"a b"@c> and <a\ b@c> are the same id, so quoting goes, and folding with it. */
 static Slice normalised(Arena *a, Slice id)
@@ -13,7 +8,7 @@ static Slice normalised(Arena *a, Slice id)
     char *to = arena_alloc(a, id.len ? id.len : 1);
     size_t n = 0;
     for (size_t i = 0; i < id.len; i++) {
-        if (id.at[i] == '"' || is_white(id.at[i])) continue;
+        if (id.at[i] == '"' || is_folding_white(id.at[i])) continue;
         if (id.at[i] == '\\' && i + 1 < id.len) i++;
         to[n++] = id.at[i];
     }
@@ -56,7 +51,7 @@ static Slice single_spaced(Arena *a, Slice subject)
     char *to = arena_alloc(a, subject.len ? subject.len : 1);
     size_t n = 0;
     for (size_t i = 0; i < subject.len; i++) {
-        bool white = is_white(subject.at[i]);
+        bool white = is_folding_white(subject.at[i]);
         if (white && n && to[n - 1] == ' ') continue;
         to[n++] = white ? ' ' : subject.at[i];
     }
