@@ -1,4 +1,5 @@
 #include "store/draft.h"
+#include "store/signature.h"
 
 #include <stdlib.h>
 
@@ -187,6 +188,12 @@ static Err prepare(Placing *p, Change *c)
     return OK;
 }
 
+static void index_text(const Placing *p)
+{
+    const Draft *d = p->draft;
+    signature_add(p->box->account, p->eid, p->place->prefix, buf_slice(&d->text), d->text_whole);
+}
+
 static PARKS Err place_one(Placing *p)
 {
     Change c change_scoped = {0};
@@ -196,6 +203,7 @@ static PARKS Err place_one(Placing *p)
     TRY(take_uid(p));
     link_op(p, &c);
     TRY(change_commit(&c));
+    index_text(p);
     if (p->body->known) return OK;
     p->body->ref = c.commit.ref;
     if (p->body->shared) blob_pin(p->box->account->store->engine, p->body->ref.at);
@@ -254,6 +262,8 @@ static PARKS Err send_all(Placing *list, Change *changes, size_t count)
         Err one = change_wait(&changes[i]);
         if (one) err = one;
     }
+    for (size_t i = 0; i < count && !err; i++)
+        index_text(&list[i]);
     return err;
 }
 

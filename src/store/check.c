@@ -54,6 +54,27 @@ static EmailLink *find_link(Email *e, uint32_t mailbox, uint32_t uid)
     return NULL;
 }
 
+static void add_link(Email *e, EmailLink link)
+{
+    if (e->link_count++) {
+        e->more = mem_grow(e->more, array_bytes(e->link_count - 1, sizeof *e->more));
+        e->more[e->link_count - 2] = link;
+    } else {
+        e->link = link;
+    }
+}
+
+/* The slot is what the log made; so it is the email that has to learn of it. */
+static void missing_link(Check *c, const Box *b, const Message *m, Email *e)
+{
+    EmailPage *p;
+    finding(c, "email %u does not know that it is uid %u of mailbox %u", m->eid, m->uid, b->s.id);
+    if (!c->repair || email_page(c->account, m->eid / EMAILS, &p)) return;
+    if (!e->link_count) dead_clear(c->account, m->eid);
+    add_link(e, (EmailLink){b->s.id, m->uid, m->date, m->modseq});
+    email_dirty(c->account, p);
+}
+
 static void check_message(Check *c, Box *b, const Message *m)
 {
     Account *a = c->account;
@@ -70,9 +91,7 @@ static void check_message(Check *c, Box *b, const Message *m)
     if (m->size != email_size(e))
         finding(c, "mailbox %u: uid %u has %u octets, its email %u has %llu", b->s.id, m->uid,
                 m->size, m->eid, (unsigned long long)email_size(e));
-    if (!find_link(e, b->s.id, m->uid))
-        finding(c, "email %u does not know that it is uid %u of mailbox %u", m->eid, m->uid,
-                b->s.id);
+    if (!find_link(e, b->s.id, m->uid)) missing_link(c, b, m, e);
 }
 
 static void count_slots(Check *c, Box *b, BoxState *sum)

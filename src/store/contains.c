@@ -63,7 +63,7 @@ static PARKS Err hunt(Account *a, uint32_t eid, Hunt *h, bool body_only)
     TRY(email_details(a, eid, &arena, &details));
     TRY(look_at_header(a, eid, h, details.header_len, body_only));
     if (!h->found || h->learns) TRY(look_at_body(a, eid, h, details.size));
-    if (h->learns) signature_add(a, eid, buf_slice(&h->all), h->whole);
+    if (h->learns) signature_add(a, eid, (Slice){0}, buf_slice(&h->all), h->whole);
     return OK;
 }
 

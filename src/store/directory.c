@@ -1,4 +1,5 @@
 #include "store/model.h"
+#include "store/signature.h"
 
 #include "base/text.h"
 
@@ -283,7 +284,9 @@ static PARKS Err empty(Store *store, uint32_t acct)
     for (uint32_t i = 0; i < a->subscribed_count; i++)
         change_op(&c, &(Op){.kind = OP_SUBSCRIBE, .name = a->subscribed[i]}, NULL);
     TRY(empty_objects(&c));
-    return change_commit(&c);
+    TRY(change_commit(&c));
+    signature_remove(a);
+    return OK;
 }
 
 static PARKS void ask_empty(void *arg)

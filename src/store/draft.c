@@ -1,6 +1,7 @@
 #include "store/draft.h"
 
 #include "base/text.h"
+#include "store/signature.h"
 
 #include <stdlib.h>
 
@@ -14,7 +15,7 @@ PARKS Err draft_begin(Store *store, uint64_t size_hint, Draft **draft)
         return fail(ERR_TOO_BIG, "a message of %llu octets", (unsigned long long)size_hint);
     Draft *d = NEW(Draft);
     d->store = store;
-    d->scan = mail_scan_new(NULL);
+    d->scan = mail_scan_new(&d->text);
     d->digest = digest_new();
     if (size_hint && size_hint <= BLOB_INLINE_MOST) buf_reserve(&d->body, (size_t)size_hint);
     *draft = d;
@@ -26,6 +27,7 @@ void draft_free(Draft *d)
     if (!d) return;
     if (d->writer) blob_abort(d->writer);
     mail_scan_free(d->scan);
+    buf_done(&d->text);
     digest_free(d->digest);
     buf_done(&d->body);
     buf_done(&d->stored);
@@ -54,9 +56,18 @@ static void look_at_new(Draft *d)
     d->scanned = d->body.len;
 }
 
+static void keep_head(Draft *d)
+{
+    Slice body = buf_slice(&d->body), end = S("\r\n\r\n");
+    d->head = arena_copy(&d->arena, slice_first(body, slice_find_slice(body, end) + end.len));
+}
+
 static PARKS Err spill(Draft *d)
 {
-    if (!d->writer) TRY(blob_begin(d->store->engine, &d->writer));
+    if (!d->writer) {
+        TRY(blob_begin(d->store->engine, &d->writer));
+        keep_head(d);
+    }
     look_at_new(d);
     TRY(blob_write(d->writer, buf_slice(&d->body)));
     buf_clear(&d->body);
@@ -149,6 +160,18 @@ static void make_hashes(Draft *d)
     }
 }
 
+/* Header and body as SEARCH TEXT sees them. */
+static void make_text(Draft *d)
+{
+    Buf text = {0};
+    Slice head = d->writer ? d->head : buf_slice(&d->body);
+    signature_header_text(&text, slice_first(head, d->summary.header_len));
+    d->text_whole = signature_is_whole(buf_slice(&d->text));
+    buf_add(&text, buf_slice(&d->text));
+    buf_done(&d->text);
+    d->text = text;
+}
+
 static PARKS Err end(Draft *d)
 {
     if (d->last_cr) put(d, S("\r\n"));
@@ -162,6 +185,7 @@ static PARKS Err end(Draft *d)
     digest_end(d->digest, d->sha256);
     mail_summary_encode(&d->stored, &d->summary);
     make_hashes(d);
+    make_text(d);
     return OK;
 }
 

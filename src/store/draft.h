@@ -16,6 +16,9 @@ struct Draft {
     Err err;            /* sticks */
     MailScan *scan;
     Digest *digest;
+    Buf text;   /* what the scan makes for SEARCH, then header and body */
+    Slice head; /* beyond: the first octets, with the header; in the arena */
+    bool text_whole;
     Arena arena;
     bool ended;
     MailSummary summary;

@@ -22,7 +22,7 @@ typedef struct {
     uint32_t acct;
     bool busy, orphan;
     bool asked;  /* a search used it: the file stays open */
-    bool broken; /* the file cannot be used: everything is a candidate */
+    bool broken; /* the file cannot be used, or is gone: everything is a candidate */
     SigFile *file;
     Buf pending, writing; /* chunks */
     Buf dir, path;
@@ -44,10 +44,34 @@ static void search_end(Search *s)
     free(s);
 }
 
+/* ---- texts ---- */
+
+bool signature_is_whole(Slice body_text)
+{
+    return body_text.len < CUT_AT;
+}
+
+/* Fields are folded one by one, so that a long header needs no second copy of itself. */
+void signature_header_text(Buf *out, Slice header)
+{
+    HeaderField f = {0};
+    Buf field buf_scoped = {0};
+    header = slice_first(header, MAIL_TEXT_MOST);
+    while (header_next(header, &f)) {
+        buf_clear(&field);
+        buf_add(&field, f.name);
+        buf_add(&field, S(": "));
+        header_decode(&field, f.value);
+        casemap(out, buf_slice(&field));
+        buf_char(out, '\n');
+    }
+}
+
 /* ---- on a helper thread ---- */
 
 static Err write_pending(Search *s)
 {
+    if (s->broken) return OK;
     if (!s->file) {
         TRY(path_mkdir(buf_slice(&s->dir)));
         TRY(sigfile_open(buf_slice(&s->path), s->acct, &s->file));
@@ -113,6 +137,10 @@ static void written(Job *job)
 static void search_free(void *search)
 {
     Search *s = search;
+    if (!s->busy && !s->pending.len) {
+        search_end(s);
+        return;
+    }
     atomic_fetch_add(&orphans, 1);
     s->orphan = true;
     if (!s->busy) write_last(s);
@@ -135,18 +163,28 @@ static Search *search_of(Account *a)
     return s;
 }
 
-void signature_add(Account *a, uint32_t eid, Slice text, bool whole)
+static void write_behind(Search *s)
 {
-    Search *s = search_of(a);
-    size_t before = s->pending.len;
-    if (s->broken || before > PENDING_STOP) return;
-    sig_chunk(&s->pending, s->acct, eid, text, whole);
-    size_t all = atomic_fetch_add(&all_pending, s->pending.len - before);
-    if (s->busy || (s->pending.len < PENDING_MOST && all < ALL_MOST)) return;
     take_pending(s);
     s->busy = true;
     s->job = (Job){.work = write_job, .done = written, .loop = loop_current()};
     aside_post(&s->job);
+}
+
+void signature_add(Account *a, uint32_t eid, Slice prefix, Slice text, bool whole)
+{
+    Search *s = search_of(a);
+    size_t before = s->pending.len;
+    if (s->broken || before > PENDING_STOP) return;
+    Buf all buf_scoped = {0};
+    if (prefix.len && whole) {
+        signature_header_text(&all, prefix);
+        buf_add(&all, text);
+        text = buf_slice(&all);
+    }
+    sig_chunk(&s->pending, s->acct, eid, text, whole);
+    size_t waiting = atomic_fetch_add(&all_pending, s->pending.len - before);
+    if (!s->busy && (s->pending.len >= PENDING_MOST || waiting >= ALL_MOST)) write_behind(s);
 }
 
 bool signature_is_missing(Account *a, uint32_t eid)
@@ -192,32 +230,24 @@ PARKS void signature_settle(void)
         cond_wait(&never, now_ms() + 1);
 }
 
-void signature_remove(Store *store, uint32_t acct)
+static void remove_file(void *arg)
 {
-    Buf dir buf_scoped = {0}, path buf_scoped = {0};
-    name_file(store, acct, &dir, &path);
-    (void)!path_unlink(buf_slice(&path));
+    Search *s = arg;
+    sigfile_close(s->file);
+    s->file = NULL;
+    s->broken = true;
+    (void)!path_unlink(buf_slice(&s->path));
 }
 
-/* ---- texts ---- */
-
-bool signature_is_whole(Slice body_text)
+PARKS void signature_remove(Account *a)
 {
-    return body_text.len < CUT_AT;
-}
-
-/* Fields are folded one by one, so that a long header needs no second copy of itself. */
-void signature_header_text(Buf *out, Slice header)
-{
-    HeaderField f = {0};
-    Buf field buf_scoped = {0};
-    header = slice_first(header, MAIL_TEXT_MOST);
-    while (header_next(header, &f)) {
-        buf_clear(&field);
-        buf_add(&field, f.name);
-        buf_add(&field, S(": "));
-        header_decode(&field, f.value);
-        casemap(out, buf_slice(&field));
-        buf_char(out, '\n');
-    }
+    Search *s = search_of(a);
+    while (s->busy)
+        cond_wait(&s->idle, NEVER);
+    take_pending(s);
+    buf_done(&s->writing);
+    s->busy = true;
+    aside(remove_file, s);
+    s->busy = false;
+    cond_broadcast(&s->idle);
 }

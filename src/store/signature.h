@@ -16,12 +16,12 @@ void signature_header_text(Buf *out, Slice header);
 /* Whether the text a mail_scan_* made is all there is: it was not cut at MAIL_TEXT_MOST. */
 bool signature_is_whole(Slice body_text);
 /* A message has arrived: call it on the home loop when its ADD was applied. Does not park; about 50
- * us for 20 KB. text: signature_header_text of prefix and header, then the text mail_scan_* made.
- * Not whole: the message will always be a candidate. */
-void signature_add(Account *a, uint32_t eid, Slice text, bool whole);
+ * us for 20 KB. prefix: octets in front of the header. text: signature_header_text of the header,
+ * then the text mail_scan_* made. Not whole: the message will always be a candidate. */
+void signature_add(Account *a, uint32_t eid, Slice prefix, Slice text, bool whole);
 /* The file is open and has no signature of it. */
 bool signature_is_missing(Account *a, uint32_t eid);
 /* Waits until what unloaded accounts left behind is written. For store_close. */
 PARKS void signature_settle(void);
-/* An account is removed: its file too. Blocks. */
-void signature_remove(Store *store, uint32_t acct);
+/* An account was emptied for good: its file goes. */
+PARKS void signature_remove(Account *a);

@@ -1,4 +1,5 @@
 #include "store/model.h"
+#include "store/signature.h"
 
 #include <stdlib.h>
 
@@ -82,9 +83,18 @@ static PARKS void close_all(Store *store)
     each_home(store, home_stop);
     if (store->engine) engine_close(store->engine);
     each_home(store, home_close);
+    signature_settle();
     table_done(&store->names);
     free(store->homes);
+    free((char *)store->dir.at);
     free(store);
+}
+
+static Slice keep(Slice s)
+{
+    char *copy = mem_new(s.len + 1);
+    if (s.len) memcpy(copy, s.at, s.len);
+    return slice(copy, s.len);
 }
 
 PARKS Err store_open(Slice dir, const StoreOptions *options, Store **out)
@@ -93,6 +103,7 @@ PARKS Err store_open(Slice dir, const StoreOptions *options, Store **out)
     if (options) store->options = *options;
     if (!store->options.cache_octets) store->options.cache_octets = CACHE_OCTETS;
     if (!store->options.message_most) store->options.message_most = MESSAGE_MOST;
+    store->dir = keep(dir);
     store->home_count = loop_count();
     store->homes = mem_zero(array_bytes(store->home_count, sizeof *store->homes));
     each_home(store, home_open);

@@ -1,0 +1,293 @@
+#include "base/test.h"
+#include "mail/casemap.h"
+#include "mail/mail.h"
+#include "run/file.h"
+#include "store/model.h"
+#include "store/signature.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct {
+    char at[64];
+    Store *store;
+    Account *account;
+    Mailbox *box;
+} Place;
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static PARKS void come(Place *p)
+{
+    uint32_t acct = 0;
+    check_ok(store_open(slice_of(p->at), NULL, &p->store));
+    Err err = store_find_account(p->store, S("u"), &acct);
+    if (err) check_ok(store_create_account(p->store, S("u"), &acct));
+    check_ok(account_open(p->store, acct, &p->account));
+    check_ok(mailbox_open(p->account, acct, S("INBOX"), &p->box));
+}
+
+static PARKS void leave(Place *p)
+{
+    mailbox_close(p->box);
+    account_close(p->account);
+    store_close(p->store);
+}
+
+/* The account must be at home here: the tests run on one loop of two, so take one that is. */
+static PARKS void place_with(void (*test)(void *), const char *name)
+{
+    Place p = {.at = "/tmp/posthouse-text-XXXXXX"};
+    (void)name;
+    must(mkdtemp(p.at));
+    Store *store = NULL;
+    uint32_t acct = 0;
+    check_ok(store_open(slice_of(p.at), NULL, &store));
+    check_ok(store_create_account(store, S("u"), &acct));
+    Loop *home = store_home(store, acct);
+    store_close(store);
+    loop_call(home, test, &p);
+    check(nftw(p.at, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
+}
+
+static PARKS uint32_t add(Place *p, Slice message, Slice prefix)
+{
+    Draft *d scoped(draft) = NULL;
+    uint32_t uid = 0;
+    check_ok(draft_begin(p->store, message.len, &d));
+    check_ok(draft_write(d, message));
+    check_ok(draft_commit(d, p->box, &(DraftPlace){.prefix = prefix}, &uid));
+    const Message *m = mailbox_message(p->box, uid);
+    return m ? m->eid : 0;
+}
+
+/* As SEARCH does it: candidates, then the truth. */
+static PARKS size_t search(Place *p, const char *text, bool body_only, uint32_t *eids, size_t room)
+{
+    Buf needle buf_scoped = {0};
+    size_t n = 0, found = 0;
+    casemap(&needle, slice_of(text));
+    for (const Message *m = mailbox_next(p->box, 1); m && n < room;
+         m = mailbox_next(p->box, m->uid + 1))
+        eids[n++] = m->eid;
+    n = text_candidates(p->account, buf_slice(&needle), eids, n);
+    for (size_t i = 0; i < n; i++) {
+        bool has = false;
+        check_ok(email_contains(p->account, eids[i], buf_slice(&needle), body_only, &has));
+        if (has) eids[found++] = eids[i];
+    }
+    return found;
+}
+
+typedef struct {
+    const char *message, *prefix;
+} Sample;
+static const Sample samples[] = {
+    {"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= aus Wien\r\n\r\nplain body one\r\n",                        ""                                     },
+    {"Subject: two\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: "
+     "base64\r\n\r\n"
+     "QmFzZTY0IENvbnRlbnQgaGVyZQ==\r\n",                                                          "Delivered-To: someone@example.org\r\n"},
+    {"Subject: three\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: "
+     "quoted-printable\r\n\r\n"
+     "<p>split<b>te</b>d wor=\r\nd &amp; more</p>\r\n",                                           ""                                     },
+    {"Subject: four\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: "
+     "8bit\r\n\r\n"
+     "\xe4\xb8\xad\xe6\x96\x87 \xd0\x9f\xd0\xa0\xd0\x98\xd0\x92\xd0\x95\xd0\xa2\r\n",             ""                                     },
+    {"Subject: five\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nfirst "
+     "part\r\n--x\r\n"
+     "Content-Type: message/rfc822\r\n\r\nSubject: inner subject\r\n\r\ninner text\r\n--x--\r\n", ""                                     },
+};
+static const struct {
+    const char *needle;
+    bool body_only;
+    unsigned wanted; /* a bit for each sample */
+} questions[] = {
+    {"gr\xc3\xbc\xc3\x9f"
+     "e",                   false, 1 },
+    {"GR\xc3\x9c\xc3\x9f"
+     "E",                   true,  0 },
+    {"Subject",                  false, 31},
+    {"subject",                  true,  16},
+    {"subject: three",           false, 4 },
+    {"BODY",                     true,  1 },
+    {"base64 content",           true,  2 },
+    {"QmFzZTY0",                 true,  0 },
+    {"someone@example",          false, 2 },
+    {"someone@example",          true,  0 },
+    {"splitted word & more",     true,  4 },
+    {"<b>",                      true,  0 },
+    {"\xe4\xb8\xad",             true,  8 },
+    {"\xd0\xbf\xd1\x80\xd0\xb8", true,  8 },
+    {"inner subject",            true,  16},
+    {"inner text",               true,  16},
+    {"e",                        false, 31},
+    {"zz",                       false, 0 },
+    {"not in any of them",       false, 0 },
+};
+
+static PARKS void ask_all(Place *p, const uint32_t *eids)
+{
+    for (size_t i = 0; i < COUNT(questions); i++) {
+        uint32_t found[16];
+        unsigned got = 0;
+        size_t n = search(p, questions[i].needle, questions[i].body_only, found, COUNT(found));
+        for (size_t k = 0; k < n; k++)
+            for (unsigned j = 0; j < COUNT(samples); j++)
+                if (found[k] == eids[j]) got |= 1u << j;
+        if (got != questions[i].wanted)
+            test_failed(__FILE__, __LINE__, "\"%s\" in %x, not %x", questions[i].needle, got,
+                        questions[i].wanted);
+    }
+}
+
+static PARKS void lose_file(Place *p)
+{
+    Arena a arena_scoped = {0};
+    check_ok(path_unlink(arena_printf(&a, "%s/search/%u.sig", p->at, account_number(p->account))));
+}
+
+static PARKS void finds_what_is_there(void *arg)
+{
+    Place *p = arg;
+    uint32_t eids[COUNT(samples)];
+    come(p);
+    for (size_t i = 0; i < COUNT(samples); i++)
+        eids[i] = add(p, slice_of(samples[i].message), slice_of(samples[i].prefix));
+    ask_all(p, eids);
+    leave(p);
+    come(p);
+    ask_all(p, eids);
+    lose_file(p);
+    leave(p);
+    come(p);
+    ask_all(p, eids); /* reads them all, and learns */
+    ask_all(p, eids);
+    leave(p);
+}
+
+TEST(text_is_found_where_it_is)
+{
+    place_with(finds_what_is_there, "found");
+}
+
+static PARKS size_t candidates(Place *p, const char *needle, uint32_t count)
+{
+    Buf folded buf_scoped = {0};
+    uint32_t *eids = mem_new(count * sizeof *eids);
+    size_t n = 0;
+    for (const Message *m = mailbox_next(p->box, 1); m && n < count;
+         m = mailbox_next(p->box, m->uid + 1))
+        eids[n++] = m->eid;
+    casemap(&folded, slice_of(needle));
+    n = text_candidates(p->account, buf_slice(&folded), eids, n);
+    free(eids);
+    return n;
+}
+
+/* Few are read for a rare word: from memory, from single signatures, from blocks, after a loss. */
+static PARKS void rules_out_most(void *arg)
+{
+    enum { MANY = 700 };
+    Place *p = arg;
+    come(p);
+    for (uint32_t i = 0; i < MANY; i++) {
+        Buf text buf_scoped = {0};
+        buf_printf(&text, "Subject: message\r\n\r\nsome words and rare%uword\r\n", i * 7919);
+        add(p, buf_slice(&text), (Slice){0});
+    }
+    check(candidates(p, "rare7919word", MANY) <= 5);
+    check_u64(candidates(p, "some words", MANY), MANY);
+    leave(p);
+    come(p);
+    check(candidates(p, "rare7919word", MANY) <= 5);
+    lose_file(p);
+    leave(p);
+    come(p);
+    uint32_t *eids = mem_new(MANY * sizeof *eids);
+    check_u64(candidates(p, "rare7919word", MANY), MANY);
+    check_u64(search(p, "rare7919word", true, eids, MANY), 1); /* reads everything once */
+    check(candidates(p, "rare7919word", MANY) <= 5);
+    free(eids);
+    leave(p);
+}
+
+TEST(most_messages_are_ruled_out_unread)
+{
+    place_with(rules_out_most, "ruled out");
+}
+
+/* More text than is kept for the index: always a candidate, and looked at to the end. */
+static PARKS void looks_at_long_ones(void *arg)
+{
+    Place *p = arg;
+    Buf text buf_scoped = {0};
+    uint32_t found[4];
+    come(p);
+    buf_printf(&text, "Subject: long\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n");
+    for (unsigned part = 0; part < 4; part++) {
+        buf_printf(&text, "--x\r\n\r\nbegin of part %u\r\n", part);
+        for (unsigned i = 0; i < 8000; i++)
+            buf_printf(&text, "a line of the long part that goes on and on, number %u\r\n", i);
+        buf_printf(&text, "end of part %u\r\n", part);
+    }
+    must(text.len > MAIL_TEXT_MOST);
+    uint32_t eid = add(p, buf_slice(&text), S("Delivered-To: a\r\n"));
+    check_u64(candidates(p, "certainly not", 4), 1);
+    check_u64(search(p, "end of part 3", true, found, 4), 1);
+    check_u64(found[0], eid);
+    check_u64(search(p, "subject: long", false, found, 4), 1);
+    check_u64(search(p, "delivered-to: a", false, found, 4), 1);
+    check_u64(search(p, "certainly not", false, found, 4), 0);
+    leave(p);
+}
+
+TEST(long_messages_are_looked_at_to_the_end)
+{
+    place_with(looks_at_long_ones, "long");
+}
+
+static void count_findings(void *arg, Slice line)
+{
+    Buf *all = arg;
+    buf_add(all, line);
+    buf_char(all, '\n');
+}
+
+/* Whatever derived numbers are wrong, check says so, puts them right, and finds nothing then. */
+static PARKS void repairs(void *arg)
+{
+    Place *p = arg;
+    Buf lines buf_scoped = {0};
+    CheckResult r;
+    come(p);
+    uint32_t eid = add(p, S("Subject: x\r\n\r\ny\r\n"), (Slice){0});
+    add(p, S("Subject: z\r\n\r\ny\r\n"), (Slice){0});
+    check_ok(store_check(p->store, false, count_findings, &lines, &r));
+    check_u64(r.findings, 0);
+    check_slice(buf_slice(&lines), S(""));
+    check_u64(r.accounts, 1);
+    check_u64(r.messages, 2);
+    BoxState *s = &p->box->box->s;
+    s->exists = 5, s->unseen = 0, s->deleted = 1, s->size_octets++;
+    p->account->h.used_octets = 1;
+    Email *e;
+    check_ok(email_entry(p->account, eid, &e));
+    e->link.uid = 77;
+    check_ok(store_check(p->store, true, count_findings, &lines, &r));
+    check_u64(r.findings, 4 + 1 + 2); /* the link is wrong seen from both ends */
+    check_ok(store_check(p->store, false, count_findings, &lines, &r));
+    check_u64(r.findings, 0);
+    check_u64(mailbox_status(p->box).exists, 2);
+    check_u64(mailbox_status(p->box).unseen, 2);
+    leave(p);
+}
+
+TEST(check_puts_right_what_is_derived)
+{
+    place_with(repairs, "repairs");
+}
