@@ -52,6 +52,11 @@ def message(n):
             f"Message-ID: <{n}@example.org>\r\nDate: Thu, 01 Jan 2026 00:00:{n % 60:02} +0000\r\n\r\nbody {n}\r\n").encode()
 
 
+def short(text):
+    text = text if isinstance(text, str) else repr(text)
+    return text if len(text) < 1000 else f"{text[:500]} ... {text[-200:]}"
+
+
 class Server:
     def __init__(self, program):
         self.program, self.process, self.next_account = program, None, 1
@@ -234,7 +239,7 @@ class Talk:
     def expect(self, client, text):
         line = self.hear(client)
         if line is None or not self.matches(text, line):
-            raise Mismatch(f"wanted  {text}\n    but got {line!r}")
+            raise Mismatch(f"wanted  {short(text)}\n    but got {short(line)}")
         return line
 
     def until_tagged(self, client, tag):
@@ -296,13 +301,13 @@ class Talk:
         if text == "{eof}":
             line = self.hear(c)
             if line is not None:
-                raise Mismatch(f"wanted the end, but got {line!r}")
+                raise Mismatch(f"wanted the end, but got {short(line)}")
         elif text == "{quiet}":
             try:
                 line = c.line(0.3)
             except (TimeoutError, socket.timeout):
                 return
-            raise Mismatch(f"wanted nothing, but got {line!r}")
+            raise Mismatch(f"wanted nothing, but got {short(line)}")
         else:
             self.expect(c, text)
 
@@ -313,7 +318,7 @@ class Talk:
             line = self.hear(c)
             fitting = [t for t in wanted if line is not None and self.matches(t, line)]
             if not fitting:
-                raise Mismatch("wanted one of\n      " + "\n      ".join(wanted) + f"\n    but got {line!r}")
+                raise Mismatch("wanted one of\n      " + "\n      ".join(map(short, wanted)) + f"\n    but got {short(line)}")
             wanted.remove(fitting[0])
 
     def listen_perhaps(self, who, text):

@@ -75,7 +75,7 @@ static bool is_tag_char(unsigned char c)
 static void read_tag(In *in)
 {
     Slice tag = scan_while(&in->scan, is_tag_char);
-    if (!tag.len) {
+    if (!tag.len || tag.len > IMAP_TAG_MOST) {
         imap_mistake(in, "a command begins with a tag");
         return;
     }
