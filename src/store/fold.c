@@ -434,11 +434,11 @@ static void settle_numbered(Account *a, bool ok)
 static void settle_drops(Account *a, bool ok)
 {
     uint32_t told = ok ? a->drops_telling : 0, buried = ok ? a->dead_boxes_telling : 0;
-    memmove(a->drops, a->drops + told, (a->drop_count - told) * sizeof *a->drops);
     a->drop_count -= told;
-    memmove(a->dead_boxes, a->dead_boxes + buried,
-            (a->dead_box_count - buried) * sizeof *a->dead_boxes);
+    if (told) memmove(a->drops, a->drops + told, a->drop_count * sizeof *a->drops);
     a->dead_box_count -= buried;
+    if (buried)
+        memmove(a->dead_boxes, a->dead_boxes + buried, a->dead_box_count * sizeof *a->dead_boxes);
     a->drops_telling = a->dead_boxes_telling = 0;
 }
 

@@ -235,6 +235,7 @@ static void read_create(Reader *in, Op *op)
 
 static void write_payload(Buf *out, const Op *op, const OpLists *l)
 {
+    must(op->kind > OP_NONE && op->kind < OP_END);
     switch (op->kind) {
     case OP_ADD:
         write_add(out, op);
@@ -285,7 +286,6 @@ static void write_payload(Buf *out, const Op *op, const OpLists *l)
         break;
     case OP_NONE:
     case OP_END:
-        must(!"a kind of operation");
         break;
     }
 }

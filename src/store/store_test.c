@@ -1,83 +1,9 @@
-#include "base/test.h"
-#include "run/file.h"
-#include "store/model.h"
+#include "store/draft.h"
+#include "store/test_world.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
-/* A store in a directory of its own, with one account. */
-typedef struct {
-    char dir[64];
-    Store *store;
-    Account *account;
-    uint32_t acct;
-    Arena arena;
-} World;
-
-static PARKS void remove_tree(Slice dir)
-{
-    Arena a arena_scoped = {0};
-    Slice *names;
-    size_t count;
-    if (path_list(dir, &a, &names, &count)) return;
-    for (size_t i = 0; i < count; i++) {
-        Slice path = arena_printf(&a, "%.*s/%.*s", SP(dir), SP(names[i]));
-        if (!unlink(arena_cstr(&a, path))) continue;
-        remove_tree(path);
-        rmdir(arena_cstr(&a, path));
-    }
-    rmdir(arena_cstr(&a, dir));
-}
-
-static PARKS void world_reopen(World *w, const StoreOptions *options)
-{
-    if (w->account) account_close(w->account);
-    if (w->store) store_close(w->store);
-    check_ok(store_open(slice_of(w->dir), options, &w->store));
-    check_ok(account_open(w->store, w->acct, &w->account));
-}
-
-static PARKS void world_open(World *w, const StoreOptions *options)
-{
-    *w = (World){.dir = "/tmp/posthouse-store-XXXXXX"};
-    check(mkdtemp(w->dir));
-    check_ok(store_open(slice_of(w->dir), options, &w->store));
-    /* the test's fiber is on loop 0: take an account that is at home there */
-    for (int i = 0; i < 64 && !w->account; i++) {
-        Slice login = arena_printf(&w->arena, "u%d", i);
-        check_ok(store_create_account(w->store, login, &w->acct));
-        if (store_home(w->store, w->acct) == loop_current())
-            check_ok(account_open(w->store, w->acct, &w->account));
-    }
-    check(w->account);
-}
-
-static PARKS void world_close(World *w)
-{
-    account_close(w->account);
-    store_close(w->store);
-    arena_done(&w->arena);
-    remove_tree(slice_of(w->dir));
-}
-
-static PARKS Mailbox *open_box(World *w, Slice name)
-{
-    Mailbox *box = NULL;
-    check_ok(mailbox_open(w->account, w->acct, name, &box));
-    return box;
-}
-
-static PARKS uint32_t append(World *w, Mailbox *box, Slice message, const DraftPlace *place)
-{
-    Draft *d scoped(draft) = NULL;
-    uint32_t uid = 0;
-    check_ok(draft_begin(w->store, message.len, &d));
-    check_ok(draft_write(d, message));
-    check_ok(draft_commit(d, box, place ? place : &(DraftPlace){.date = 1}, &uid));
-    return uid;
-}
-
-#define hello S("From: a@example.com\r\nSubject: hello\r\nMessage-ID: <1@x>\r\n\r\nHi.\r\n")
+#define HELLO S("From: a@example.com\r\nSubject: hello\r\nMessage-ID: <1@x>\r\n\r\nHi.\r\n")
 
 static PARKS void check_body(World *w, uint32_t eid, Slice wanted)
 {
@@ -85,36 +11,546 @@ static PARKS void check_body(World *w, uint32_t eid, Slice wanted)
     check_ok(email_read(w->account, eid, 0, got, wanted.len));
     check_slice(slice(got, wanted.len), wanted);
     check_err(email_read(w->account, eid, 0, got, wanted.len + 1), ERR_LIMIT);
+    check_ok(email_read(w->account, eid, 3, got, wanted.len - 5));
+    check_slice(slice(got, wanted.len - 5), slice(wanted.at + 3, wanted.len - 5));
 }
 
-TEST(a_message_comes_in_and_is_read)
+static PARKS void check_hello(World *w, Mailbox *box)
+{
+    const Message *m = mailbox_next(box, 1);
+    check(m);
+    Message hello = *m;
+    check_u64(hello.uid, 1);
+    check_u64(hello.size, HELLO.len);
+    check_u64(hello.flags, FLAG_SEEN);
+    check_u64(hello.date, 7);
+    check(!mailbox_next(box, 2));
+    check_body(w, hello.eid, HELLO);
+    Slice stored, header;
+    MailSummary summary;
+    check_ok(email_summary(w->account, hello.eid, &stored));
+    check_ok(mail_summary_decode(stored, &w->arena, &summary));
+    check_slice(summary.subject, S("HELLO"));
+    check_ok(email_header(w->account, hello.eid, &w->arena, &header));
+    check_u64(header.len, HELLO.len - 5);
+}
+
+TEST(a_message_comes_in_and_is_there_after_a_restart)
 {
     World w;
     world_open(&w, NULL);
-    for (int life = 0; life < 2; life++) {
-        Mailbox *box scoped(mailbox) = open_box(&w, S("inbox"));
-        if (!life)
-            check_u64(append(&w, box, hello, &(DraftPlace){.flags = FLAG_SEEN, .date = 7}), 1);
-        const Message *m = mailbox_next(box, 1);
-        check(m);
-        check_u64(m->uid, 1);
-        check_u64(m->size, hello.len);
-        check_u64(m->flags, FLAG_SEEN);
-        check_u64(m->date, 7);
-        check(!mailbox_next(box, 2));
-        check_body(&w, m->eid, hello);
-        Slice stored, header;
+    for (int life = 0; life < 3; life++) {
+        Mailbox *box scoped(mailbox) = world_box(&w, "inbox");
+        DraftPlace place = {.flags = FLAG_SEEN, .date = 7};
+        if (!life) check_u64(world_append_octets(&w, box, HELLO, &place), 1);
+        check_hello(&w, box);
         MailboxStatus s = mailbox_status(box);
-        check_ok(email_summary(w.account, m->eid, &stored));
-        check(stored.len > 0);
-        check_ok(email_header(w.account, m->eid, &w.arena, &header));
-        check_u64(header.len, hello.len - 5);
         check_u64(s.exists, 1);
         check_u64(s.unseen, 0);
+        check_u64(s.recent, 1);
         check_u64(s.uid_next, 2);
-        check_u64(s.size_octets, hello.len);
+        check_u64(s.size_octets, HELLO.len);
+        check_u64(account_quota(w.account).used_octets, HELLO.len);
+        check_u64(account_quota(w.account).used_messages, 1);
         mailbox_close(box), box = NULL;
-        if (!life) world_reopen(&w, NULL);
+        world_reopen(&w);
     }
+    world_close(&w);
+}
+
+static const struct {
+    const char *in, *stored;
+} line_ends[] = {
+    {"a\r\nb\r\n",   "a\r\nb\r\n"          },
+    {"a\nb\n",       "a\r\nb\r\n"          },
+    {"a\rb\r",       "a\r\nb\r\n"          },
+    {"a\r\r\nb",     "a\r\n\r\nb"          },
+    {"\n\n\r\n\r\r", "\r\n\r\n\r\n\r\n\r\n"},
+    {"",             ""                    },
+    {"no end",       "no end"              },
+    {"a\n\rb",       "a\r\n\r\nb"          },
+};
+
+static PARKS void check_line_ends(World *w, size_t row, size_t step)
+{
+    Draft *d scoped(draft) = NULL;
+    Slice in = slice_of(line_ends[row].in);
+    check_ok(draft_begin(w->store, 0, &d));
+    for (size_t at = 0; at < in.len; at += step)
+        check_ok(draft_write(d, slice_first(slice_from(in, at), step)));
+    check_ok(draft_end(d));
+    check_slice(draft_peek(d), slice_of(line_ends[row].stored));
+    check_u64(draft_size(d), slice_of(line_ends[row].stored).len);
+}
+
+TEST(line_ends_become_crlf_however_they_are_cut)
+{
+    World w;
+    world_open(&w, NULL);
+    for (size_t row = 0; row < COUNT(line_ends); row++)
+        for (size_t step = 1; step < 9; step++)
+            check_line_ends(&w, row, step);
+    world_close(&w);
+}
+
+TEST(a_large_message_is_streamed_and_read_in_ranges)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    Draft *d = NULL;
+    uint32_t uid;
+    check_ok(draft_begin(w.store, 0, &d));
+    check_ok(draft_write(d, S("Subject: big\r\n\r\n")));
+    for (int i = 0; i < 50000; i++)
+        check_ok(draft_write(d, arena_printf(&w.arena, "%077d\r\n", i)));
+    check_u64(draft_peek(d).len, 0);
+    check_ok(draft_commit(d, box, &(DraftPlace){.prefix = S("X-For: me\r\n")}, &uid));
+    draft_free(d);
+    for (int life = 0; life < 2; life++) {
+        const Message *m = mailbox_message(box, uid);
+        uint32_t eid = m->eid;
+        check_u64(m->size, 11 + 16 + 79 * 50000);
+        char got[32];
+        check_ok(email_read(w.account, eid, 27 + 79 * 40000 + 70, got, 7));
+        check_slice(slice(got, 7), S("0040000"));
+        check_ok(email_read(w.account, eid, 5, got, 10));
+        check_slice(slice(got, 10), S(": me\r\nSubj"));
+        mailbox_close(box);
+        world_reopen(&w);
+        box = world_box(&w, "INBOX");
+    }
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(a_message_that_is_too_big_is_refused)
+{
+    World w;
+    world_open(&w, &(StoreOptions){.message_most = 1000});
+    Draft *d = NULL;
+    check_err(draft_begin(w.store, 1001, &d), ERR_TOO_BIG);
+    check_ok(draft_begin(w.store, 1000, &d));
+    Err err = OK;
+    for (int i = 0; i < 20; i++)
+        err = draft_write(d, arena_printf(&w.arena, "%099d\n", i));
+    check(err == ERR_TOO_BIG);
+    uint32_t uid;
+    Mailbox *box = world_box(&w, "INBOX");
+    check_err(draft_commit(d, box, &(DraftPlace){0}, &uid), ERR_TOO_BIG);
+    check_u64(mailbox_status(box).exists, 0);
+    draft_free(d);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(a_prefix_is_read_as_the_first_octets)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    Slice prefix = S("Delivered-To: a@b\r\n");
+    uint32_t uid = world_append_octets(&w, box, HELLO, &(DraftPlace){.prefix = prefix});
+    uint32_t eid = mailbox_message(box, uid)->eid;
+    Slice whole = arena_printf(&w.arena, "%.*s%.*s", SP(prefix), SP(HELLO));
+    check_body(&w, eid, whole);
+    Slice stored, header;
+    MailSummary plain, shifted;
+    check_ok(email_summary(w.account, eid, &stored));
+    check_ok(mail_summary_decode(stored, &w.arena, &shifted));
+    mail_summarise(whole, &w.arena, NULL, &plain);
+    check_u64(shifted.size, plain.size);
+    check_u64(shifted.header_len, plain.header_len);
+    check_u64(shifted.lines, plain.lines);
+    check_u64(shifted.parts[0].body_at, plain.parts[0].body_at);
+    check_u64(shifted.parts[0].header_len, plain.parts[0].header_len);
+    check_ok(email_header(w.account, eid, &w.arena, &header));
+    check_u64(header.len, plain.header_len);
+    check_u64(w.account->prefixes.count, 1);
+    world_append_octets(&w, box, HELLO, &(DraftPlace){.prefix = prefix});
+    check_u64(w.account->prefixes.count, 1);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(too_many_prefixes_are_stored_with_the_body)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    for (int i = 0; i < 1024; i++)
+        text_table_add(&w.account->prefixes, arena_printf(&w.arena, "X-%d: y\r\n", i));
+    uint32_t uid = world_append_octets(&w, box, HELLO, &(DraftPlace){.prefix = S("X-A: b\r\n")});
+    uint32_t eid = mailbox_message(box, uid)->eid;
+    check_body(&w, eid, arena_printf(&w.arena, "X-A: b\r\n%.*s", SP(HELLO)));
+    check_u64(mailbox_message(box, uid)->size, HELLO.len + 8);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(many_drafts_are_committed_together)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append_many(&w, box, 250);
+    check_u64(mailbox_status(box).exists, 250);
+    check_u64(account_quota(w.account).used_messages, 250);
+    mailbox_close(box);
+    world_reopen(&w);
+    box = world_box(&w, "INBOX");
+    check_u64(mailbox_status(box).exists, 250);
+    for (uint32_t uid = 1; uid <= 250; uid++) {
+        Slice stored;
+        MailSummary m;
+        check_ok(email_summary(w.account, mailbox_message(box, uid)->eid, &stored));
+        check_ok(mail_summary_peek(stored, &m));
+        check_slice(m.subject,
+                    arena_printf(&w.arena, "NUMBER %u", (uid - 1) % 100 + (uid - 1) / 100 * 100));
+    }
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(many_drafts_over_quota_change_nothing)
+{
+    World w;
+    world_open(&w, NULL);
+    check_ok(account_set_quota(w.account, 0, 3));
+    Mailbox *box = world_box(&w, "INBOX");
+    Draft *drafts[4];
+    DraftPlace places[4] = {0};
+    uint32_t uids[4];
+    for (int i = 0; i < 4; i++) {
+        check_ok(draft_begin(w.store, 0, &drafts[i]));
+        check_ok(draft_write(drafts[i], HELLO));
+    }
+    check_err(draft_commit_many(drafts, 4, box, places, uids), ERR_OVER_QUOTA);
+    check_u64(mailbox_status(box).exists, 0);
+    check_ok(draft_commit_many(drafts, 3, box, places, uids));
+    check_u64(mailbox_status(box).exists, 3);
+    check_err(account_has_room(w.account, 1), ERR_OVER_QUOTA);
+    uint32_t uid;
+    check_err(draft_commit(drafts[3], box, &places[3], &uid), ERR_OVER_QUOTA);
+    for (int i = 0; i < 4; i++)
+        draft_free(drafts[i]);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(quota_counts_octets_and_copies)
+{
+    World w;
+    world_open(&w, &(StoreOptions){.quota_octets = 2 * HELLO.len});
+    Arena a arena_scoped = {0};
+    Mailbox *box = world_box(&w, "INBOX"), *other = world_box(&w, "Archive");
+    world_append_octets(&w, box, HELLO, &(DraftPlace){0});
+    UidSet one = world_uids(&a, 1, 1);
+    CopyResult r;
+    check_ok(mailbox_copy(box, &one, other, &a, &r));
+    check_err(mailbox_copy(box, &one, other, &a, &r), ERR_OVER_QUOTA);
+    check_ok(mailbox_move(box, &one, other, &a, &r)); /* needs no room */
+    check_u64(account_quota(w.account).used_octets, 2 * HELLO.len);
+    world_expunge(other, 1, 2);
+    check_u64(account_quota(w.account).used_octets, 0);
+    check_u64(account_quota(w.account).used_messages, 0);
+    mailbox_close(box);
+    mailbox_close(other);
+    world_close(&w);
+}
+
+TEST(imports_keep_their_uids)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    check_u64(world_append_octets(&w, box, HELLO, &(DraftPlace){.uid = 1000}), 1000);
+    check_u64(world_append_octets(&w, box, HELLO, &(DraftPlace){.uid = 5}), 1001);
+    check_u64(world_append_octets(&w, box, HELLO, &(DraftPlace){0}), 1002);
+    check_slice(world_show(&w, box), S("1000 1001 1002"));
+    mailbox_close(box);
+    world_close(&w);
+}
+
+/* ---- delivery ---- */
+
+static PARKS uint32_t deliver_to(World *w, uint32_t acct, Slice mailbox, bool create)
+{
+    Draft *d scoped(draft) = NULL;
+    Delivery to = {.acct = acct, .mailbox = mailbox, .create = create};
+    check_ok(draft_begin(w->store, 0, &d));
+    check_ok(draft_write(d, HELLO));
+    draft_deliver(d, &to, 1);
+    check_ok(to.err);
+    return to.uid;
+}
+
+TEST(delivery_creates_a_folder_or_falls_back)
+{
+    World w;
+    world_open(&w, NULL);
+    check_u64(deliver_to(&w, w.acct, S("INBOX"), false), 1);
+    check_u64(deliver_to(&w, w.acct, S("lists/tuhs"), true), 1);
+    check_u64(deliver_to(&w, w.acct, S("missing"), false), 2);
+    check_u64(deliver_to(&w, w.acct, S("bad//name"), true), 3);
+    Mailbox *box = world_box(&w, "lists/tuhs");
+    check_slice(world_show(&w, box), S("1"));
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(one_body_for_many_recipients)
+{
+    World w;
+    world_open(&w, NULL);
+    enum { MANY = 20 };
+    Delivery to[MANY + 2] = {0};
+    for (int i = 0; i < MANY; i++) {
+        Slice login = arena_printf(&w.arena, "many%d", i);
+        check_ok(store_create_account(w.store, login, &to[i].acct));
+        to[i].mailbox = S("INBOX");
+        to[i].place.prefix = arena_printf(&w.arena, "Delivered-To: %.*s\r\n", SP(login));
+    }
+    to[MANY] = to[3]; /* twice the same */
+    to[MANY + 1] = (Delivery){.acct = 99999, .mailbox = S("INBOX")};
+    EngineStatus before, after;
+    engine_status(w.store->engine, &before);
+    Draft *d = NULL;
+    Buf body = {0};
+    buf_add(&body, HELLO);
+    for (int i = 0; i < 2000; i++)
+        buf_add(&body, S("0123456789012345678901234567890123456789\r\n"));
+    check_ok(draft_begin(w.store, 0, &d));
+    check_ok(draft_write(d, buf_slice(&body)));
+    draft_deliver(d, to, COUNT(to));
+    draft_free(d);
+    engine_status(w.store->engine, &after);
+    check(after.octets_written - before.octets_written < 2 * body.len);
+    for (int i = 0; i <= MANY; i++) {
+        check_ok(to[i].err);
+        check_u64(to[i].uid, i == MANY ? 2 : 1);
+    }
+    check_err(to[MANY + 1].err, ERR_NOT_FOUND);
+    check(to[MANY + 1].story.len > 0);
+    buf_done(&body);
+    world_close(&w);
+}
+
+/* ---- emails ---- */
+
+TEST(emails_know_their_thread_and_mailboxes)
+{
+    World w;
+    world_open(&w, NULL);
+    Arena a arena_scoped = {0};
+    Mailbox *box = world_box(&w, "INBOX"), *other = world_box(&w, "Archive");
+    static const char *const messages[] = {
+        "Message-ID: <1@x>\r\nSubject: tea\r\n\r\n",
+        "Message-ID: <2@x>\r\nSubject: Re: tea\r\nIn-Reply-To: <1@x>\r\n\r\n",
+        "Message-ID: <3@x>\r\nSubject: coffee\r\nReferences: <1@x> <2@x>\r\n\r\n",
+        "Message-ID: <5@x>\r\nSubject: Re: tea\r\nReferences: <0@x> <4@x>\r\n\r\n",
+        "Message-ID: <4@x>\r\nSubject: tea\r\nReferences: <0@x>\r\n\r\n",
+        "Subject: tea\r\n\r\n",
+    };
+    static const uint32_t thread_of[] = {1, 1, 3, 4, 4, 6};
+    for (size_t i = 0; i < COUNT(messages); i++)
+        world_append_octets(&w, box, slice_of(messages[i]), &(DraftPlace){0});
+    UidSet one = world_uids(&a, 2, 2);
+    CopyResult r;
+    check_ok(mailbox_copy(box, &one, other, &a, &r));
+    for (uint32_t uid = 1; uid <= COUNT(messages); uid++) {
+        EmailDetails d;
+        check_ok(email_details(w.account, mailbox_message(box, uid)->eid, &a, &d));
+        check_u64(d.thread_id, thread_of[uid - 1]);
+        check_u64(d.link_count, uid == 2 ? 2 : 1);
+        check_u64(d.links[0].mailbox_id, mailbox_status(box).id);
+        check(d.links[0].saved > 0);
+    }
+    mailbox_close(box);
+    mailbox_close(other);
+    world_close(&w);
+}
+
+TEST(thousands_of_threads_split_their_table)
+{
+    World w;
+    world_open(&w, NULL);
+    Account *a = w.account;
+    for (uint32_t eid = 1; eid <= 3000; eid++) {
+        uint32_t hash = eid * 2654435761u, thread;
+        check_ok(thread_join(a, eid, &hash, 1, &thread));
+        check_u64(thread, eid);
+    }
+    check(a->h.thread_buckets > 20);
+    for (uint32_t eid = 1; eid <= 3000; eid++) {
+        uint32_t hash = eid * 2654435761u, thread;
+        check_ok(thread_join(a, 9999, &hash, 1, &thread));
+        check_u64(thread, eid);
+    }
+    world_close(&w);
+}
+
+TEST(an_expunged_body_goes_when_nobody_sees_it)
+{
+    World w;
+    world_open(&w, NULL);
+    Arena a arena_scoped = {0};
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "one", 0);
+    uint32_t eid = mailbox_next(box, 1)->eid;
+    View *view = NULL;
+    check_ok(view_open(box, true, &view));
+    world_expunge(box, 1, 1);
+    check_ok(engine_checkpoint(w.store->engine));
+    char got[4];
+    check_ok(email_read(w.account, eid, 0, got, 4));
+    check_slice(slice(got, 4), S("From"));
+    ViewNews news;
+    view_sync(view, false, &a, &news);
+    check_ok(engine_checkpoint(w.store->engine));
+    check_ok(email_read(w.account, eid, 0, got, 4));
+    view_sync(view, true, &a, &news);
+    world_append(&w, box, "two", 0);
+    check_ok(engine_checkpoint(w.store->engine));
+    check_err(email_read(w.account, eid, 0, got, 4), ERR_EXPUNGED);
+    view_close(view);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(the_undelete_window_keeps_bodies)
+{
+    World w;
+    world_open(&w, &(StoreOptions){.undelete_days = 7});
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "one", 0);
+    uint32_t eid = mailbox_next(box, 1)->eid;
+    world_expunge(box, 1, 1);
+    mailbox_close(box);
+    world_reopen(&w);
+    check_ok(engine_checkpoint(w.store->engine));
+    char got[4];
+    check_ok(email_read(w.account, eid, 0, got, 4));
+    w.options.undelete_days = 0;
+    world_reopen(&w);
+    check_ok(engine_checkpoint(w.store->engine));
+    world_reopen(&w);
+    check_err(email_read(w.account, eid, 0, got, 4), ERR_EXPUNGED);
+    world_close(&w);
+}
+
+/* ---- accounts and objects ---- */
+
+TEST(accounts_are_found_listed_and_removed)
+{
+    World w;
+    world_open(&w, NULL);
+    uint32_t acct, again;
+    check_ok(store_create_account(w.store, S("zoe"), &acct));
+    check_err(store_create_account(w.store, S("zoe"), &again), ERR_EXISTS);
+    check_ok(store_find_account(w.store, S("zoe"), &again));
+    check_u64(again, acct);
+    check_err(store_find_account(w.store, S("nobody"), &again), ERR_NOT_FOUND);
+    for (int life = 0; life < 2; life++) {
+        Slice *logins;
+        uint32_t *accts;
+        size_t count;
+        check_ok(store_list_accounts(w.store, S("u"), 1000, &w.arena, &logins, &accts, &count));
+        check(count >= 2);
+        check_slice(logins[count - 1], S("zoe"));
+        check_u64(accts[count - 1], acct);
+        check_ok(store_list_accounts(w.store, S("zoe"), 9, &w.arena, &logins, &accts, &count));
+        check_u64(count, 0);
+        world_reopen(&w);
+    }
+    check_ok(store_remove_account(w.store, S("zoe")));
+    check_err(store_find_account(w.store, S("zoe"), &again), ERR_NOT_FOUND);
+    check_err(store_remove_account(w.store, S("zoe")), ERR_NOT_FOUND);
+    check_ok(store_create_account(w.store, S("zoe"), &again));
+    check(again != acct);
+    world_close(&w);
+}
+
+TEST(an_account_starts_with_its_mailboxes)
+{
+    World w;
+    world_open(&w, NULL);
+    MailboxEntry *list;
+    size_t count;
+    Buf text = {0};
+    account_mailboxes(w.account, &w.arena, &list, &count);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&text, "%.*s%s%d ", SP(list[i].name), list[i].subscribed ? "+" : "-",
+                   (int)list[i].status.role);
+    check_slice(buf_slice(&text), S("INBOX+1 Archive+2 Drafts+3 Junk+5 Sent+6 Trash+7 "));
+    check(account_login(w.account).len > 0);
+    check_err(account_open(w.store, 4242, &(Account *){0}), ERR_NOT_FOUND);
+    buf_done(&text);
+    world_close(&w);
+}
+
+TEST(objects_of_any_length_are_kept)
+{
+    World w;
+    world_open(&w, NULL);
+    static const size_t sizes[] = {0, 1, 1799, 1800, 1801, 5000, 100000, 3};
+    uint64_t seq = 0;
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        char *value = mem_zero(sizes[i] + 1);
+        memset(value, 'a' + (int)i, sizes[i]);
+        check_ok(object_put(w.account, S("pref"), S("x"), slice(value, sizes[i]), NULL));
+        for (int life = 0; life < 2; life++) {
+            Slice got;
+            check_ok(object_get(w.account, S("pref"), S("x"), &w.arena, &got, &seq));
+            check_slice(got, slice(value, sizes[i]));
+            check_ok(engine_checkpoint(w.store->engine));
+        }
+        free(value);
+    }
+    check_err(object_put(w.account, S("pref"), S("x"), S("y"), &(uint64_t){seq - 1}), ERR_CONFLICT);
+    check_ok(object_put(w.account, S("pref"), S("x"), S("y"), &seq));
+    check_err(object_put(w.account, S("pref"), S("new"), S("y"), &seq), ERR_CONFLICT);
+    check_ok(object_put(w.account, S("pref"), S("new"), S("y"), &(uint64_t){0}));
+    check_ok(object_delete(w.account, S("pref"), S("x")));
+    check_err(object_delete(w.account, S("pref"), S("x")), ERR_NOT_FOUND);
+    world_reopen(&w);
+    Slice got;
+    check_err(object_get(w.account, S("pref"), S("x"), &w.arena, &got, &seq), ERR_NOT_FOUND);
+    world_close(&w);
+}
+
+TEST(objects_are_listed_from_pages_and_memory)
+{
+    World w;
+    world_open(&w, NULL);
+    static const char *const ids[] = {"d", "b", "a", "c", "bb"};
+    Slice *list;
+    size_t count;
+    for (size_t i = 0; i < COUNT(ids); i++) {
+        check_ok(object_put(w.account, S("k"), slice_of(ids[i]), S("v"), NULL));
+        if (i == 2) check_ok(engine_checkpoint(w.store->engine));
+    }
+    check_ok(object_put(w.account, S("kk"), S("other"), S("v"), NULL));
+    check_ok(object_delete(w.account, S("k"), S("a")));
+    check_ok(object_list(w.account, S("k"), S("b"), 2, &w.arena, &list, &count));
+    check_u64(count, 2);
+    check_slice(list[0], S("bb"));
+    check_slice(list[1], S("c"));
+    check_ok(object_list(w.account, S("k"), (Slice){0}, 99, &w.arena, &list, &count));
+    check_u64(count, 4);
+    check_slice(list[0], S("b"));
+    check_slice(list[3], S("d"));
+    world_close(&w);
+}
+
+TEST(a_maildrop_has_one_holder)
+{
+    World w;
+    world_open(&w, NULL);
+    check_ok(maildrop_lock(w.account));
+    check_err(maildrop_lock(w.account), ERR_IN_USE);
+    maildrop_unlock(w.account);
+    check_ok(maildrop_lock(w.account));
+    maildrop_unlock(w.account);
     world_close(&w);
 }
