@@ -141,7 +141,7 @@ static Err load(FakeHost *h, uint32_t acct)
         a->loaded = true;
     }
     TRY(engine_tail(h->engine, acct, replay, a));
-    a->next_seq = a->seq + 1;
+    a->next_seq = MAX(a->next_seq, a->seq + 1); /* others may be in flight */
     return OK;
 }
 

@@ -108,6 +108,15 @@ Err engine_scan(Engine *e, uint32_t acct, Slice prefix, Slice from,
 }
 
 /* ---- opening ---- */
+static Slice parent_of(Slice path)
+{
+    while (path.len > 1 && path.at[path.len - 1] == '/')
+        path.len--;
+    size_t cut = slice_find_last(path, '/');
+    if (cut == path.len) return S(".");
+    return cut ? slice_first(path, cut) : S("/");
+}
+
 static Err make_dirs(Engine *e)
 {
     Arena arena_scoped a = {0};
@@ -119,7 +128,8 @@ static Err make_dirs(Engine *e)
     TRY(path_mkdir(engine_path(e, &a, "log")));
     TRY(path_mkdir(engine_path(e, &a, "big")));
     TRY(path_mkdir(engine_path(e, &a, "idx")));
-    return path_sync_dir(e->dir);
+    TRY(path_sync_dir(e->dir));
+    return path_sync_dir(parent_of(e->dir));
 }
 
 static Err take_lock(Engine *e)

@@ -119,7 +119,7 @@ struct Engine {
     NumberTable marked;   /* at of those that are marked, still in the index */
     NumberTable gone;     /* numbers of recycled segments, still in the index */
     NumberTable big_refs; /* ids of big bodies that records refer to, not yet in the index */
-    uint64_t checkpoints_begun;
+    uint64_t checkpoints_begun, commits_begun;
     size_t pins_ending; /* of the pins, those with nobody left */
     unsigned troubles;  /* posted, not told yet */
     EngineStatus counters;

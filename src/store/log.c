@@ -539,6 +539,7 @@ void engine_commit(Engine *e, Commit *c)
     Err err = OK;
     if (!c->kind) failed_count(e, c->acct, &err);
     c->err = err;
+    e->commits_begun++;
     *l->last = c;
     l->last = &c->next;
     bool start = l->started && !l->writing;

@@ -15,10 +15,12 @@ enum { PUNCH_UNIT = 4096, MARKS_MOST = 2000, FREE_SEGMENTS_KEPT = 4 };
 
 /* ---- pins ---- */
 /* An unpinned body stays pinned until a checkpoint that began later is durable: only there the last
- * account that took it during the pin says so (batch_blob_share). */
+ * account that took it during the pin says so (batch_blob_share). If nobody has committed anything
+ * meanwhile, nobody has taken it; so those who only read leave nothing behind. */
 typedef struct {
     unsigned count;
-    uint64_t until; /* when count is 0: number of the checkpoint that ends it */
+    uint64_t commits; /* handed over when it was pinned first */
+    uint64_t until;   /* when count is 0: number of the checkpoint that ends it */
 } Pin;
 
 void blob_pin(Engine *e, uint64_t at)
@@ -27,6 +29,7 @@ void blob_pin(Engine *e, uint64_t at)
     Pin *p = (Pin *)number_table_get(&e->pins, at);
     if (!p) {
         p = NEW(Pin);
+        p->commits = e->commits_begun;
         number_table_put(&e->pins, at, p);
     }
     p->count++;
@@ -38,7 +41,10 @@ void blob_unpin(Engine *e, uint64_t at)
     mutex_lock(&e->lock);
     Pin *p = (Pin *)number_table_get(&e->pins, at);
     must(p && p->count > 0);
-    if (!--p->count) {
+    p->count--;
+    if (!p->count && p->commits == e->commits_begun) {
+        free(number_table_take(&e->pins, at));
+    } else if (!p->count) {
         p->until = e->checkpoints_begun + 1;
         e->pins_ending++;
     }
@@ -264,10 +270,10 @@ static uint32_t next_empty(Recycling *r, uint32_t after)
     mutex_lock(&e->lock);
     for (size_t i = 0; i + 1 < e->segment_count && !number; i++) {
         const Segment *s = e->segments[i];
-        uint64_t end = lsn_make(s->number, s->end);
-        if (s->number > after && !s->live && !s->users && end <= r->oldest_copy &&
-            end <= e->checkpoint_lsn)
-            number = s->number;
+        /* A position at its very end still looks for its last record there. */
+        bool needed =
+            s->number >= lsn_segment(r->oldest_copy) || s->number >= lsn_segment(e->checkpoint_lsn);
+        if (s->number > after && !s->live && !s->users && !needed) number = s->number;
     }
     mutex_unlock(&e->lock);
     return number;
