@@ -1,6 +1,7 @@
 /* Crashes by the thousand: several clients work on several accounts in the simulated world until it
  * ends at a random operation of the disk, by kill -9 or by power cut. The next life recovers,
- * compares everything with what was acknowledged, and works on, until it is ended again.
+ * compares everything with what was acknowledged, and works on, until it is ended again. In
+ * some worlds the disk fails once a life, too.
  *
  * POSTHOUSE_SEED=n runs that one world only, POSTHOUSE_CRASHES=n so many crashes instead of 1,000.
  */
@@ -15,6 +16,8 @@ enum { LIVES = 20, STEPS = 60, DISK_BYTES = 1024 * 1024 * 1024 };
 
 typedef struct {
     World world;
+    SimDisk *disk;
+    uint64_t fail_after; /* operations of the work; 0: none fails */
     unsigned life;
     char doing[32];
 } Shared;
@@ -37,10 +40,29 @@ static StoreOptions options_of(const Shared *s)
     };
 }
 
+static bool something_failed(const World *w)
+{
+    for (unsigned i = 0; i < WORK_CLIENTS; i++)
+        if (w->clients[i].stopped) return true;
+    return false;
+}
+
+static PARKS void compact_and_verify(Shared *s, Store *store)
+{
+    uint64_t freed;
+    doing(s, "compact");
+    Err err = engine_compact(store_engine(store), &freed);
+    if (err && !s->fail_after)
+        work_failed(&s->world, "life %u: compact: %s (%s)", s->life, err_name(err), err_story());
+    doing(s, "verify again");
+    world_verify(&s->world, store);
+}
+
 static PARKS void live(void *arg)
 {
     Shared *s = arg;
     World *w = &s->world;
+    SimDiskPlan *plan = sim_disk_plan(s->disk);
     Store *store = NULL;
     StoreOptions options = options_of(s);
     doing(s, "open");
@@ -51,15 +73,12 @@ static PARKS void live(void *arg)
     doing(s, "verify");
     world_verify(w, store);
     doing(s, "work");
+    plan->fail_at = s->fail_after ? plan->operations + s->fail_after : 0;
     world_work(w, store, STEPS);
-    doing(s, "compact");
-    uint64_t freed;
-    err = engine_compact(store_engine(store), &freed);
-    if (err) work_failed(w, "life %u: compact: %s (%s)", s->life, err_name(err), err_story());
-    doing(s, "verify again");
-    world_verify(w, store);
+    if (!something_failed(w)) compact_and_verify(s, store);
     doing(s, "close");
     store_close(store);
+    plan->fail_at = 0;
 }
 
 /* The last life of a world is left alone. */
@@ -70,6 +89,8 @@ static bool one_life(Shared *s, SimDisk *disk, uint64_t *random, bool *crashed)
     uint32_t span = spans[work_random(random) % COUNT(spans)];
     bool last = s->life == LIVES - 1, power = work_random(random) % 2;
     plan->crash_at = last ? 0 : plan->operations + 1 + work_random(random) % span;
+    s->fail_after = last || !s->world.may_fail ? 0 : 1 + work_random(random) % 200;
+    plan->failure = work_random(random) % 2 ? ERR_IO : ERR_DISK_FULL;
     SimConfig c = {.seed = work_random(random), .disk = disk, .disk_latency_us = 200};
     c.loops = 2;
     int code;
@@ -83,7 +104,7 @@ static bool one_life(Shared *s, SimDisk *disk, uint64_t *random, bool *crashed)
     if (getenv("POSTHOUSE_SEED"))
         printf("life %u: %s at operation %llu, %s\n", s->life, *crashed ? "crashed" : "ended",
                (unsigned long long)plan->operations, s->doing);
-    plan->crash_at = 0;
+    plan->crash_at = plan->fail_at = 0;
     if (power)
         sim_disk_power_cut(disk, work_random(random));
     else
@@ -98,6 +119,8 @@ static bool one_world(Shared *s, uint64_t seed, unsigned *crashes)
     bool good = true;
     world_init(&s->world, seed);
     s->world.big = seed % 8 == 0;
+    s->world.may_fail = seed % 8 == 4;
+    s->disk = disk;
     for (s->life = 0; s->life < LIVES && good; s->life++) {
         bool crashed;
         good = one_life(s, disk, &random, &crashed);

@@ -360,9 +360,39 @@ static Err cut(Recovery *r)
 {
     uint64_t size, end = lsn_offset(r->at.lsn);
     TRY(file_size(r->window.file, &size));
-    if (size > end) {
-        TRY(file_truncate(r->window.file, end));
-        TRY(file_sync(r->window.file));
+    return size > end ? file_truncate(r->window.file, end) : OK;
+}
+
+/* Octets of one segment, written as they were read, and synced. */
+static Err write_again(Recovery *r, uint32_t number, uint64_t from, uint64_t end)
+{
+    Buf chunk buf_scoped = {0};
+    TRY(enter(r, number));
+    buf_reserve(&chunk, COPY_CHUNK);
+    for (uint64_t at = from; at < end; at += chunk.len) {
+        chunk.len = (size_t)MIN(end - at, (uint64_t)COPY_CHUNK);
+        TRY(file_read_at(r->window.file, at, chunk.at, chunk.len));
+        TRY(file_write_at(r->window.file, at, &(Slice){chunk.at, chunk.len}, 1));
+    }
+    return file_sync(r->window.file);
+}
+
+/* We have read what the page cache says, and that need not be on the disk: after kill -9 it may not
+ * have been flushed yet, and after a flush that failed the kernel takes it for clean and will never
+ * write it. Before anybody sees it or anything is put behind it, it has to be durable: all that was
+ * not flushed when the last one was writing, one flush at most, is written again. */
+static Err settle(Recovery *r)
+{
+    uint32_t number = lsn_segment(r->at.lsn), first = lsn_segment(r->e->checkpoint_lsn);
+    uint64_t written = 0, end = lsn_offset(r->at.lsn);
+    for (; number && number >= first && written < TORN_MOST; number--) {
+        uint64_t from = number == first ? lsn_offset(r->e->checkpoint_lsn) & ~UINT64_C(4095) : 0;
+        if (!segment_exists(r, number)) return OK;
+        mutex_lock(&r->e->lock);
+        if (number != lsn_segment(r->at.lsn)) end = segment_find(r->e, number)->end;
+        mutex_unlock(&r->e->lock);
+        TRY(write_again(r, number, from, end));
+        written += end > from ? end - from : 0;
     }
     return OK;
 }
@@ -377,7 +407,8 @@ PARKS static Err scan_log(Recovery *r)
     uint32_t number = lsn_segment(r->at.lsn);
     if (r->numbers[r->count - 1] != number)
         return fail(ERR_CORRUPT, "segment %u of the log is missing", number + 1);
-    return cut(r);
+    TRY(cut(r));
+    return settle(r);
 }
 
 /* ---- which index ---- */

@@ -108,10 +108,19 @@ static void in_flight(Step *t, const char *fmt, ...)
     t->u->in_flight = true;
 }
 
+static bool may_fail(const World *w, Err err)
+{
+    return w->may_fail && (err == ERR_IO || err == ERR_DISK_FULL || err == ERR_READ_ONLY);
+}
+
 static PARKS void answered(Step *t, Err err)
 {
     Unit *u = t->u;
     Buf why buf_scoped = {0};
+    if (err && may_fail(t->w, err)) {
+        t->c->stopped = true;
+        return;
+    }
     if (err)
         work_failed(t->w, "client %u, account %u: %s: %s (%s)", u->client, u->acct, u->what,
                     err_name(err), err_story());
@@ -565,7 +574,8 @@ static void one_ended(void *arg)
 static PARKS void worker(void *arg)
 {
     Worker *k = arg;
-    for (unsigned i = 0; i < k->crowd->steps; i++)
+    k->client->stopped = false;
+    for (unsigned i = 0; i < k->crowd->steps && !k->client->stopped; i++)
         client_step(k->crowd->w, k->client, k->crowd->store);
     loop_call(loop_at(0), one_ended, k->crowd);
 }

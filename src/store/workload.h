@@ -55,13 +55,15 @@ typedef struct {
 typedef struct {
     uint64_t random;
     uint64_t done; /* operations */
+    bool stopped;
     unsigned number;
     Unit units[WORK_ACCOUNTS];
 } Client;
 typedef struct {
     uint64_t seed;
-    bool big;   /* now and then a message of more than BLOB_INLINE_MOST */
-    bool ready; /* accounts and first mailboxes were made */
+    bool may_fail; /* the disk does: a client whose operation failed stops, not knowing */
+    bool big;      /* now and then a message of more than BLOB_INLINE_MOST */
+    bool ready;    /* accounts and first mailboxes were made */
     Client clients[WORK_CLIENTS];
 } World;
 
