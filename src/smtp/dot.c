@@ -6,20 +6,18 @@ static DotState state_behind(Slice run, DotState before)
     if (!run.len) return before;
     char last = run.at[run.len - 1];
     bool after_cr = run.len > 1 ? run.at[run.len - 2] == '\r' : before == DOT_CR;
-    if (last == '\n' && after_cr) return DOT_LINE_START;
+    if (last == '\n') return after_cr ? DOT_LINE_START : DOT_LF;
     return last == '\r' ? DOT_CR : DOT_TEXT;
 }
 
-/* How many octets can be given away as they are: up to the first line that begins with a dot. `in`
- * begins within a line, or with one that does not begin with a dot. */
-static size_t run_length(Slice in, DotState before)
+/* How many octets can be given away as they are: up to the first dot behind an LF. `in` itself does
+ * not begin with such a dot. */
+static size_t run_length(Slice in)
 {
     const char *end = in.at + in.len, *at = in.at;
     while ((at = memchr(at, '\n', (size_t)(end - at)))) {
-        bool after_cr = at > in.at ? at[-1] == '\r' : before == DOT_CR;
-        at++;
-        if (at == end) break;
-        if (after_cr && *at == '.') return (size_t)(at - in.at);
+        if (++at == end) break;
+        if (*at == '.') return (size_t)(at - in.at);
     }
     return in.len;
 }
@@ -43,8 +41,14 @@ Slice dot_decode(DotDecoder *d, Slice *in)
         } else if (d->state == DOT_DOT_CR) {
             d->state = DOT_CR; /* the CR that was held back is text after all */
             return S("\r");
+        } else if (d->state == DOT_LF && c == '.') {
+            step(in, d, DOT_LF_DOT);
+        } else if (d->state == DOT_LF_DOT) {
+            *in = slice_from(*in, c == '.');
+            d->state = DOT_TEXT;
+            return S(".");
         } else {
-            size_t len = run_length(*in, d->state);
+            size_t len = run_length(*in);
             Slice run = slice_first(*in, len);
             d->state = state_behind(run, d->state);
             *in = slice_from(*in, len);

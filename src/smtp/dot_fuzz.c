@@ -1,6 +1,16 @@
 #include "base/fuzz.h"
 #include "smtp/dot.h"
 
+/* Two dots behind a bare LF are one. */
+static void add_line(Slice line, Buf *text)
+{
+    if (line.len && line.at[0] == '.') line = slice_from(line, 1);
+    for (size_t i = 0; i < line.len; i++) {
+        buf_char(text, line.at[i]);
+        if (slice_starts(slice_from(line, i), S("\n.."))) buf_char(text, '.'), i += 2;
+    }
+}
+
 /* The law, one octet at a time and with nothing clever: lines end at CRLF; a line of one dot ends
  * the text; a leading dot goes. */
 static size_t law(Slice in, Buf *text, bool *ended)
@@ -12,12 +22,10 @@ static size_t law(Slice in, Buf *text, bool *ended)
         line = i + 2;
         *ended = slice_eq(l, S(".\r\n"));
         if (*ended) return line;
-        buf_add(text, slice_from(l, l.at[0] == '.'));
+        add_line(l, text);
         i++;
     }
-    Slice last = slice_from(in, line);
-    if (last.len && last.at[0] == '.') last = slice_from(last, 1);
-    buf_add(text, last);
+    add_line(slice_from(in, line), text);
     return in.len;
 }
 
@@ -34,6 +42,7 @@ static size_t decode(Slice in, size_t step, Buf *text, bool *ended)
     }
     *ended = dot_has_ended(&d);
     if (d.state == DOT_DOT_CR) buf_char(text, '\r'); /* held back: the law sees it as text */
+    if (d.state == DOT_LF_DOT) buf_char(text, '.');
     return used;
 }
 

@@ -35,19 +35,21 @@ static void check_rows(const Row *rows, size_t count)
 TEST(dots_are_taken_off)
 {
     static const Row rows[] = {
-        {S(".\r\n"),                S(""),              S("")        },
-        {S("a\r\n.\r\nQUIT\r\n"),   S("a\r\n"),         S("QUIT\r\n")},
-        {S("..\r\n.\r\n"),          S(".\r\n"),         S("")        },
-        {S(".a\r\n..b\r\n.\r\n"),   S("a\r\n.b\r\n"),   S("")        },
-        {S("a.b\r\n...\r\n.\r\n."), S("a.b\r\n..\r\n"), S(".")       },
-        {S("\r\n\r\n.\r\n\r\n"),    S("\r\n\r\n"),      S("\r\n")    },
-        {S(".\r.\r\n.\r\n"),        S("\r.\r\n"),       S("")        },
-        {S("a\r\n.\0\r\n.\r\n"),    S("a\r\n\0\r\n"),   S("")        },
-        {S("a\r\n.\r\r\n.\r\nx"),   S("a\r\n\r\r\n"),   S("x")       },
-        {S("a\r\n.\r\n.\r\n"),      S("a\r\n"),         S(".\r\n")   },
-        {S("no end"),               S("no end"),        {0}          },
-        {S("a\r\n."),               S("a\r\n"),         {0}          },
-        {S("a\r\n.\r"),             S("a\r\n"),         {0}          },
+        {S("a\n..b\n.c\n...\r\n.\r\n"), S("a\n.b\n.c\n..\r\n"), S("")        },
+        {S("..a\n..\n..\r\n.\r\n"),     S(".a\n.\n.\r\n"),      S("")        },
+        {S(".\r\n"),                    S(""),                  S("")        },
+        {S("a\r\n.\r\nQUIT\r\n"),       S("a\r\n"),             S("QUIT\r\n")},
+        {S("..\r\n.\r\n"),              S(".\r\n"),             S("")        },
+        {S(".a\r\n..b\r\n.\r\n"),       S("a\r\n.b\r\n"),       S("")        },
+        {S("a.b\r\n...\r\n.\r\n."),     S("a.b\r\n..\r\n"),     S(".")       },
+        {S("\r\n\r\n.\r\n\r\n"),        S("\r\n\r\n"),          S("\r\n")    },
+        {S(".\r.\r\n.\r\n"),            S("\r.\r\n"),           S("")        },
+        {S("a\r\n.\0\r\n.\r\n"),        S("a\r\n\0\r\n"),       S("")        },
+        {S("a\r\n.\r\r\n.\r\nx"),       S("a\r\n\r\r\n"),       S("x")       },
+        {S("a\r\n.\r\n.\r\n"),          S("a\r\n"),             S(".\r\n")   },
+        {S("no end"),                   S("no end"),            {0}          },
+        {S("a\r\n."),                   S("a\r\n"),             {0}          },
+        {S("a\r\n.\r"),                 S("a\r\n"),             {0}          },
     };
     check_rows(rows, COUNT(rows));
 }
