@@ -25,7 +25,8 @@ typedef struct {
 
 static Err object_page_decode(Reader *in, ObjectPage *p)
 {
-    *p = (ObjectPage){.seq = read_varint(in), .len = read_varint(in)};
+    p->seq = read_varint(in);
+    p->len = read_varint(in);
     p->first = in->rest;
     if (in->bad || p->len > OBJECT_MOST || p->first.len != MIN(p->len, CHUNK))
         return fail(ERR_CORRUPT, "a damaged object");

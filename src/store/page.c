@@ -136,21 +136,22 @@ void head_encode(Buf *out, const Head *h)
 
 Err head_decode(Reader *in, Head *h)
 {
-    *h = (Head){.seq = read_varint(in),
-                .next_eid = read_number(in),
-                .next_mailbox = read_number(in),
-                .next_uid_validity = read_number(in),
-                .used_octets = read_varint(in),
-                .used_messages = read_varint(in),
-                .has_limit = read_u8(in) != 0,
-                .limit_octets = read_varint(in),
-                .limit_messages = read_varint(in),
-                .last_mail_seq = read_varint(in),
-                .last_mailbox_seq = read_varint(in),
-                .last_object_seq = read_varint(in),
-                .thread_buckets = read_number(in),
-                .thread_entries = read_number(in),
-                .login = read_bytes(in)};
+    *h = (Head){0};
+    h->seq = read_varint(in);
+    h->next_eid = read_number(in);
+    h->next_mailbox = read_number(in);
+    h->next_uid_validity = read_number(in);
+    h->used_octets = read_varint(in);
+    h->used_messages = read_varint(in);
+    h->has_limit = read_u8(in) != 0;
+    h->limit_octets = read_varint(in);
+    h->limit_messages = read_varint(in);
+    h->last_mail_seq = read_varint(in);
+    h->last_mailbox_seq = read_varint(in);
+    h->last_object_seq = read_varint(in);
+    h->thread_buckets = read_number(in);
+    h->thread_entries = read_number(in);
+    h->login = read_bytes(in);
     if (!h->next_eid || !h->next_mailbox || !h->thread_buckets) in->bad = true;
     return page_read(in, "head");
 }
@@ -198,23 +199,24 @@ static bool acl_is_sound(Slice acl)
 
 Err box_decode(Reader *in, BoxState *b)
 {
-    *b = (BoxState){.id = read_number(in),
-                    .uid_validity = read_number(in),
-                    .uid_next = read_number(in),
-                    .recent_from = read_number(in),
-                    .exists = read_number(in),
-                    .unseen = read_number(in),
-                    .deleted = read_number(in),
-                    .recent = read_number(in),
-                    .size_octets = read_varint(in),
-                    .highest_modseq = read_varint(in),
-                    .created_modseq = read_varint(in),
-                    .vanished_first = read_number(in),
-                    .vanished_next = read_number(in),
-                    .vanished_floor = read_varint(in),
-                    .role = read_u8(in),
-                    .name = read_bytes(in),
-                    .acl = read_bytes(in)};
+    *b = (BoxState){0};
+    b->id = read_number(in);
+    b->uid_validity = read_number(in);
+    b->uid_next = read_number(in);
+    b->recent_from = read_number(in);
+    b->exists = read_number(in);
+    b->unseen = read_number(in);
+    b->deleted = read_number(in);
+    b->recent = read_number(in);
+    b->size_octets = read_varint(in);
+    b->highest_modseq = read_varint(in);
+    b->created_modseq = read_varint(in);
+    b->vanished_first = read_number(in);
+    b->vanished_next = read_number(in);
+    b->vanished_floor = read_varint(in);
+    b->role = read_u8(in);
+    b->name = read_bytes(in);
+    b->acl = read_bytes(in);
     if (!b->id || !b->uid_next || !b->name.len || b->vanished_next < b->vanished_first ||
         !acl_is_sound(b->acl))
         in->bad = true;
@@ -422,8 +424,10 @@ Err vanished_decode(Reader *in, Vanished v[VANISHED_MOST], size_t *count)
         uint64_t step = read_varint(in);
         if (step > UINT64_MAX - seq) in->bad = true;
         seq += step;
-        v[i] = (Vanished){
-            .seq = seq, .uid = read_number(in), .eid = read_number(in), .count = read_number(in)};
+        v[i].seq = seq;
+        v[i].uid = read_number(in);
+        v[i].eid = read_number(in);
+        v[i].count = read_number(in);
         if (!v[i].uid || !v[i].count || v[i].count > UINT32_MAX - v[i].uid) in->bad = true;
     }
     TRY(page_read(in, "vanished"));
@@ -447,7 +451,8 @@ Err threads_decode(Reader *in, ThreadHash **t, size_t *count)
     if (in->rest.len % 8) return fail(ERR_CORRUPT, "a damaged thread page");
     ThreadHash *list = mem_new(array_bytes(MAX(n, 1), sizeof *list));
     for (size_t i = 0; i < n; i++) {
-        list[i] = (ThreadHash){.hash = read_u32(in), .thread = read_u32(in)};
+        list[i].hash = read_u32(in);
+        list[i].thread = read_u32(in);
         if (!list[i].thread) in->bad = true;
     }
     Err err = page_read(in, "thread");
