@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "house/control.h"
 #include "house/listen.h"
+#include "house/sandbox.h"
 #include "mail/charset.h"
 #include "run/file.h"
 #include "run/log.h"
@@ -214,6 +215,7 @@ PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *ar
                   KV_TEXT("advice", "passwords can be read on the wire"));
     TRY(house_listen(h));
     TRY(control_listen(h));
+    TRY(sandbox_enter(house_config(h), h->config_path));
     h->serving = true;
     log_event(LOG_LEVEL_INFO, "ready", KV("store", house_config(h)->store));
     if (ready) ready(h, arg);

@@ -8,8 +8,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static const char default_config[] = "/etc/posthouse.conf";
-
 typedef struct {
     Config config;
     CommandLine line;
@@ -18,33 +16,6 @@ typedef struct {
     int option_count;
     bool quiet;
 } Program;
-
-static int usage(FILE *out)
-{
-    fprintf(out, "usage: posthouse [-c FILE] [-o KEY=VALUE]... VERB ...\n\n");
-    for (size_t i = 0; i < verb_count; i++)
-        fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].help);
-    fprintf(
-        out,
-        "\nposthouse help VERB says more. The configuration is %s unless -c names another file.\n",
-        default_config);
-    return out == stdout ? EXIT_OK : EXIT_USAGE;
-}
-
-PARKS void help_at_terminal(CommandLine *c)
-{
-    const Verb *v = c->argc > 1 ? verb_find(slice_of(c->argv[1])) : NULL;
-    if (v)
-        printf("usage: posthouse %s\n\n%s\n", v->synopsis, v->help);
-    else
-        c->exit_code = usage(c->argc > 1 ? stderr : stdout);
-}
-
-PARKS void version_at_terminal(CommandLine *c)
-{
-    (void)c;
-    puts("posthouse " POSTHOUSE_VERSION);
-}
 
 static Err load_config(Program *p)
 {
@@ -95,9 +66,9 @@ static int parse_options(Program *p, int argc, char **argv)
             p->options[p->option_count++] = optarg;
             break;
         case 'h':
-            exit(usage(stdout));
+            exit(verbs_usage(stdout));
         default:
-            exit(usage(stderr));
+            exit(verbs_usage(stderr));
         }
     }
     return optind;
@@ -119,11 +90,11 @@ int main(int argc, char **argv)
 {
     Program p = {.options = calloc((size_t)argc + 1, sizeof(char *))};
     int first = parse_options(&p, argc, argv);
-    if (first == argc) return usage(stderr);
+    if (first == argc) return verbs_usage(stderr);
     p.verb = verb_find(slice_of(argv[first]));
     if (!p.verb) {
         fprintf(stderr, "posthouse: no verb %s\n\n", argv[first]);
-        return usage(stderr);
+        return verbs_usage(stderr);
     }
     p.line.argv = argv + first;
     p.line.argc = argc - first;

@@ -2,6 +2,8 @@
 /* Verbs of the command line: the table is verbs.def. */
 #include "house/control.h"
 
+#include <stdio.h>
+
 /* BSD sysexits */
 enum {
     EXIT_OK = 0,
@@ -39,7 +41,9 @@ extern const Verb verbs[];
 extern const size_t verb_count;
 const Verb *verb_find(Slice name);
 
-PARKS int verb_run(Talk *t); /* looks up args[0] and calls it */
+extern const char default_config[]; /* read when -c names no other */
+int verbs_usage(FILE *out);         /* prints all verbs; gives the exit code */
+PARKS int verb_run(Talk *t);        /* looks up args[0] and calls it */
 int exit_code_of(Err err);
 PARKS int talk_fail(Talk *t, Err err); /* says what went wrong, in one line; gives the exit code */
 PARKS int talk_usage(Talk *t);
