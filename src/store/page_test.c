@@ -119,7 +119,7 @@ TEST(slots_belong_to_their_page_and_ascend)
 {
     for (size_t i = 0; i < COUNT(slots); i++) {
         Buf page buf_scoped = {0};
-        Message got[SLOTS];
+        Message got[2];
         size_t count;
         slots_encode(&page, slots[i].messages, 2);
         Reader in = reader(buf_slice(&page));

@@ -205,8 +205,7 @@ TEST(many_drafts_are_committed_together)
         MailSummary m;
         check_ok(email_summary(w.account, mailbox_message(box, uid)->eid, &stored));
         check_ok(mail_summary_peek(stored, &m));
-        check_slice(m.subject,
-                    arena_printf(&w.arena, "NUMBER %u", (uid - 1) % 100 + (uid - 1) / 100 * 100));
+        check_slice(m.subject, arena_printf(&w.arena, "NUMBER %u", uid - 1));
     }
     mailbox_close(box);
     world_close(&w);
@@ -304,7 +303,7 @@ TEST(one_body_for_many_recipients)
     World w;
     world_open(&w, NULL);
     enum { MANY = 20 };
-    Delivery to[MANY + 2] = {0};
+    Delivery *to = arena_array(&w.arena, Delivery, MANY + 2);
     for (int i = 0; i < MANY; i++) {
         Slice login = arena_printf(&w.arena, "many%d", i);
         check_ok(store_create_account(w.store, login, &to[i].acct));
@@ -322,7 +321,7 @@ TEST(one_body_for_many_recipients)
         buf_add(&body, S("0123456789012345678901234567890123456789\r\n"));
     check_ok(draft_begin(w.store, 0, &d));
     check_ok(draft_write(d, buf_slice(&body)));
-    draft_deliver(d, to, COUNT(to));
+    draft_deliver(d, to, MANY + 2);
     draft_free(d);
     engine_status(w.store->engine, &after);
     check(after.octets_written - before.octets_written < 2 * body.len);

@@ -80,24 +80,28 @@ PARKS uint32_t world_append(World *w, Mailbox *box, const char *subject, uint8_t
     return world_append_octets(w, box, message, &(DraftPlace){.flags = flags, .date = 1});
 }
 
+enum { AT_ONCE = 100 };
+
+static PARKS void append_some(World *w, Mailbox *box, size_t first, size_t count)
+{
+    Arena a arena_scoped = {0};
+    Draft **drafts = arena_array(&a, Draft *, count);
+    DraftPlace *places = arena_array(&a, DraftPlace, count);
+    uint32_t *uids = arena_array(&a, uint32_t, count);
+    for (size_t i = 0; i < count; i++) {
+        Slice message = arena_printf(&a, "Subject: number %zu\r\n\r\nx\r\n", first + i);
+        check_ok(draft_begin(w->store, 0, &drafts[i]));
+        check_ok(draft_write(drafts[i], message));
+    }
+    check_ok(draft_commit_many(drafts, count, box, places, uids));
+    for (size_t i = 0; i < count; i++)
+        draft_free(drafts[i]);
+}
+
 PARKS void world_append_many(World *w, Mailbox *box, size_t count)
 {
-    enum { AT_ONCE = 100 };
-    Draft *drafts[AT_ONCE];
-    DraftPlace places[AT_ONCE] = {0};
-    uint32_t uids[AT_ONCE];
-    for (size_t done = 0, n; done < count; done += n) {
-        n = MIN(count - done, (size_t)AT_ONCE);
-        for (size_t i = 0; i < n; i++) {
-            Arena a arena_scoped = {0};
-            check_ok(draft_begin(w->store, 0, &drafts[i]));
-            check_ok(draft_write(drafts[i],
-                                 arena_printf(&a, "Subject: number %zu\r\n\r\nx\r\n", done + i)));
-        }
-        check_ok(draft_commit_many(drafts, n, box, places, uids));
-        for (size_t i = 0; i < n; i++)
-            draft_free(drafts[i]);
-    }
+    for (size_t done = 0; done < count; done += AT_ONCE)
+        append_some(w, box, done, MIN(count - done, (size_t)AT_ONCE));
 }
 
 UidSet world_uids(Arena *a, uint32_t first, uint32_t last)
