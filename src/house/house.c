@@ -161,6 +161,7 @@ PARKS Err house_open(const Config *config, Slice config_path, const Demo *demo, 
     if (demo) h->demo = *demo;
     h->started = wall_seconds();
     Config own = *config;
+    own.memory = (Arena){0}; /* the words stay the caller's; what we add is ours */
     Err err = open_all(h, &own);
     if (err) {
         house_close(h);

@@ -55,8 +55,8 @@ typedef struct House {
     atomic_ulong accepted[SERVICE_COUNT], refused;
 } House;
 
-/* Opens store and auth; makes the certificate. config is copied. ERR_IN_USE: another process has
- * the store. */
+/* Opens store and auth; makes the certificate. config outlives the house. ERR_IN_USE: another
+ * process has the store. */
 PARKS Err house_open(const Config *config, Slice config_path, const Demo *demo,
                      House **house) MUST_USE;
 PARKS void house_close(House *house);

@@ -130,6 +130,7 @@ PARKS void demo_at_terminal(CommandLine *c)
     Demo demo = {(uint32_t)args.accounts, args.password};
     err = serve(&config, (Slice){0}, &demo, demo_ready, NULL);
     if (err) complain(c, err);
+    config_done(&config);
 }
 
 /* ---- config ---- */
