@@ -5,6 +5,7 @@
  * (forms and printers that write LF), and harms nothing here: they never end the text (dot.h),
  * nobody behind us parses it as SMTP again, and the draft makes CRLF of them. This is what Postfix
  * calls smtpd_forbid_bare_newline = normalize. */
+#include "base/text.h"
 #include "run/log.h"
 #include "smtp/dot.h"
 #include "smtp/session.h"
@@ -77,7 +78,9 @@ PARKS static void answer(Smtp *s, const SmtpVerdict *all)
         const SmtpRecipient *r = &s->recipients[i];
         SmtpVerdict v = all ? *all : verdict_of_recipient(s, r);
         log_delivery(s, r->address, v);
-        if (s->lmtp) smtp_reply(s, v.code, "%s (%.*s)", v.text, SP(r->address));
+        Slice shown =
+            slice_first(r->address, utf8_cut(r->address, 400)); /* 4.5.3.1.5: 512 octets */
+        if (s->lmtp) smtp_reply(s, v.code, "%s (%.*s)", v.text, SP(shown));
         if (v.code != 250 && (whole.code == 250 || (whole.code >= 500 && v.code < 500))) whole = v;
     }
     if (s->lmtp) return;

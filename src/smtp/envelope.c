@@ -61,7 +61,7 @@ static bool mail_parameter(Smtp *s, SmtpParameter p, unsigned *seen)
         bit = SEEN_UTF8;
         fits = s->utf8 = !p.value.at;
     } else {
-        smtp_reply(s, 555, "5.5.4 Unknown parameter %.*s", SP(p.name));
+        smtp_reply(s, 555, "5.5.4 Unknown parameter %.*s", SP(slice_first(p.name, 64)));
         return false;
     }
     fits = fits && !(*seen & bit);
@@ -284,7 +284,7 @@ static bool recipient_is_written_well(Smtp *s, Scan *in, SmtpPath path)
     if (!scan_is_ok(in) || bare)
         smtp_reply(s, 501, "5.1.3 Bad recipient address, it is RCPT TO:<address>");
     else if (smtp_parameter(in, &p))
-        smtp_reply(s, 555, "5.5.4 Unknown parameter %.*s", SP(p.name));
+        smtp_reply(s, 555, "5.5.4 Unknown parameter %.*s", SP(slice_first(p.name, 64)));
     else if (scan_end(in))
         smtp_reply(s, 501, "5.5.4 Bad parameters");
     else if (path.is_utf8 && !s->utf8) /* RFC 6531 3.5 */
