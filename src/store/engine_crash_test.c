@@ -148,7 +148,8 @@ static void one_life(SimDisk *disk, Ledger *ledger, uint64_t *random)
 {
     SimDiskPlan *plan = sim_disk_plan(disk);
     uint64_t seed = next_random(random);
-    plan->crash_at = plan->operations + 1 + next_random(random) % 150;
+    plan->crash_at =
+        plan->operations + 1 + next_random(random) % (next_random(random) % 2 ? 150 : 600);
     int code = 0;
     check_ok(sim_run_child(&(SimConfig){.seed = seed, .disk = disk, .disk_latency_us = 200}, live,
                            ledger, &code));

@@ -313,11 +313,11 @@ static void say_add(FakeCommit *c, uint8_t op, uint32_t eid, uint32_t origin, ui
     c->commit.eid = eid;
 }
 
-/* What this account does at this seq: six times of ten a new email, whose eid is the seq. One in
- * three is given up again 5 operations later. */
+/* What this account does at this seq: 45 times of 100 a new email, whose eid is the seq. More than
+ * half of them are given up again 5 operations later, so segments become worth compacting. */
 static bool adds(uint32_t acct, uint64_t seq)
 {
-    return seq > 0 && mix(acct, seq) % 10 < 6;
+    return seq > 0 && mix(acct, seq) % 100 < 45;
 }
 
 static bool drops(uint32_t acct, uint64_t seq)
