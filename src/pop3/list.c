@@ -38,7 +38,7 @@ static void put_hex(char *to, uint32_t value)
 static void add_unique_id(Pop3 *s, Buf *out, uint32_t number, const Message *m)
 {
     char id[18];
-    put_hex(id, mailbox_status(s->inbox).uid_validity);
+    put_hex(id, s->uid_validity);
     put_hex(id + 8, m->uid);
     memcpy(id + 16, "\r\n", 2);
     buf_number(out, number);

@@ -41,6 +41,7 @@ PARKS static void count_messages(Pop3 *s)
     bool gone;
     s->count = view_exists(s->view);
     s->octets = status.size_octets;
+    s->uid_validity = status.uid_validity;
     if (status.exists == s->count && !s->config->last) return;
     s->octets = 0;
     for (uint32_t uid = 1; view_next(s->view, uid, &m, &number, &gone); uid = m.uid + 1) {

@@ -49,6 +49,7 @@ PARKS static void do_command(Pop3 *s, Slice line)
     else
         c->handle(s, text);
     arena_reset(&s->arena);
+    (void)stream_drain(s->stream); /* a failure sticks */
 }
 
 PARKS LineEnd pop3_line(Pop3 *s, Slice *line)

@@ -34,6 +34,7 @@ typedef struct Pop3 {
     View *view;
     bool is_locked;
     Pop3Pref pref;
+    uint32_t uid_validity;
     uint32_t count; /* messages when the maildrop was opened */
     uint64_t octets;
     uint8_t *marks; /* [number]; NULL: none so far */

@@ -62,6 +62,7 @@ PARKS static void do_command(Smtp *s, Slice line)
         out_of_sequence(s, c);
     else
         c->handle(s, argument);
+    (void)stream_drain(s->stream); /* a failure sticks */
 }
 
 /* Replies to a group of commands are sent together (RFC 2920 3.2), but before we wait. */
