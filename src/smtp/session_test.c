@@ -378,3 +378,22 @@ TEST(a_full_mailbox_says_so)
     world_disconnect(&w);
     world_close(&w);
 }
+
+TEST(what_cannot_be_kept_is_not_acknowledged)
+{
+    World w;
+    Buf got buf_scoped = {0};
+    world_open(&w);
+    world_connect(&w, true);
+    script(w.client, "S: 220 *\nC: LHLO x\nS: ...\nS: 250 HELP\nC: MAIL FROM:<a@b>\n"
+                     "C: RCPT TO:<u00001@example.org>\nC: RCPT TO:<u00002@example.org>\nC: DATA\n"
+                     "S: 250 *\nS: 250 *\nS: 250 *\nS: 354 *\n");
+    fault_set("log.write", 1);
+    script(w.client, "C: Subject: lost\nC: .\nS: 451 4.3.0 *\nS: 451 4.3.0 *\n"
+                     "C: MAIL FROM:<a@b>\nC: RCPT TO:<u00001@example.org>\nC: DATA\n"
+                     "S: 250 *\nS: 250 *\nS: 354 *\nC: .\nS: 451 4.3.0 *\n"
+                     "C: QUIT\nS: 221 *\nS: -\n");
+    world_disconnect(&w);
+    check_u64(mail_of(&w, S("u00001"), S("INBOX"), &got), 0);
+    world_close(&w);
+}
