@@ -15,7 +15,7 @@
 enum { LIVES = 20, STEPS = 60, DISK_BYTES = 1024 * 1024 * 1024 };
 
 typedef struct {
-    World world;
+    WorkWorld world;
     SimDisk *disk;
     uint64_t fail_after; /* operations of the work; 0: none fails */
     unsigned life;
@@ -40,7 +40,7 @@ static StoreOptions options_of(const Shared *s)
     };
 }
 
-static bool something_failed(const World *w)
+static bool something_failed(const WorkWorld *w)
 {
     for (unsigned i = 0; i < WORK_CLIENTS; i++)
         if (w->clients[i].stopped) return true;
@@ -61,7 +61,7 @@ static PARKS void compact_and_verify(Shared *s, Store *store)
 static PARKS void live(void *arg)
 {
     Shared *s = arg;
-    World *w = &s->world;
+    WorkWorld *w = &s->world;
     SimDiskPlan *plan = sim_disk_plan(s->disk);
     Store *store = NULL;
     StoreOptions options = options_of(s);

@@ -551,7 +551,6 @@ void engine_commit(Engine *e, Commit *c)
 /* ---- beginning and end ---- */
 static Err log_continue(Engine *e, const LogPosition *at)
 {
-    Arena arena_scoped a = {0};
     Log *l = &e->log;
     uint32_t number = lsn_segment(at->lsn);
     if (lsn_offset(at->lsn) == 0) { /* an empty store */

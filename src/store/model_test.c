@@ -32,7 +32,7 @@ static void dir_done(Dir *d)
     check(nftw(d->at, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
-static PARKS Store *open_store(World *w, const Dir *d)
+static PARKS Store *open_store(WorkWorld *w, const Dir *d)
 {
     StoreOptions options = {
         .engine = {.segment_bytes = 2 << 20, .checkpoint_ms = 30}
@@ -44,14 +44,14 @@ static PARKS Store *open_store(World *w, const Dir *d)
 }
 
 /* The index is derived: without it everything comes back from the log, uids included. */
-static void lose_index(World *w, const Dir *d)
+static void lose_index(WorkWorld *w, const Dir *d)
 {
     Arena a arena_scoped = {0};
     Err err = path_unlink(arena_printf(&a, "%s/idx/data.mdb", d->at));
     if (err) work_failed(w, "no index to lose: %s", err_story());
 }
 
-static PARKS Store *between_rounds(World *w, const Dir *d, Store *store, uint64_t *random)
+static PARKS Store *between_rounds(WorkWorld *w, const Dir *d, Store *store, uint64_t *random)
 {
     Engine *e = store_engine(store);
     uint64_t freed;
@@ -70,7 +70,7 @@ static PARKS Store *between_rounds(World *w, const Dir *d, Store *store, uint64_
 static PARKS void one_world(uint64_t seed)
 {
     Dir d __attribute__((cleanup(dir_done))) = dir_new();
-    World *w = mem_new(sizeof *w);
+    WorkWorld *w = mem_new(sizeof *w);
     uint64_t random = seed;
     world_init(w, seed);
     w->big = seed % 2;

@@ -10,7 +10,7 @@ static const Slice prefixes[] = {S(""), S("Delivered-To: a@example.org\r\n"),
 static const char *const words[] = {"store", "Mail",  "\xc3\xa4rger", "never",
                                     "lost",  "twice", "half"};
 
-_Noreturn void work_failed(const World *w, const char *fmt, ...)
+_Noreturn void work_failed(const WorkWorld *w, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -89,7 +89,7 @@ static void model_expunge(WorkBox *b, uint32_t uid)
 /* ---- one operation of one unit, on the account's home loop ---- */
 
 typedef struct {
-    World *w;
+    WorkWorld *w;
     Client *c;
     Store *store;
     Unit *u;
@@ -108,7 +108,7 @@ static void in_flight(Step *t, const char *fmt, ...)
     t->u->in_flight = true;
 }
 
-static bool may_fail(const World *w, Err err)
+static bool may_fail(const WorkWorld *w, Err err)
 {
     return w->may_fail && (err == ERR_IO || err == ERR_DISK_FULL || err == ERR_READ_ONLY);
 }
@@ -499,7 +499,7 @@ static PARKS void received(void *arg)
     account_close(t->account);
 }
 
-static Step step_of(World *w, Client *c, Store *store, unsigned unit)
+static Step step_of(WorkWorld *w, Client *c, Store *store, unsigned unit)
 {
     Unit *u = &c->units[unit];
     u->pending = u->acked;
@@ -507,7 +507,7 @@ static Step step_of(World *w, Client *c, Store *store, unsigned unit)
 }
 
 /* One message to the first mailbox of some units. */
-static PARKS void op_deliver(World *w, Client *c, Store *store)
+static PARKS void op_deliver(WorkWorld *w, Client *c, Store *store)
 {
     Received all[WORK_ACCOUNTS];
     Delivery deliveries[WORK_ACCOUNTS];
@@ -539,7 +539,7 @@ static PARKS void op_deliver(World *w, Client *c, Store *store)
     }
 }
 
-PARKS void client_step(World *w, Client *c, Store *store)
+PARKS void client_step(WorkWorld *w, Client *c, Store *store)
 {
     if (!below(c, 8)) {
         op_deliver(w, c, store);
@@ -554,7 +554,7 @@ PARKS void client_step(World *w, Client *c, Store *store)
 /* ---- all together ---- */
 
 typedef struct {
-    World *w;
+    WorkWorld *w;
     Store *store;
     unsigned steps, working;
     Cond ended;
@@ -580,7 +580,7 @@ static PARKS void worker(void *arg)
     loop_call(loop_at(0), one_ended, k->crowd);
 }
 
-PARKS void world_work(World *w, Store *store, unsigned steps)
+PARKS void world_work(WorkWorld *w, Store *store, unsigned steps)
 {
     Worker workers[WORK_CLIENTS];
     Crowd crowd = {.w = w, .store = store, .steps = steps, .working = WORK_CLIENTS};
@@ -593,7 +593,7 @@ PARKS void world_work(World *w, Store *store, unsigned steps)
 }
 
 typedef struct {
-    World *w;
+    WorkWorld *w;
     Store *store;
     Unit *u;
 } Errand;
@@ -623,11 +623,11 @@ static PARKS void verify_unit(void *arg)
 
 static void report(void *arg, Slice line)
 {
-    const World *w = arg;
+    const WorkWorld *w = arg;
     fprintf(stderr, "seed %llu: %.*s\n", (unsigned long long)w->seed, SP(line));
 }
 
-PARKS void world_verify(World *w, Store *store)
+PARKS void world_verify(WorkWorld *w, Store *store)
 {
     CheckResult result = {0};
     for (unsigned i = 0; i < WORK_CLIENTS; i++)
@@ -653,7 +653,7 @@ static PARKS void make_first_box(void *arg)
     if (err && err != ERR_EXISTS) work_failed(e->w, "create %s: %s", s->boxes[0].name, err_story());
 }
 
-static PARKS uint32_t make_account(World *w, Store *store, unsigned number)
+static PARKS uint32_t make_account(WorkWorld *w, Store *store, unsigned number)
 {
     Arena arena arena_scoped = {0};
     uint32_t acct = 0;
@@ -664,7 +664,7 @@ static PARKS uint32_t make_account(World *w, Store *store, unsigned number)
     return acct;
 }
 
-PARKS void world_prepare(World *w, Store *store)
+PARKS void world_prepare(WorkWorld *w, Store *store)
 {
     for (unsigned j = 0; j < WORK_ACCOUNTS && !w->ready; j++) {
         uint32_t acct = make_account(w, store, j);
@@ -677,7 +677,7 @@ PARKS void world_prepare(World *w, Store *store)
     w->ready = true;
 }
 
-void world_init(World *w, uint64_t seed)
+void world_init(WorkWorld *w, uint64_t seed)
 {
     memset(w, 0, sizeof *w);
     w->seed = seed;

@@ -65,21 +65,21 @@ typedef struct {
     bool big;      /* now and then a message of more than BLOB_INLINE_MOST */
     bool ready;    /* accounts and first mailboxes were made */
     Client clients[WORK_CLIENTS];
-} World;
+} WorkWorld;
 
-void world_init(World *w, uint64_t seed);
+void world_init(WorkWorld *w, uint64_t seed);
 /* Makes the accounts, and the first mailbox of each unit; goes on where a crash stopped it. */
-PARKS void world_prepare(World *w, Store *store);
+PARKS void world_prepare(WorkWorld *w, Store *store);
 /* One operation; any loop. */
-PARKS void client_step(World *w, Client *c, Store *store);
+PARKS void client_step(WorkWorld *w, Client *c, Store *store);
 /* All clients at once, so many steps each. */
-PARKS void world_work(World *w, Store *store, unsigned steps);
+PARKS void world_work(WorkWorld *w, Store *store, unsigned steps);
 /* Every unit is what it must be, and a recount agrees. Afterwards nothing is in flight. */
-PARKS void world_verify(World *w, Store *store);
+PARKS void world_verify(WorkWorld *w, Store *store);
 
 /* Is the unit's part of the account in this state? Fills in what is not known yet; `before` is what
  * it was one operation ago. false: *why. bodies: reads every message. Home loop. */
-PARKS bool state_compare(const World *w, const Unit *u, Account *a, const WorkState *before,
+PARKS bool state_compare(const WorkWorld *w, const Unit *u, Account *a, const WorkState *before,
                          WorkState *state, bool bodies, Buf *why);
 WorkMessage *work_message(WorkBox *b, uint32_t uid); /* NULL: none */
 Slice work_keyword(unsigned i);
@@ -89,4 +89,4 @@ void work_body(Buf *out, uint32_t body);
 Slice work_prefix(unsigned number); /* 0: none */
 uint64_t work_random(uint64_t *state);
 /* Says what, and the seed, and ends the program. */
-_Noreturn void work_failed(const World *w, const char *fmt, ...) PRINTF(2, 3);
+_Noreturn void work_failed(const WorkWorld *w, const char *fmt, ...) PRINTF(2, 3);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 typedef struct {
-    const World *w;
+    const WorkWorld *w;
     const Unit *u;
     Account *account;
     const WorkState *before;
@@ -216,7 +216,7 @@ static bool compare_names(Compare *c)
     return subscribed == c->s->subscribed || differs(c, "subscribed: %d", subscribed);
 }
 
-PARKS bool state_compare(const World *w, const Unit *u, Account *a, const WorkState *before,
+PARKS bool state_compare(const WorkWorld *w, const Unit *u, Account *a, const WorkState *before,
                          WorkState *state, bool bodies, Buf *why)
 {
     Compare c = {w, u, a, before, state, bodies, why};
