@@ -39,8 +39,7 @@ PARKS void smtp_message_add(Smtp *s, Slice octets)
 static void log_delivery(const Smtp *s, Slice to, SmtpVerdict v)
 {
     Buf remote buf_scoped = {0};
-    Address peer = stream_peer(s->stream);
-    address_print(&remote, &peer);
+    address_print(&remote, &s->peer);
     log_event(LOG_LEVEL_INFO, v.code == 250 ? "delivered" : "not_delivered", KV_TEXT("id", s->id),
               KV("from", s->sender.mailbox), KV("to", to), KV_NUM("octets", s->octets),
               KV_NUM("reply", v.code), KV_TEXT("service", s->lmtp ? "lmtp" : "smtp"),

@@ -61,8 +61,7 @@ PARKS void smtp_starttls(Smtp *s, Slice nothing)
     smtp_reply(s, 220, "2.0.0 Go ahead");
     if (stream_flush(s->stream) || stream_start_tls(s->stream, ctx)) {
         Buf remote buf_scoped = {0};
-        Address peer = stream_peer(s->stream);
-        address_print(&remote, &peer);
+        address_print(&remote, &s->peer);
         log_err(LOG_LEVEL_INFO, "tls_failed", stream_error(s->stream),
                 KV_TEXT("service", s->lmtp ? "lmtp" : "smtp"), KV("remote", buf_slice(&remote)));
         s->over = true;

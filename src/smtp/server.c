@@ -106,7 +106,7 @@ PARKS static void converse(Smtp *s)
 PARKS void smtp_serve(Stream *stream, const SmtpConfig *config, bool lmtp)
 {
     Smtp *s = NEW(Smtp);
-    *s = (Smtp){.stream = stream, .config = config, .lmtp = lmtp};
+    *s = (Smtp){.stream = stream, .config = config, .lmtp = lmtp, .peer = stream_peer(stream)};
     smtp_reply(s, 220, "%.*s %s posthouse", SP(config->hostname), lmtp ? "LMTP" : "ESMTP");
     converse(s);
     (void)stream_flush(stream); /* the last words; a failure sticks */

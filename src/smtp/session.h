@@ -22,6 +22,7 @@ typedef struct Smtp {
     Stream *stream;
     const SmtpConfig *config;
     bool lmtp;
+    Address peer;  /* kept: a socket whose peer has gone does not know it any more */
     bool extended; /* EHLO or LHLO, not HELO */
     bool over;     /* the conversation has to end */
     char hello[SMTP_DOMAIN_MOST + 1];

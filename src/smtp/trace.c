@@ -19,11 +19,10 @@ static void with_protocol(Buf *out, const Smtp *s)
 /* TCP-info = address-literal / ( Domain FWS address-literal ): we know no name but the one said. */
 static void from_peer(Buf *out, const Smtp *s)
 {
-    Address peer = stream_peer(s->stream);
     Buf host buf_scoped = {0};
-    address_print(&host, &peer);
+    address_print(&host, &s->peer);
     bool v6 = slice_find(buf_slice(&host), ':') < host.len;
-    bool named = peer.port == 0; /* a Unix socket */
+    bool named = s->peer.port == 0; /* a Unix socket */
     buf_printf(out, "from %s (%s%s%.*s%s)", s->hello, named ? "" : "[", v6 ? "IPv6:" : "",
                SP(buf_slice(&host)), named ? "" : "]");
 }
