@@ -78,7 +78,7 @@ PARKS static void answer(Engine *e)
     cond_broadcast(&e->finished);
 }
 
-void maintenance_fiber(void *engine)
+PARKS void maintenance_fiber(void *engine)
 {
     Engine *e = (Engine *)engine;
     for (;;) {

@@ -153,6 +153,7 @@ TEST(two_do_not_share_a_file)
 {
     Place p place_scoped = place_new();
     SigFile *f scoped(sigfile) = open_again(&p, NULL), *g = NULL;
+    check(!sigfile_knows(f, 1));
     check_err(sigfile_open(slice_of(p.path), ACCT, &g), ERR_IN_USE);
 }
 
