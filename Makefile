@@ -1,7 +1,7 @@
 # The front door for those who live here; meson does the work.
 .PHONY: all test san fuzz install clean
 all: build/build.ninja
-	ninja -C build
+	ninja -C build posthouse
 build/build.ninja:
 	meson setup build --werror
 test: all

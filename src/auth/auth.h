@@ -40,6 +40,9 @@ PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice logi
  * LOGINDISABLED and friends. */
 bool auth_plain_allowed(const Auth *auth, const Stream *stream);
 
+/* The account of a login that may exist only on first use (demo). ERR_NOT_FOUND. */
+PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct) MUST_USE;
+
 /* ---- SASL, RFC 4422: PLAIN (4616), LOGIN, SCRAM-SHA-1, SCRAM-SHA-256 (5802, 7677) and their -PLUS
  * (5929, 9266) ---- */
 typedef struct Sasl Sasl;

@@ -14,8 +14,6 @@ struct Auth {
 };
 
 bool auth_is_local_domain(const Auth *auth, Slice domain);
-/* The account of a login that may exist only on first use (demo). ERR_NOT_FOUND. */
-PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct) MUST_USE;
 /* What the user typed to the login it means: normalised, and without a local domain if only that
  * exists. */
 PARKS Err auth_canonical_login(Auth *auth, Slice given, Buf *login) MUST_USE;

@@ -110,12 +110,10 @@ PARKS static Err export_all(Export *x)
 /* export LOGIN [MAILBOX] */
 PARKS int verb_export(Talk *t)
 {
-    Buf login buf_scoped = {0};
     Export x = {.talk = t, .next_uid = 1};
     if (t->arg_count < 2 || t->arg_count > 3) return talk_usage(t);
     if (t->arg_count == 3) x.only = t->args[2];
-    Err err = login_normalise(t->args[1], &login);
-    if (!err) err = store_find_account(t->house->store, buf_slice(&login), &x.acct);
+    Err err = talk_account(t, t->args[1], &x.acct);
     if (!err) err = export_all(&x);
     arena_done(&x.arena);
     if (err) return talk_fail(t, err);

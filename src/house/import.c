@@ -259,7 +259,6 @@ PARKS static Err import(Import *im)
 /* import LOGIN SOURCE */
 PARKS int verb_import(Talk *t)
 {
-    Buf login buf_scoped = {0};
     Import *im = NEW(Import);
     *im = (Import){.talk = t, .began_ms = now_ms()};
     if (t->arg_count != 3) {
@@ -267,8 +266,7 @@ PARKS int verb_import(Talk *t)
         return talk_usage(t);
     }
     im->source = t->args[2];
-    Err err = login_normalise(t->args[1], &login);
-    if (!err) err = store_find_account(t->house->store, buf_slice(&login), &im->acct);
+    Err err = talk_account(t, t->args[1], &im->acct);
     if (!err) err = import(im);
     for (size_t i = 0; i < im->count; i++)
         draft_free(im->batch[i].draft);

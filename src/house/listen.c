@@ -162,6 +162,7 @@ static Err listen_at(House *h, Service service, Slice where)
 {
     Address at;
     TRY(address_parse(where, &at));
+    at.for_all = true; /* who may connect is said by its directory: Postfix is another user */
     Listening *l = NEW(Listening);
     *l = (Listening){h, service, NULL};
     Err err = sock_listen(&at, &l->sock);

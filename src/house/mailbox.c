@@ -52,11 +52,9 @@ PARKS static void on_account(void *arg)
 
 PARKS int verb_mailbox(Talk *t)
 {
-    Buf login buf_scoped = {0};
     Call c = {.talk = t};
     if (t->arg_count < 3) return talk_usage(t);
-    Err err = login_normalise(t->args[2], &login);
-    if (!err) err = store_find_account(t->house->store, buf_slice(&login), &c.acct);
+    Err err = talk_account(t, t->args[2], &c.acct);
     if (err) return talk_fail(t, err);
     talk_on_loop(t, store_home(t->house->store, c.acct), on_account, &c);
     if (c.unknown) return talk_usage(t);

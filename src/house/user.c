@@ -121,10 +121,8 @@ PARKS static void on_account(void *arg)
  * is gathered first. */
 PARKS static int with_account(Talk *t)
 {
-    Buf login buf_scoped = {0};
     OnAccount o = {.talk = t};
-    Err err = login_normalise(t->args[2], &login);
-    if (!err) err = store_find_account(t->house->store, buf_slice(&login), &o.acct);
+    Err err = talk_account(t, t->args[2], &o.acct);
     if (err) return talk_fail(t, err);
     talk_on_loop(t, store_home(t->house->store, o.acct), on_account, &o);
     return done(t, o.err);

@@ -81,6 +81,14 @@ PARKS int talk_usage(Talk *t)
     return EXIT_USAGE;
 }
 
+PARKS Err talk_account(Talk *t, Slice login, uint32_t *acct)
+{
+    Buf name buf_scoped = {0};
+    TRY(login_normalise(login, &name));
+    Err err = auth_account(t->house->auth, buf_slice(&name), acct);
+    return err == ERR_NOT_FOUND ? fail(err, "no user %.*s", SP(login)) : err;
+}
+
 PARKS int verb_run(Talk *t)
 {
     const Verb *v = verb_find(t->args[0]);
