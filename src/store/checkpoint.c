@@ -94,8 +94,9 @@ uint64_t be_u64(const char *at)
 }
 
 /* ---- position ---- */
-/* version u8, uuid, lsn u64, last u64, chain u32, epoch u32 */
-enum { POSITION_VERSION = 1 };
+/* version u8, uuid, lsn u64, last u64, chain u32, epoch u32 (of the record before), epoch u32 (the
+ * newest ever used) */
+enum { POSITION_VERSION = 2 };
 
 static Slice position_encode(Arena *a, const Engine *e, const LogPosition *at)
 {
@@ -105,21 +106,24 @@ static Slice position_encode(Arena *a, const Engine *e, const LogPosition *at)
     buf_u64(&b, at->lsn);
     buf_u64(&b, at->last);
     buf_u32(&b, at->chain);
-    buf_u32(&b, e->log.epoch > at->epoch ? e->log.epoch : at->epoch);
+    buf_u32(&b, at->epoch);
+    buf_u32(&b, MAX(e->log.epoch, e->epoch));
     return arena_copy(a, buf_slice(&b));
 }
 
-Err position_decode(Slice value, const uint8_t uuid[16], LogPosition *at)
+Err position_decode(Slice value, const uint8_t uuid[16], LogPosition *at, uint32_t *epoch)
 {
     Reader r = reader(value);
     uint8_t version = read_u8(&r);
     Slice whose = read_raw(&r, 16);
     LogPosition p = {.lsn = read_u64(&r), .last = read_u64(&r), .chain = read_u32(&r)};
     p.epoch = read_u32(&r);
+    uint32_t newest = read_u32(&r);
     if (r.bad || version != POSITION_VERSION) return fail(ERR_CORRUPT, "the index has no position");
     if (memcmp(whose.at, uuid, 16) != 0)
         return fail(ERR_CORRUPT, "the index belongs to another store");
     *at = p;
+    *epoch = newest;
     return OK;
 }
 

@@ -114,7 +114,7 @@ static Err replay(void *arg, const TailEntry *t)
 {
     FakeAccount *a = (FakeAccount *)arg;
     if (t->type == TAIL_CHANGE) {
-        check(t->seq <= a->seq + 1);
+        check(a->holes || t->seq <= a->seq + 1);
         apply(a, t->seq, t->record, t->body);
         return OK;
     }
@@ -135,6 +135,7 @@ static Err load(FakeHost *h, uint32_t acct)
         if (err && err != ERR_NOT_FOUND) return err;
         Reader r = reader(err ? (Slice){0} : head);
         a->number = acct;
+        a->holes = h->holes;
         a->seq = read_u64(&r);
         a->hash = read_u64(&r);
         TRY(engine_scan(h->engine, acct, S("e"), (Slice){0}, load_email, a));
@@ -243,8 +244,7 @@ static void trouble(void *ctx, Err err, Slice story)
 
 Err fake_open(FakeHost *h, Slice dir, const EngineOptions *options)
 {
-    Err refuse = h->refuse_touch;
-    *h = (FakeHost){.refuse_touch = refuse};
+    *h = (FakeHost){.refuse_touch = h->refuse_touch, .holes = h->holes};
     EngineHost host = {h, gather, folded, touch, home, relocated, trouble};
     return engine_open(dir, options, &host, &h->engine);
 }
@@ -282,7 +282,7 @@ static void committed(Commit *commit)
     if (c->then) c->then(c->arg);
 }
 
-static void hand_over(FakeHost *h, uint32_t acct, FakeCommit *c)
+void fake_hand_over(FakeHost *h, uint32_t acct, FakeCommit *c)
 {
     FakeAccount *a = &h->accounts[acct];
     c->host = h;
@@ -347,7 +347,7 @@ static void say_operation(FakeCommit *c, uint32_t acct, uint64_t seq)
 void fake_begin(FakeHost *h, uint32_t acct, FakeCommit *c)
 {
     say_operation(c, acct, h->accounts[acct].next_seq);
-    hand_over(h, acct, c);
+    fake_hand_over(h, acct, c);
 }
 
 Err fake_wait(FakeCommit *c)
@@ -365,7 +365,7 @@ void fake_commit_done(FakeCommit *c)
 
 PARKS static Err finish(FakeHost *h, uint32_t acct, FakeCommit *c)
 {
-    hand_over(h, acct, c);
+    fake_hand_over(h, acct, c);
     Err err = fake_wait(c);
     fake_commit_done(c);
     return err;
@@ -410,6 +410,26 @@ Err fake_note(FakeHost *h, uint32_t acct, size_t len)
     say(&c, 'N', 0);
     fake_body(&c.record, acct, 0, len);
     return finish(h, acct, &c);
+}
+
+/* ---- directories ---- */
+FakeDir fake_dir_new(void)
+{
+    FakeDir d = {"/tmp/posthouse-engine-XXXXXX"};
+    check(mkdtemp(d.path) != NULL);
+    return d;
+}
+
+void fake_shell(const FakeDir *d, const char *command)
+{
+    Buf buf_scoped line = {0};
+    buf_printf(&line, "export DIR=%s; %s", d->path, command);
+    check(!system(buf_cstr(&line)));
+}
+
+void fake_dir_remove(FakeDir *d)
+{
+    fake_shell(d, "rm -rf $DIR");
 }
 
 /* ---- checking ---- */

@@ -23,7 +23,7 @@ typedef struct {
 
 typedef struct {
     uint32_t number;
-    bool loaded, dirty;
+    bool loaded, dirty, holes;
     uint64_t seq, next_seq; /* applied; to be handed over */
     uint64_t hash;
     FakeEmail *emails;
@@ -37,6 +37,7 @@ typedef struct {
     FakeAccount accounts[FAKE_ACCOUNTS + 1]; /* from 1 */
     unsigned troubles, relocations;
     Err refuse_touch;
+    bool holes; /* after damage a seq may be missing */
     Err last_trouble;
 } FakeHost;
 
@@ -55,6 +56,7 @@ typedef struct {
 } FakeCommit;
 /* The next operation of this account, handed over; wait for it, then done. */
 void fake_begin(FakeHost *h, uint32_t acct, FakeCommit *c);
+void fake_hand_over(FakeHost *h, uint32_t acct, FakeCommit *c); /* with record and body filled */
 PARKS Err fake_wait(FakeCommit *c) MUST_USE;
 void fake_commit_done(FakeCommit *c);
 PARKS Err fake_step(FakeHost *h, uint32_t acct) MUST_USE; /* begin, wait, done */
@@ -68,5 +70,15 @@ FakeEmail *fake_email(FakeAccount *a, uint32_t eid);
 void fake_body(Buf *out, uint32_t origin, uint32_t eid, size_t len);
 /* Reads the body: OK when it is right to the last octet. */
 PARKS Err fake_read(FakeHost *h, const FakeEmail *email) MUST_USE;
+/* A directory of the real world that goes away with the test. */
+typedef struct {
+    char path[64];
+} FakeDir;
+FakeDir fake_dir_new(void);
+void fake_dir_remove(FakeDir *d);
+#define FAKE_DIR(name) FakeDir name __attribute__((cleanup(fake_dir_remove))) = fake_dir_new()
+/* system(), with DIR replaced by the directory. */
+void fake_shell(const FakeDir *d, const char *command);
+
 /* Every account is what its operations up to its seq make of it, and every body reads right. */
 PARKS void fake_check_all(FakeHost *h);

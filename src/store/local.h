@@ -98,6 +98,7 @@ struct Engine {
     EngineHost host;
     uint8_t uuid[16];
     uint32_t salt;
+    uint32_t epoch; /* the newest that the index knows of */
     File *lock_file;
     Index *index;
 
@@ -121,7 +122,8 @@ struct Engine {
     NumberTable big_refs; /* ids of big bodies that records refer to, not yet in the index */
     uint64_t checkpoints_begun, commits_begun;
     size_t pins_ending; /* of the pins, those with nobody left */
-    unsigned troubles;  /* posted, not told yet */
+    uint64_t punch_failures;
+    unsigned troubles; /* posted, not told yet */
     EngineStatus counters;
 
     /* loop 0 only */
@@ -197,7 +199,7 @@ void tails_done(Engine *e);
 
 /* checkpoint.c */
 PARKS Err checkpoint_run(Engine *e) MUST_USE; /* maintenance fiber, or while opening */
-Err position_decode(Slice value, const uint8_t uuid[16], LogPosition *at) MUST_USE;
+Err position_decode(Slice value, const uint8_t uuid[16], LogPosition *at, uint32_t *epoch) MUST_USE;
 /* Where a body is now that somebody may still know by its old place; until the next checkpoint. */
 void moved_put(Engine *e, uint64_t old_at, BlobRef now);
 /* Keys of the index (index.h). */

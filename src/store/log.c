@@ -567,14 +567,13 @@ Err log_start(Engine *e, const LogPosition *at)
 {
     Log *l = &e->log;
     l->position = *at;
-    l->epoch = at->epoch + 1;
+    l->epoch = MAX(at->epoch, e->epoch) + 1;
     Err err = reserve_restore(e);
     if (err == ERR_DISK_FULL) l->in_reserve = true;
     if (err && err != ERR_DISK_FULL) return err;
     TRY(log_continue(e, at));
     mutex_lock(&e->lock);
     e->applied = l->position;
-    e->applied.epoch = l->epoch;
     l->started = true;
     bool start = l->first && !l->writing;
     if (start) l->writing = true;

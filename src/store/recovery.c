@@ -443,7 +443,7 @@ static Err index_try(Recovery *r)
     TRY(index_open(kind_of(e), index_path(e, &r->arena), e->options.map_bytes, &e->index));
     Slice value;
     Err err = index_get(e->index, S("m"), &r->arena, &value);
-    if (!err) err = position_decode(value, e->uuid, &r->at);
+    if (!err) err = position_decode(value, e->uuid, &r->at, &e->epoch);
     if (!err) r->had_position = true;
     if (!err && !position_fits(r, &r->at))
         err = fail(ERR_CORRUPT, "the index does not belong to this log");
