@@ -94,7 +94,7 @@ Err imap_cmd_id(Imap *s)
 {
     imap_space(s->in);
     if (imap_see(s->in, "(")) {
-        for (int pairs = 0; pairs < 30 && imap_peek(s->in) == '"'; pairs++) {
+        for (int pairs = 0; pairs < 30 && imap_is_at_string(s->in); pairs++) {
             (void)imap_string(s->in);
             imap_space(s->in);
             (void)imap_nstring(s->in);
