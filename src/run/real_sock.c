@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -192,7 +193,7 @@ static void remove_leftover(const Name *name, socklen_t len)
     close(fd);
 }
 
-static int bound_socket(const Name *name, socklen_t len)
+static int bound_socket(const Name *name, socklen_t len, bool for_all)
 {
     int fd = socket(name->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
@@ -206,7 +207,10 @@ static int bound_socket(const Name *name, socklen_t len)
             if (any) (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
         }
     }
-    if (bind(fd, &name->any, len) == 0 && listen(fd, SOMAXCONN) == 0) return fd;
+    bool bound = bind(fd, &name->any, len) == 0;
+    if (bound && name->any.sa_family == AF_UNIX)
+        bound = chmod(name->local.sun_path, for_all ? 0666 : 0600) == 0;
+    if (bound && listen(fd, SOMAXCONN) == 0) return fd;
     int e = errno;
     close(fd);
     errno = e;
@@ -218,11 +222,11 @@ Err real_sock_listen(const Address *at, Sock **listener)
     Name name;
     socklen_t len = name_of(at, &name);
     if (!len) return fail(ERR_SYNTAX, "%s is not an address", at->host);
-    int fd = bound_socket(&name, len);
+    int fd = bound_socket(&name, len, at->for_all);
     if (fd < 0 && errno == EAFNOSUPPORT && !strcmp(at->host, "*")) { /* a kernel without IPv6 */
         Address any = {.host = "0.0.0.0", .port = at->port};
         len = name_of(&any, &name);
-        fd = bound_socket(&name, len);
+        fd = bound_socket(&name, len, false);
     }
     if (fd < 0) {
         Err err = errno == EADDRINUSE ? ERR_IN_USE : errno == EACCES ? ERR_FORBIDDEN : ERR_IO;

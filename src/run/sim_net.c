@@ -274,7 +274,7 @@ Err sim_sock_connect_begin(const Address *to, Sock **conn)
     SimSock *s = sock_new(loop_now);
     s->sock.ready = 0;
     s->peer = *to;
-    if (to->port) s->local = (Address){"127.0.0.1", ++sim_now->next_port};
+    if (to->port) s->local = (Address){.host = "127.0.0.1", .port = ++sim_now->next_port};
     s->connecting.fire = call_arrives;
     int64_t delay = sim_spread(sim_now->config.net_latency_us);
     timer_set(&sim_now->timers, &s->connecting, sim_now->now_us + delay);

@@ -10,6 +10,7 @@ typedef struct Sock Sock;
 typedef struct {
     char host[108]; /* or the path */
     uint16_t port;  /* 0: a Unix socket */
+    bool for_all;   /* a Unix socket to listen at: every user may connect; else only ours */
 } Address;
 Err address_parse(Slice text, Address *out) MUST_USE;
 void address_print(Buf *out,

@@ -2,6 +2,7 @@
 #include "run/sock.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 TEST(addresses)
@@ -221,6 +222,13 @@ TEST(unix_sockets)
     Sock *one = NULL, *two = NULL;
     check_ok(sock_listen(&at, &one));
     check_err(sock_listen(&at, &two), ERR_IN_USE); /* somebody is there */
+    struct stat st;
+    check(stat(at.host, &st) == 0 &&
+          (st.st_mode & 0777) == 0600); /* nobody else, whatever the umask */
+    sock_close(one);
+    at.for_all = true;
+    check_ok(sock_listen(&at, &one));
+    check(stat(at.host, &st) == 0 && (st.st_mode & 0777) == 0666);
     sock_close(one);
     unlink(at.host);
     Buf b buf_scoped = {0};

@@ -195,8 +195,11 @@ class Server:
     def port(self, service):
         return self.base + SERVICES[service]
 
-    def start(self, options=(), seconds=60):
-        command = [PROGRAM, *options, "demo", self.dir, "--base-port", str(self.base), "--accounts", str(self.accounts)]
+    def program(self):
+        return [PROGRAM, "demo", self.dir, "--base-port", str(self.base), "--accounts", str(self.accounts)]
+
+    def start(self, seconds=60):
+        command = self.program()
         with open(self.log_path, "ab") as log:
             self.process = start(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
         watchdog = threading.Timer(seconds, self.process.kill)
@@ -272,6 +275,40 @@ class Server:
             lmtp.getreply()
             lmtp.send(stuffed(message))
             return [lmtp.getreply() for _ in recipients]
+
+
+class Served(Server):
+    """`posthouse serve` with a configuration file, on the ports of the demo. settings: more of them, which win."""
+
+    def __init__(self, **settings):
+        super().__init__()
+        self.config = self.dir + ".conf"
+        self.settings = {"store": self.dir, "plain_without_tls": "yes", "hostname": "localhost",
+                         "domains": "localhost example.com", **{f"listen_{n}": f"{HOST}:{self.port(n)}" for n in SERVICES},
+                         **settings}
+        self.write_config()
+
+    def write_config(self):
+        with open(self.config, "w") as f:
+            f.write("version = 1\n" + "".join(f"{k} = {v}\n" for k, v in self.settings.items()))
+
+    def program(self):
+        return [PROGRAM, "-c", self.config, "serve"]
+
+    def start(self, seconds=60):
+        with open(self.log_path, "ab") as log:
+            self.process = start(self.program(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        began = len(self.log())
+        if not wait_for(lambda: not self.is_alive() or "event=ready" in self.log()[began:], seconds) or not self.is_alive():
+            raise RuntimeError(f"the server did not get ready\n{self.tail()}")
+        return self
+
+    def kill(self):
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def command(self, *args, input=None, seconds=60):
+        return run([PROGRAM, "-c", self.config, *args], seconds, input=input)
 
 
 def any_certificate():

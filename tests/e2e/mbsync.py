@@ -71,9 +71,11 @@ class Here:
         with open(path, "wb") as f:
             f.write(sample(number).replace(b"\r\n", b"\n"))
 
-    def set_flags(self, number, flags):
-        path = self.files()[number]
-        os.rename(path, os.path.join(self.folder("INBOX", "cur"), os.path.basename(path).split(":2,")[0] + ":2," + flags))
+    def set_flags(self, numbers, flags):
+        files = self.files()
+        for n in numbers:
+            name = os.path.basename(files[n]).split(":2,")[0]
+            os.rename(files[n], os.path.join(self.folder("INBOX", "cur"), name + ":2," + flags))
 
 
 LETTERS = {rb"\Seen": "S", rb"\Flagged": "F", rb"\Answered": "R", rb"\Draft": "D", rb"\Deleted": "T"}
@@ -141,8 +143,7 @@ def changes_both_ways(s, here):
     m.select()
     m.store("1:100", "+FLAGS.SILENT", r"(\Seen)")
     m.store("50:60", "+FLAGS.SILENT", r"(\Flagged \Answered)")
-    for n in range(200, 300):
-        here.set_flags(n, "FS")
+    here.set_flags(range(200, 300), "FS")
     for n in range(COUNT, COUNT + 30):
         m.append("INBOX", r"(\Seen)", None, sample(n))
     for n in range(COUNT + 100, COUNT + 130):
@@ -154,7 +155,8 @@ def changes_both_ways(s, here):
     check("flags from there", here.flags()[0] == "S" and here.flags()[55] == "FRS", (here.flags()[0], here.flags()[55]))
     check("flags from here", all(flags[n] == "FS" for n in range(200, 300)))
     check("new mail from here", all(flags.get(n) == "S" for n in range(COUNT + 100, COUNT + 130)))
-    check("new mail from there", all(n in here.files() for n in range(COUNT, COUNT + 30)))
+    files = here.files()
+    check("new mail from there", all(n in files for n in range(COUNT, COUNT + 30)))
     check("both sides are the same", same(s, here))
 
 
@@ -164,10 +166,10 @@ def deletions_both_ways(s, here):
     m.store("1:50", "+FLAGS.SILENT", r"(\Deleted)")
     m.expunge()
     m.logout()
+    files = here.files()
     for n in range(500, 550):
-        os.remove(here.files()[n])
-    for n in range(600, 610):
-        here.set_flags(n, "ST")
+        os.remove(files[n])
+    here.set_flags(range(600, 610), "ST")
     done = here.sync()
     check("deletions both ways", done.code == 0, done)
     there, files = flags_there(s), here.files()
