@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 enum {
-    IDLE_MS = 60 * 1000,  /* an account nobody uses stays loaded so long */
-    IDLE_ACCOUNTS = 4096, /* and so many of them at a loop */
-    IDLE_EMAIL_PAGES = 0, /* an idle account keeps no email pages */
+    IDLE_MS = 60 * 1000,      /* an account nobody uses stays loaded so long */
+    IDLE_ACCOUNTS = 4096,     /* and so many of them at a loop */
+    IDLE_PAGES_MS = 5 * 1000, /* pages it has not asked for are given back */
 };
 
 Home *home_here(Store *store)
@@ -157,7 +157,7 @@ static void account_free(Account *a)
     number_table_done(&a->email_table);
     free_numbered(&a->dead_pages);
     free_numbered(&a->summaries);
-    thread_pages_trim(a, true);
+    thread_pages_free(a);
     seen_pages_trim(a, true);
     free_objects(a);
     kwsets_done(a);
@@ -257,26 +257,46 @@ PARKS Err account_open(Store *store, uint32_t number, Account **account)
 
 /* ---- keeping the house in bounds ---- */
 
-static void trim_boxes(Account *a)
+static void slim_boxes(Account *a)
 {
+    bool idle = !a->refs && a->idle_since + IDLE_MS < now_ms();
     for (uint32_t i = 0; i < a->box_count; i++) {
         Box *b = a->boxes[i];
-        if (!b->handles && b->page_count && !b->state && !b->slots_state && !b->vanished_state)
-            box_unload(b);
+        vanished_trim(b, false);
+        bool clean = !b->state && !b->slots_state && !b->vanished_state;
+        if (idle && !b->handles && b->page_count && clean) box_unload(b);
     }
 }
 
-void home_trim(Home *home, bool all)
+/* Slots stay while the account is loaded; what else can be read again goes. */
+static void account_slim(Account *a)
+{
+    if (a->in_flight || a->emails_used + IDLE_PAGES_MS > now_ms()) return;
+    email_pages_trim(a, 0);
+    thread_pages_trim(a, 0);
+    slim_boxes(a);
+}
+
+void home_trim(Home *home)
 {
     int64_t old = now_ms() - IDLE_MS;
     list_each (l, &home->accounts) {
         Account *a = CONTAINER(l, Account, link);
-        bool many = home->account_count > IDLE_ACCOUNTS;
-        if (!all && !many && a->idle_since > old) return;
-        if (account_is_clean(a) && !a->in_flight)
-            account_unload(a);
-        else if (!a->in_flight)
-            trim_boxes(a);
+        if (home->account_count <= IDLE_ACCOUNTS && a->idle_since > old) return;
+        if (account_is_clean(a) && !a->in_flight) account_unload(a);
+    }
+}
+
+void home_slim(Home *home)
+{
+    size_t cursor = 0;
+    uint64_t number;
+    void *value;
+    home_trim(home);
+    while (number_table_next(&home->table, &cursor, &number, &value)) {
+        Account *a = value;
+        account_slim(a);
+        if (dead_is_due(a)) account_touch(a);
     }
 }
 

@@ -16,7 +16,9 @@ typedef struct {
     BlobRef body;
     uint32_t loose; /* eid of the last ADD while no LINK has taken it up */
     uint32_t news[8];
-    uint32_t news_count; /* beyond COUNT(news): tell all */
+    uint32_t news_count;           /* beyond COUNT(news): tell all */
+    uint16_t old_kwset, new_kwset; /* of the message flagged last: the next has mostly the same */
+    bool kwset_known;
 } Applying;
 
 static void note_news(Applying *ap, uint32_t mailbox)
@@ -302,9 +304,12 @@ static void flag_message(Applying *ap, const Op *op, Box *b, Message *m)
 {
     uint8_t ours = op->who ? (uint8_t)~FLAG_SEEN : UINT8_MAX;
     uint8_t flags = (uint8_t)((m->flags & ~(op->clear & ours)) | (op->flags & ours));
-    uint16_t kwset = kwset_change(ap->account, m->kwset, op->keywords, op->unwanted,
-                                  op->how == FLAG_HOW_REPLACE);
-    box_flag(b, m, flags, kwset, ap->seq);
+    if (!ap->kwset_known || ap->old_kwset != m->kwset)
+        ap->new_kwset = kwset_change(ap->account, m->kwset, op->keywords, op->unwanted,
+                                     op->how == FLAG_HOW_REPLACE);
+    ap->old_kwset = m->kwset;
+    ap->kwset_known = true;
+    box_flag(b, m, flags, ap->new_kwset, ap->seq);
 }
 
 static Err apply_flag(Applying *ap, const Op *op)
@@ -314,6 +319,7 @@ static Err apply_flag(Applying *ap, const Op *op)
     TRY(box_load(b));
     OpRanges uids = op->uids;
     UidRange range;
+    ap->kwset_known = false;
     while (op_range_next(&uids, &range)) {
         Message *m = box_next(b, range.first);
         for (; m && m->uid <= range.last; m = box_next(b, m->uid + 1))

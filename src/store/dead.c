@@ -76,9 +76,10 @@ static void drop_later(Account *a, const Email *e)
 
 typedef struct {
     Account *account;
-    uint64_t floor; /* views still show what died at or after this seq */
-    uint32_t due;   /* what died after this moment is in the undelete window */
-    uint32_t left;  /* how many more this time */
+    uint64_t floor;  /* views still show what died at or after this seq */
+    uint32_t due;    /* what died after this moment is in the undelete window */
+    uint32_t left;   /* how many more this time */
+    uint32_t oldest; /* of those that stay */
 } Purge;
 
 static bool is_due(const Purge *g, const Email *e)
@@ -87,15 +88,21 @@ static bool is_due(const Purge *g, const Email *e)
     return e->dead_seq < g->floor && e->dead_time <= g->due;
 }
 
+static bool stays(Purge *g, uint32_t since)
+{
+    g->oldest = MIN(g->oldest, since);
+    return false;
+}
+
 /* True: it is gone. */
 static bool purge_one(Purge *g, uint32_t eid)
 {
     Account *a = g->account;
     EmailPage *p;
-    if (email_page(a, eid / EMAILS, &p)) return false;
+    if (email_page(a, eid / EMAILS, &p)) return stays(g, g->due + 1); /* damaged: check tells */
     Email *e = &p->emails[eid % EMAILS];
     if (e->thread && e->link_count) return true; /* it is back, or never was dead */
-    if (e->thread && !is_due(g, e)) return false;
+    if (e->thread && !is_due(g, e)) return stays(g, e->dead_time);
     if (e->thread) drop_later(a, e);
     free(e->more);
     *e = (Email){0};
@@ -107,7 +114,7 @@ static bool purge_one(Purge *g, uint32_t eid)
 
 static void purge_page(Purge *g, DeadPage *p)
 {
-    uint32_t oldest = UINT32_MAX;
+    g->oldest = UINT32_MAX;
     for (uint32_t word = 0; word < COUNT(p->d.bits); word++) {
         for (uint64_t bits = p->d.bits[word]; bits && g->left; bits &= bits - 1) {
             uint32_t bit = (uint32_t)__builtin_ctzll(bits);
@@ -115,30 +122,74 @@ static void purge_page(Purge *g, DeadPage *p)
             p->d.bits[word] &= ~(UINT64_C(1) << bit);
             p->state |= PAGE_DIRTY;
         }
-        if (p->d.bits[word]) oldest = p->d.oldest;
     }
-    p->d.oldest = oldest;
-    p->blocked_by = g->left ? g->floor : 0;
+    if (!g->left) return; /* the rest next time */
+    p->d.oldest = g->oldest;
+    p->blocked_by = g->floor;
 }
 
 /* Emails that are in the window are looked at when the oldest of their page leaves it. */
 static bool worth_a_look(const Purge *g, const DeadPage *p)
 {
-    return p->d.oldest <= g->due && (p->blocked_by != g->floor || g->floor == UINT64_MAX);
+    bool new_views = p->blocked_by != g->floor || g->floor == UINT64_MAX;
+    return p->d.oldest != UINT32_MAX && p->d.oldest <= g->due && new_views;
+}
+
+static Purge purge_of(Account *a)
+{
+    uint32_t window = a->store->options.undelete_days * 86400;
+    uint32_t now = (uint32_t)wall_seconds();
+    return (Purge){.account = a,
+                   .floor = views_floor(a),
+                   .due = now > window ? now - window : 0,
+                   .left = PURGE_AT_ONCE};
+}
+
+bool dead_is_due(Account *a)
+{
+    size_t cursor = 0;
+    uint64_t number;
+    void *page;
+    if (!a->dead_pages.count) return false;
+    Purge g = purge_of(a);
+    while (number_table_next(&a->dead_pages, &cursor, &number, &page))
+        if (worth_a_look(&g, page)) return true;
+    return false;
 }
 
 void dead_purge(Account *a)
 {
-    if (!a->dead_pages.count) return;
-    uint32_t window = a->store->options.undelete_days * 86400;
-    uint32_t now = (uint32_t)wall_seconds();
-    Purge g = {.account = a,
-               .floor = views_floor(a),
-               .due = now > window ? now - window : 0,
-               .left = PURGE_AT_ONCE};
     size_t cursor = 0;
     uint64_t number;
     void *page;
+    if (!a->dead_pages.count) return;
+    Purge g = purge_of(a);
     while (g.left && number_table_next(&a->dead_pages, &cursor, &number, &page))
         if (worth_a_look(&g, page)) purge_page(&g, page);
+}
+
+static bool is_empty(const Dead *d)
+{
+    uint64_t any = 0;
+    for (size_t i = 0; i < COUNT(d->bits); i++)
+        any |= d->bits[i];
+    return !any;
+}
+
+void dead_pages_trim(Account *a)
+{
+    size_t cursor = 0;
+    uint64_t number;
+    void *value;
+    if (!a->dead_pages.count) return;
+    NumberTable kept = {0};
+    while (number_table_next(&a->dead_pages, &cursor, &number, &value)) {
+        DeadPage *p = value;
+        if (!p->state && is_empty(&p->d))
+            free(p);
+        else
+            number_table_put(&kept, number, p);
+    }
+    number_table_done(&a->dead_pages);
+    a->dead_pages = kept;
 }

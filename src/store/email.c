@@ -65,6 +65,7 @@ static Err page_fetch(Account *a, uint32_t number, EmailPage **page)
 Err email_page(Account *a, uint32_t number, EmailPage **page)
 {
     EmailPage *p = number_table_get(&a->email_table, number);
+    a->emails_used = now_ms();
     if (!p) return page_fetch(a, number, page);
     if (p->link.next != &a->email_pages) {
         list_remove(&p->link);

@@ -361,7 +361,6 @@ static void settle_box(Box *b, bool ok)
     settle(&b->vanished_state, ok);
     for (uint32_t i = 0; i < b->vanished_count; i++)
         settle(&b->vanished[i].state, ok);
-    vanished_trim(b, false);
 }
 
 static void settle_emails(Account *a, bool ok)
@@ -427,7 +426,8 @@ static void settle_numbered(Account *a, bool ok)
         settle(&((DeadPage *)value)->state, ok);
     for (cursor = 0; number_table_next(&a->seen_pages, &cursor, &number, &value);)
         settle(&((SeenPage *)value)->state, ok);
-    thread_pages_trim(a, false);
+    dead_pages_trim(a);
+    thread_pages_trim(a, 4);
     seen_pages_trim(a, false);
 }
 
@@ -465,7 +465,7 @@ static void folded(void *ctx, bool ok)
         list_remove(&a->folding);
         settle_account(a, ok);
     }
-    home_trim(home, false);
+    home_trim(home);
 }
 
 /* ---- the rest of the host ---- */

@@ -31,9 +31,9 @@ typedef struct {
 } SlotPage;
 
 typedef struct {
-    uint32_t number, count;
+    uint32_t number, count, room;
     uint8_t state;
-    Vanished *list; /* room for VANISHED_MOST */
+    Vanished *list;
 } VanishedPage;
 
 struct Box {
@@ -122,9 +122,10 @@ struct Account {
     uint32_t number;
     uint32_t refs;
     int64_t idle_since;
-    Link link;    /* in Home.accounts, least recently used first */
-    Link dirty;   /* in Home.dirty */
-    Link folding; /* in Home.folding */
+    int64_t emails_used; /* when an email page was asked for last */
+    Link link;           /* in Home.accounts, least recently used first */
+    Link dirty;          /* in Home.dirty */
+    Link folding;        /* in Home.folding */
     uint8_t state;
     Err broken; /* a damaged page was met while applying: takes nothing more until loaded again */
 
@@ -213,6 +214,10 @@ struct Home {
     Link dirty, folding;
     NumberTable summary_table;
     Link summary_pages; /* least recently used first */
+    Link evicted;       /* pages that somebody may still look at until he waits */
+    Task bury;
+    bool burying;
+    Cond buried;
     uint64_t summary_octets;
     SummaryCodec *codec;
     Fiber *keeper;
@@ -242,7 +247,8 @@ void account_unload(Account *a);         /* clean, no references */
 void account_touch(Account *a);          /* it has something to fold */
 bool account_is_clean(const Account *a);
 void home_done(Home *home);
-void home_trim(Home *home, bool all); /* unloads idle accounts, gives idle slots back */
+void home_trim(Home *home); /* unloads idle accounts */
+void home_slim(Home *home); /* and gives back what those in use can read again */
 Err engine_page(Account *a, const PageKey *key, Arena *arena, Reader *in) MUST_USE; /* get, check */
 
 /* ---- commit.c ---- */
@@ -298,7 +304,7 @@ void box_note_kwset(Box *b, uint16_t kwset);
 
 /* ---- vanished.c ---- */
 Err vanished_add(Box *b, uint64_t seq, const Message *gone, size_t count) MUST_USE;
-void vanished_trim(Box *b, bool all);
+void vanished_trim(Box *b, bool all); /* clean pages; all: dirty ones too */
 
 /* ---- email.c, summary.c ---- */
 /* The entry, loading its page; borrowed until the next wait. ERR_EXPUNGED: no such email. */
@@ -309,7 +315,7 @@ uint64_t email_size(const Email *e);
 void email_pages_trim(Account *a, uint32_t keep); /* clean ones, least recently used first */
 Err summary_page_read(Account *a, uint32_t number, SummaryPage *page) MUST_USE; /* past the cache */
 void summary_cache_forget(Home *home, uint32_t acct, uint32_t number);
-void summary_cache_done(Home *home);
+PARKS void summary_cache_done(Home *home);
 
 /* ---- dead.c: emails in no mailbox, until their blob is dropped ---- */
 Err dead_pages_load(Account *a) MUST_USE;
@@ -317,6 +323,8 @@ void dead_mark(Account *a, uint32_t eid, uint32_t time);
 void dead_clear(Account *a, uint32_t eid);
 /* Removes those that nobody needs any more; their blobs join Account.drops. */
 void dead_purge(Account *a);
+void dead_pages_trim(Account *a); /* empty clean ones */
+bool dead_is_due(Account *a);     /* there is something for dead_purge */
 
 /* ---- keyword.c ---- */
 Slice kwset_text(const Account *a, uint16_t kwset);
@@ -335,7 +343,8 @@ void text_table_done(TextTable *t);
 /* ---- thread.c ---- */
 Err thread_join(Account *a, uint32_t eid, const uint32_t *hashes, size_t count,
                 uint32_t *thread) MUST_USE;
-void thread_pages_trim(Account *a, bool all);
+void thread_pages_trim(Account *a, size_t keep); /* all clean ones, if there are more */
+void thread_pages_free(Account *a);
 
 /* ---- names.c ---- */
 uint32_t change_create(Change *c, Slice name, Role role); /* returns the id */

@@ -33,7 +33,7 @@ static PARKS void keeper(void *arg)
     Home *home = arg;
     home->keeper = fiber_current();
     while (!home->stopping && fiber_park(now_ms() + KEEPER_MS) != WOKEN_CANCELLED)
-        home_trim(home, false);
+        home_slim(home);
     home->keeper = NULL;
     home->keeper_runs = false;
     cond_broadcast(&home->keeper_ended);
@@ -49,6 +49,7 @@ static PARKS void home_open(void *arg)
     list_init(&home->dirty);
     list_init(&home->folding);
     list_init(&home->summary_pages);
+    list_init(&home->evicted);
     home->codec = summary_codec_new();
     home->keeper_runs = true;
     home->keeper = fiber_start("store keeper", keeper, home);

@@ -6,13 +6,35 @@
  * pages, decoded once and kept in a cache of the loop, so that reading emails in order costs one
  * decode in sixteen. */
 
+static void page_free(SummaryPage *p)
+{
+    buf_done(&p->text);
+    free(p);
+}
+
+static void bury(Task *task)
+{
+    Home *home = CONTAINER(task, Home, bury);
+    list_each (l, &home->evicted) {
+        list_remove(l);
+        page_free(CONTAINER(l, SummaryPage, link));
+    }
+    home->burying = false;
+    cond_broadcast(&home->buried);
+}
+
+/* Summaries are borrowed until the next wait: what leaves the cache is freed when we have waited.
+ */
 static void cache_drop(Home *home, SummaryPage *p)
 {
     number_table_take(&home->summary_table, p->key);
     list_remove(&p->link);
     home->summary_octets -= p->text.room + sizeof *p;
-    buf_done(&p->text);
-    free(p);
+    list_add(&home->evicted, &p->link);
+    if (home->burying) return;
+    home->burying = true;
+    home->bury.run = bury;
+    loop_post(home->loop, &home->bury);
 }
 
 void summary_cache_forget(Home *home, uint32_t acct, uint32_t number)
@@ -21,10 +43,12 @@ void summary_cache_forget(Home *home, uint32_t acct, uint32_t number)
     if (p) cache_drop(home, p);
 }
 
-void summary_cache_done(Home *home)
+PARKS void summary_cache_done(Home *home)
 {
     list_each (l, &home->summary_pages)
         cache_drop(home, CONTAINER(l, SummaryPage, link));
+    while (home->burying)
+        cond_wait(&home->buried, NEVER);
     number_table_done(&home->summary_table);
 }
 
@@ -69,8 +93,7 @@ static Err cache_fetch(Account *a, uint32_t number, SummaryPage **page)
     SummaryPage *p = NEW(SummaryPage);
     Err err = summary_page_read(a, number, p);
     if (err) {
-        buf_done(&p->text);
-        free(p);
+        page_free(p);
         return err;
     }
     p->key = (uint64_t)a->number << 32 | number;

@@ -32,6 +32,7 @@ PARKS void world_open(World *w, const StoreOptions *options)
 {
     *w = (World){.dir = "/tmp/posthouse-store-XXXXXX"};
     if (options) w->options = *options;
+    w->options.engine.map_bytes = UINT64_C(1) << 30; /* what the thread sanitizer has room for */
     check(mkdtemp(w->dir));
     check_ok(store_open(slice_of(w->dir), &w->options, &w->store));
     for (int i = 0; i < 64 && !w->account; i++) {

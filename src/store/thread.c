@@ -107,22 +107,35 @@ Err thread_join(Account *a, uint32_t eid, const uint32_t *hashes, size_t count, 
     return OK;
 }
 
-void thread_pages_trim(Account *a, bool all)
+static void page_free(ThreadPage *p)
 {
-    enum { KEEP = 4 };
-    if (!all && a->thread_pages.count <= KEEP) return;
+    free(p->hashes);
+    free(p);
+}
+
+void thread_pages_free(Account *a)
+{
+    size_t cursor = 0;
+    uint64_t number;
+    void *value;
+    while (number_table_next(&a->thread_pages, &cursor, &number, &value))
+        page_free(value);
+    number_table_done(&a->thread_pages);
+}
+
+void thread_pages_trim(Account *a, size_t keep)
+{
+    if (a->thread_pages.count <= keep) return;
     NumberTable kept = {0};
     size_t cursor = 0;
     uint64_t number;
     void *value;
     while (number_table_next(&a->thread_pages, &cursor, &number, &value)) {
         ThreadPage *p = value;
-        if (p->state && !all) {
+        if (p->state)
             number_table_put(&kept, number, p);
-            continue;
-        }
-        free(p->hashes);
-        free(p);
+        else
+            page_free(p);
     }
     number_table_done(&a->thread_pages);
     a->thread_pages = kept;

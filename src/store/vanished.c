@@ -6,7 +6,7 @@
  * in order of seq. The last one fills up in memory. When there are too many pages the oldest goes,
  * and vanished_floor says up to which change tombstones are missing. */
 
-enum { PAGES_MOST = 256, FULL = 180 }; /* 180 entries stay below 1.9 KB */
+enum { PAGES_MOST = 364, FULL = 180 }; /* 180 entries stay below 1.9 KB */
 
 static Err page_read(Box *b, uint32_t number, VanishedPage *page)
 {
@@ -14,7 +14,8 @@ static Err page_read(Box *b, uint32_t number, VanishedPage *page)
     PageKey key = page_key_2('v', b->s.id, number);
     size_t count = 0;
     Reader in;
-    *page = (VanishedPage){.number = number, .list = mem_new(VANISHED_MOST * sizeof(Vanished))};
+    *page = (VanishedPage){
+        .number = number, .room = VANISHED_MOST, .list = mem_new(VANISHED_MOST * sizeof(Vanished))};
     Err err = engine_page(b->account, &key, &arena, &in);
     if (!err) err = vanished_decode(&in, page->list, &count);
     page->count = (uint32_t)count;
@@ -33,8 +34,7 @@ static VanishedPage *page_add(Box *b, VanishedPage page)
 static VanishedPage page_fresh(Box *b)
 {
     b->state |= PAGE_DIRTY;
-    return (VanishedPage){.number = b->s.vanished_next++,
-                          .list = mem_new(VANISHED_MOST * sizeof(Vanished))};
+    return (VanishedPage){.number = b->s.vanished_next++};
 }
 
 static Err last_page(Box *b, VanishedPage **page)
@@ -74,13 +74,21 @@ static bool extend(VanishedPage *p, uint64_t seq, const Message *m)
     return true;
 }
 
+static void page_append(VanishedPage *p, Vanished v)
+{
+    if (p->count == p->room) {
+        p->room = MAX(p->room * 2, 4u);
+        p->list = mem_grow(p->list, array_bytes(p->room, sizeof v));
+    }
+    p->list[p->count++] = v;
+}
+
 Err vanished_add(Box *b, uint64_t seq, const Message *gone, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         VanishedPage *p;
         TRY(last_page(b, &p));
-        if (!extend(p, seq, &gone[i]))
-            p->list[p->count++] = (Vanished){seq, gone[i].uid, gone[i].eid, 1};
+        if (!extend(p, seq, &gone[i])) page_append(p, (Vanished){seq, gone[i].uid, gone[i].eid, 1});
         p->state |= PAGE_DIRTY;
     }
     b->vanished_state |= PAGE_DIRTY;
@@ -92,8 +100,7 @@ void vanished_trim(Box *b, bool all)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < b->vanished_count; i++) {
-        bool last = i + 1 == b->vanished_count;
-        if (all || (!b->vanished[i].state && !last))
+        if (all || !b->vanished[i].state)
             free(b->vanished[i].list);
         else
             b->vanished[kept++] = b->vanished[i];
@@ -115,7 +122,7 @@ static Err page_get(Box *b, uint32_t number, Arena *a, VanishedPage *page)
         }
     TRY(page_read(b, number, page));
     Vanished *copy = arena_array(a, Vanished, page->count + 1);
-    memcpy(copy, page->list, page->count * sizeof *copy);
+    if (page->count) memcpy(copy, page->list, page->count * sizeof *copy);
     free(page->list);
     page->list = copy;
     return OK;
