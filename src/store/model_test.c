@@ -35,7 +35,7 @@ static void dir_done(Dir *d)
 static PARKS Store *open_store(WorkWorld *w, const Dir *d)
 {
     StoreOptions options = {
-        .engine = {.segment_bytes = 2 << 20, .checkpoint_ms = 30}
+        .engine = {.segment_bytes = 2 << 20, .checkpoint_ms = 30, .map_bytes = 1 << 30}
     };
     Store *store = NULL;
     Err err = store_open(slice_of(d->at), &options, &store);
