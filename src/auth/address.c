@@ -114,6 +114,10 @@ PARKS static Err resolve(Found *f, const Parts *p)
         f->detail = arena_copy(f->a, slice_from(local, at + 1));
         err = look_up(f, slice_first(local, at), domain);
     }
+    /* RFC 5321 4.5.1: every domain that takes mail has a postmaster. */
+    Slice postmaster = f->auth->config.postmaster;
+    if (err == ERR_NOT_FOUND && postmaster.len && slice_eq(local, S("postmaster")))
+        err = add_login(f, postmaster);
     if (err == ERR_NOT_FOUND && f->auth->config.catch_all.len) {
         f->detail = (Slice){0};
         err = add_login(f, f->auth->config.catch_all);

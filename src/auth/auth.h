@@ -15,7 +15,8 @@ typedef struct {
     bool plain_without_tls; /* allow plain-text passwords on bare connections (the demo) */
     const Slice *domains;   /* local domains, lower case A-labels */
     size_t domain_count;
-    Slice catch_all;           /* login that takes mail for unknown local parts; empty: none */
+    Slice catch_all;  /* login that takes mail for unknown local parts; empty: none */
+    Slice postmaster; /* login that takes mail for postmaster (RFC 5321 4.5.1); empty: none */
     char subaddress_separator; /* '+'; 0: none */
     uint32_t demo_accounts;    /* u00001 ... exist on first use, all with demo_password; 0: off */
     Slice demo_password;

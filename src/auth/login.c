@@ -5,9 +5,11 @@
 
 #include <stdlib.h>
 
+/* On a Unix socket nobody listens in. Our own end tells what it is, even when the peer has gone. */
 bool auth_plain_allowed(const Auth *auth, const Stream *stream)
 {
-    return auth->config.plain_without_tls || stream_is_tls(stream) || stream_peer(stream).port == 0;
+    return auth->config.plain_without_tls || stream_is_tls(stream) ||
+           stream_local(stream).port == 0;
 }
 
 void keeper_request_free(KeeperRequest *q)
@@ -127,6 +129,7 @@ static void keep_config(Auth *auth, const AuthConfig *config)
     auth->config = *config;
     auth->config.dir = arena_copy(a, config->dir);
     auth->config.catch_all = arena_copy(a, config->catch_all);
+    auth->config.postmaster = arena_copy(a, config->postmaster);
     auth->config.demo_password = arena_copy(a, config->demo_password);
     Slice *domains = arena_array(a, Slice, config->domain_count + 1);
     for (size_t i = 0; i < config->domain_count; i++)

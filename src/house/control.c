@@ -41,7 +41,7 @@ PARKS static Err get_frame(Stream *s, Arena *a, char *type, Slice *payload)
 
 /* ---- the serving side ---- */
 
-PARKS static void talk_text(Talk *t, char type, const char *fmt, va_list args)
+PARKS PRINTF(3, 0) static void talk_text(Talk *t, char type, const char *fmt, va_list args)
 {
     Buf text buf_scoped = {0};
     buf_vprintf(&text, fmt, args);

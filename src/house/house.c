@@ -135,6 +135,7 @@ PARKS static Err open_auth(House *h, const Config *c)
                          .domains = c->domains.items,
                          .domain_count = c->domains.count,
                          .catch_all = c->catch_all,
+                         .postmaster = c->postmaster,
                          .subaddress_separator =
                              c->subaddress_separator.len ? c->subaddress_separator.at[0] : 0,
                          .demo_accounts = h->demo.accounts,

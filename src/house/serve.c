@@ -99,6 +99,7 @@ static Err demo_config(Config *c, const DemoArgs *d)
     TRY(config_set(c, S("plain_without_tls"), S("yes")));
     TRY(config_set(c, S("domains"), S("localhost posthouse.test example.com example.org")));
     TRY(config_set(c, S("hostname"), S("localhost")));
+    TRY(config_set(c, S("postmaster"), S("u00001")));
     TRY(config_set(c, S("subaddress_creates"), S("yes")));
     return config_set(c, S("connections_per_address"), S("1000000"));
 }

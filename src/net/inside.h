@@ -13,6 +13,7 @@ struct TlsContext {
 
 struct Stream {
     Sock *sock;
+    Address peer;    /* asked once: a peer that has gone has no name any more */
     TlsContext *tls; /* NULL: plain */
     SSL *ssl;
     Inbox in;

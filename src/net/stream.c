@@ -16,6 +16,7 @@ Stream *stream_new(Sock *sock)
     s->deadline_ms = NEVER;
     s->write_timeout_ms = WRITE_TIMEOUT;
     s->budget = UINT64_MAX;
+    s->peer = sock_peer(sock);
     return s;
 }
 
@@ -45,7 +46,7 @@ void stream_fail(Stream *s, Err err)
 
 Address stream_peer(const Stream *s)
 {
-    return sock_peer(s->sock);
+    return s->peer;
 }
 
 Address stream_local(const Stream *s)
