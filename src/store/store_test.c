@@ -553,3 +553,74 @@ TEST(a_maildrop_has_one_holder)
     maildrop_unlock(w.account);
     world_close(&w);
 }
+
+TEST(an_idle_account_is_small)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append_many(&w, box, 300);
+    world_expunge(box, 10, 20);
+    Slice stored;
+    for (uint32_t uid = 30; uid < 300; uid++)
+        check_ok(email_summary(w.account, mailbox_message(box, uid)->eid, &stored));
+    check_ok(engine_checkpoint(w.store->engine));
+    check(w.account->email_page_count > 0);
+    w.account->emails_used -= 60 * 1000;
+    home_slim(w.account->home);
+    check_u64(w.account->email_page_count, 0);
+    check_u64(w.account->thread_pages.count, 0);
+    check_u64(w.account->dead_pages.count, 0);
+    check_u64(w.account->summaries.count, 0);
+    check_u64(box->box->vanished_count, 0);
+    check_u64(mailbox_status(box).exists, 289);
+    check(sizeof(Account) + 6 * sizeof(Box) < 4096);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(an_account_nobody_uses_is_unloaded_and_comes_back)
+{
+    World w;
+    world_open(&w, NULL);
+    Home *home = w.account->home;
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "x", FLAG_FLAGGED);
+    mailbox_close(box);
+    account_close(w.account);
+    list_each (l, &home->accounts)
+        CONTAINER(l, Account, link)->idle_since -= 120 * 1000;
+    home_slim(home);
+    check(number_table_get(&home->table, w.acct)); /* not clean: it stays */
+    check_ok(engine_checkpoint(w.store->engine));
+    check(!number_table_get(&home->table, w.acct));
+    check_ok(account_open(w.store, w.acct, &w.account));
+    box = world_box(&w, "INBOX");
+    check_slice(world_show(&w, box), S("1F"));
+    mailbox_close(box);
+    world_close(&w);
+}
+
+/* The cache holds about three pages: slices stay good until we wait all the same. */
+TEST(summaries_stay_until_the_next_wait)
+{
+    World w;
+    world_open(&w, &(StoreOptions){.cache_octets = 30000});
+    Mailbox *box = world_box(&w, "INBOX");
+    enum { MANY = 400 };
+    Slice *stored = arena_array(&w.arena, Slice, MANY);
+    world_append_many(&w, box, MANY);
+    check_ok(engine_checkpoint(w.store->engine));
+    for (uint32_t i = 0; i < MANY; i++)
+        check_ok(email_summary(w.account, mailbox_message(box, i + 1)->eid, &stored[i]));
+    for (uint32_t i = 0; i < MANY; i++) {
+        MailSummary m;
+        check_ok(mail_summary_peek(stored[i], &m));
+        check_slice(m.subject, arena_printf(&w.arena, "NUMBER %u", i));
+    }
+    fiber_sleep(1);
+    check(w.account->home->summary_octets <= 40000);
+    check(list_is_empty(&w.account->home->evicted));
+    mailbox_close(box);
+    world_close(&w);
+}
