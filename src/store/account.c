@@ -99,7 +99,7 @@ static Err replay(void *arg, const TailEntry *entry)
 Err account_replay(Account *a)
 {
     TRY(engine_tail(a->store->engine, a->number, replay, a));
-    a->next_seq = a->h.seq + 1;
+    a->next_seq = MAX(a->next_seq, a->h.seq + 1); /* compaction asks while records are in flight */
     return OK;
 }
 
