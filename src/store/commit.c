@@ -30,6 +30,7 @@ static void committed(Commit *commit)
     Account *a = c->account;
     a->in_flight--;
     unreserve(c);
+    must(commit->err || a->broken || commit->seq == a->h.seq + 1);
     if (!commit->err && !a->broken)
         a->broken = apply_record(a, commit->seq, buf_slice(&c->record), commit->ref);
     if (!commit->err) commit->err = a->broken;

@@ -470,13 +470,15 @@ static void folded(void *ctx, bool ok)
 
 /* ---- the rest of the host ---- */
 
+/* While the store opens, the tail comes in steps. Later a loaded account is as new as its last
+ * done: what the tail has beyond it is about to be applied by commit.c. */
 static Err touch(void *ctx, uint32_t acct)
 {
     Store *store = ctx;
     bool loaded = number_table_get(&home_here(store)->table, acct);
     Account *a;
     TRY(account_load(store, acct, &a));
-    return loaded ? account_replay(a) : OK;
+    return loaded && !store->is_open ? account_replay(a) : OK;
 }
 
 static Loop *home_of(void *ctx, uint32_t acct)

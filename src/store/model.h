@@ -230,7 +230,8 @@ struct Store {
     Slice dir; /* malloc; signature.c keeps files below it */
     StoreOptions options;
     Engine *engine;
-    Home *homes; /* one per loop */
+    bool is_open; /* engine_open has returned */
+    Home *homes;  /* one per loop */
     unsigned home_count;
     Mutex names_lock; /* guards names: login -> account number, a cache */
     Table names;

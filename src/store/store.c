@@ -115,6 +115,7 @@ PARKS Err store_open(Slice dir, const StoreOptions *options, Store **out)
         close_all(store);
         return err;
     }
+    store->is_open = true;
     *out = store;
     return OK;
 }
