@@ -52,46 +52,10 @@ static PARKS void compact_and_verify(Shared *s, Store *store)
     uint64_t freed;
     doing(s, "compact");
     Err err = engine_compact(store_engine(store), &freed);
-    if (err && !s->fail_after)
+    if (err && !s->world.may_fail)
         work_failed(&s->world, "life %u: compact: %s (%s)", s->life, err_name(err), err_story());
     doing(s, "verify again");
     world_verify(&s->world, store);
-}
-
-/* Copies the index and moves bodies while the clients work. Segments are only given up when a copy
- * no longer needs them. */
-typedef struct {
-    Shared *s;
-    Store *store;
-    bool stop, ended;
-    Cond end;
-} Sweeper;
-
-static PARKS void sweep(void *arg)
-{
-    Sweeper *k = arg;
-    Engine *e = store_engine(k->store);
-    uint64_t freed;
-    while (!k->stop) {
-        Err err = sim_random() % 2 ? engine_copy_index(e) : engine_compact(e, &freed);
-        if (err && !k->s->fail_after)
-            work_failed(&k->s->world, "life %u: sweep: %s (%s)", k->s->life, err_name(err),
-                        err_story());
-        fiber_sleep((int64_t)(sim_random() % 30));
-    }
-    k->ended = true;
-    cond_signal(&k->end);
-}
-
-static PARKS void work(Shared *s, Store *store)
-{
-    Sweeper k = {.s = s, .store = store};
-    bool sweeps = s->world.seed % 3 == 0;
-    if (sweeps) fiber_start("sweeper", sweep, &k);
-    world_work(&s->world, store, STEPS);
-    k.stop = true;
-    while (sweeps && !k.ended)
-        cond_wait(&k.end, NEVER);
 }
 
 static PARKS void live(void *arg)
@@ -110,7 +74,7 @@ static PARKS void live(void *arg)
     world_verify(w, store);
     doing(s, "work");
     plan->fail_at = s->fail_after ? plan->operations + s->fail_after : 0;
-    work(s, store);
+    world_work(w, store, STEPS, w->seed % 3 == 0);
     if (!something_failed(w)) compact_and_verify(s, store);
     doing(s, "close");
     store_close(store);

@@ -77,7 +77,7 @@ static PARKS void one_world(uint64_t seed)
     Store *store = open_store(w, &d);
     world_prepare(w, store);
     for (unsigned i = 0; i < ROUNDS; i++) {
-        world_work(w, store, STEPS);
+        world_work(w, store, STEPS, i % 3 == 1);
         world_verify(w, store);
         store = between_rounds(w, &d, store, &random);
         world_verify(w, store);

@@ -564,6 +564,13 @@ typedef struct {
     Client *client;
 } Worker;
 
+/* Segments are only given up when a copy of the index no longer needs them. */
+typedef struct {
+    Crowd *crowd;
+    uint64_t random;
+    bool stop;
+} Sweeper;
+
 static void one_ended(void *arg)
 {
     Crowd *crowd = arg;
@@ -580,7 +587,22 @@ static PARKS void worker(void *arg)
     loop_call(loop_at(0), one_ended, k->crowd);
 }
 
-PARKS void world_work(WorkWorld *w, Store *store, unsigned steps)
+static PARKS void sweep(void *arg)
+{
+    Sweeper *k = arg;
+    WorkWorld *w = k->crowd->w;
+    Engine *e = store_engine(k->crowd->store);
+    uint64_t freed;
+    while (!k->stop) {
+        bool copy = work_random(&k->random) % 2;
+        Err err = copy ? engine_copy_index(e) : engine_compact(e, &freed);
+        if (err && !may_fail(w, err)) work_failed(w, "sweep: %s (%s)", err_name(err), err_story());
+        fiber_sleep((int64_t)(work_random(&k->random) % 30));
+    }
+    one_ended(k->crowd);
+}
+
+PARKS void world_work(WorkWorld *w, Store *store, unsigned steps, bool sweeps)
 {
     Worker workers[WORK_CLIENTS];
     Crowd crowd = {.w = w, .store = store, .steps = steps, .working = WORK_CLIENTS};
@@ -588,6 +610,11 @@ PARKS void world_work(WorkWorld *w, Store *store, unsigned steps)
         workers[i] = (Worker){&crowd, &w->clients[i]};
         fiber_start_on(loop_at(i % loop_count()), "client", worker, &workers[i]);
     }
+    Sweeper k = {.crowd = &crowd, .random = w->seed};
+    if (sweeps) fiber_start("sweeper", sweep, &k);
+    while (crowd.working)
+        cond_wait(&crowd.ended, NEVER);
+    crowd.working += k.stop = sweeps;
     while (crowd.working)
         cond_wait(&crowd.ended, NEVER);
 }

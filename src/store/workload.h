@@ -72,8 +72,9 @@ void world_init(WorkWorld *w, uint64_t seed);
 PARKS void world_prepare(WorkWorld *w, Store *store);
 /* One operation; any loop. */
 PARKS void client_step(WorkWorld *w, Client *c, Store *store);
-/* All clients at once, so many steps each. */
-PARKS void world_work(WorkWorld *w, Store *store, unsigned steps);
+/* All clients at once, so many steps each; sweep: while the index is copied and bodies are moved.
+ */
+PARKS void world_work(WorkWorld *w, Store *store, unsigned steps, bool sweep);
 /* Every unit is what it must be, and a recount agrees. Afterwards nothing is in flight. */
 PARKS void world_verify(WorkWorld *w, Store *store);
 
