@@ -2,6 +2,8 @@
  * second: where in the text it is taken from. */
 #include "store/bloom.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 5) return 0;

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 enum { ACCT = 7, FRESH = 1000000 };
 
 static void ask(SigFile *f)

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 enum { MEMBERS = 512 };
 static const uint32_t bases[] = {0, 1000, UINT32_MAX - MEMBERS + 1};
 
