@@ -65,19 +65,8 @@ void imap_tell_new_keywords(Imap *s)
     if (keyed_hash(mailbox_keywords(s->box, &s->arena)) != s->told_keywords) imap_tell_keywords(s);
 }
 
-static bool has_keywords(Imap *s, const ViewNews *news)
-{
-    bool any = false;
-    for (size_t i = 0; i < news->changed_count && !any; i++) {
-        const Message *m = mailbox_message(s->box, news->changed[i]);
-        any = m && m->kwset;
-    }
-    return any;
-}
-
 PARKS static void tell_changed(Imap *s, const ViewNews *news)
 {
-    if (has_keywords(s, news)) imap_tell_new_keywords(s);
     for (size_t i = 0; i < news->changed_count; i++) {
         Message m;
         uint32_t number;
@@ -102,6 +91,7 @@ void imap_tell_news(Imap *s, bool expunges)
         return;
     }
     tell_expunges(s, &news);
+    if (news.exists_changed || news.changed_count) imap_tell_new_keywords(s);
     if (news.exists_changed) imap_say(s, "%u EXISTS", view_exists(s->view));
     if (news.recent_changed && !imap_has(s, ENABLED_REV2))
         imap_say(s, "%u RECENT", view_recent(s->view));
