@@ -190,7 +190,7 @@ static void gather(void *ctx, PageBatch *b)
 {
     FakeHost *h = (FakeHost *)ctx;
     for (uint32_t i = 1; i <= FAKE_ACCOUNTS; i++)
-        if (h->accounts[i].dirty && home(h, i) == loop_current())
+        if (home(h, i) == loop_current() && h->accounts[i].dirty)
             gather_account(b, &h->accounts[i]);
 }
 
