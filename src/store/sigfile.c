@@ -1,25 +1,15 @@
 #include "store/sigfile.h"
+#include "store/sigchunk.h"
 
 #include "base/text.h"
 
 #include <stdlib.h>
 
 enum {
-    MAGIC = 0x47495350, /* "PSIG" */
-    ALIGN = 32,
-    CHUNK = 32, /* octets of a chunk's header */
     WINDOW = 64 * 1024,
     PATH_MOST = 512,
     TIDY_LEAST = 1024 * 1024, /* octets out of date that are not worth a rewrite */
 };
-typedef enum { CHUNK_ONE = 1, CHUNK_BLOCK = 2 } ChunkType;
-
-typedef struct {
-    uint8_t type, log;
-    uint16_t count;
-    uint32_t octets, acct, eid, crc;
-} Chunk;
-
 /* A signature that came alone. */
 typedef struct {
     uint64_t at;
@@ -57,67 +47,6 @@ struct SigFile {
     size_t path_len;
 };
 
-static size_t padded(size_t octets)
-{
-    return (octets + ALIGN - 1) / ALIGN * ALIGN;
-}
-
-/* ---- chunks ---- */
-
-static void chunk_write(char out[CHUNK], const Chunk *c)
-{
-    Buf b buf_scoped = {0};
-    buf_u8(&b, c->type), buf_u8(&b, c->log), buf_u16(&b, c->count);
-    buf_u32(&b, c->octets), buf_u32(&b, c->acct), buf_u32(&b, c->eid), buf_u32(&b, c->crc);
-    buf_u32(&b, 0);
-    uint32_t crc = crc32c(0, buf_slice(&b));
-    Buf head buf_scoped = {0};
-    buf_u32(&head, MAGIC), buf_u32(&head, crc);
-    buf_add(&head, buf_slice(&b));
-    must(head.len == CHUNK);
-    memcpy(out, head.at, CHUNK);
-}
-
-static bool chunk_is_sound(const Chunk *c)
-{
-    bool sized = c->log >= BLOOM_LOG_LEAST && c->log <= BLOOM_LOG_MOST;
-    if (c->type == CHUNK_ONE)
-        return c->octets == (c->log ? bloom_octets(c->log) : 0) && (sized || !c->log) && c->eid;
-    if (c->type != CHUNK_BLOCK || !sized || c->log > BLOOM_SLICED_MOST) return false;
-    return c->count && c->count <= BLOOM_BLOCK &&
-           c->octets == c->count * 4u + ((uint32_t)BLOOM_ROW << c->log);
-}
-
-static bool chunk_read(Slice bytes, uint32_t acct, Chunk *c)
-{
-    Reader r = reader(slice_first(bytes, CHUNK));
-    if (read_u32(&r) != MAGIC) return false;
-    if (read_u32(&r) != crc32c(0, r.rest) || r.rest.len != CHUNK - 8) return false;
-    c->type = read_u8(&r), c->log = read_u8(&r), c->count = read_u16(&r);
-    c->octets = read_u32(&r), c->acct = read_u32(&r), c->eid = read_u32(&r), c->crc = read_u32(&r);
-    return !r.bad && c->acct == acct && chunk_is_sound(c);
-}
-
-static void finish_chunk(Buf *out, size_t start, Chunk *c)
-{
-    c->octets = (uint32_t)(out->len - start - CHUNK);
-    chunk_write(out->at + start, c);
-    size_t pad = padded(out->len - start) - (out->len - start);
-    memset(buf_reserve(out, pad), 0, pad);
-    out->len += pad;
-}
-
-void sig_chunk(Buf *out, uint32_t acct, uint32_t eid, Slice text, bool whole)
-{
-    size_t start = out->len;
-    buf_reserve(out, CHUNK);
-    out->len += CHUNK;
-    Chunk c = {.type = CHUNK_ONE, .acct = acct, .eid = eid};
-    if (whole) c.log = (uint8_t)bloom_make(out, text);
-    c.crc = crc32c(0, slice(out->at + start + CHUNK, out->len - start - CHUNK));
-    finish_chunk(out, start, &c);
-}
-
 /* ---- what the file holds ---- */
 
 static void grow(void *array, size_t *room, size_t count, size_t each)
@@ -137,7 +66,7 @@ static void add_known(SigFile *f, uint32_t eid, uint32_t place)
 static void add_one(SigFile *f, const Chunk *c, uint64_t at)
 {
     grow(&f->ones, &f->one_room, f->one_count, sizeof *f->ones);
-    f->ones[f->one_count] = (One){.at = at + CHUNK, .crc = c->crc, .log = c->log};
+    f->ones[f->one_count] = (One){.at = at + CHUNK_HEADER, .crc = c->crc, .log = c->log};
     add_known(f, c->eid, (uint32_t)f->one_count++);
 }
 
@@ -162,7 +91,7 @@ static bool take_chunk(SigFile *f, const Chunk *c, uint64_t at)
     size_t len = c->count * 4u;
     buf_clear(&f->eids);
     char *eids = buf_reserve(&f->eids, len);
-    if (file_read_at(f->file, at + CHUNK, eids, len)) return false;
+    if (file_read_at(f->file, at + CHUNK_HEADER, eids, len)) return false;
     if (crc32c(0, slice(eids, len)) != c->crc) return false;
     add_block(f, c, at, slice(eids, len));
     return true;
@@ -171,7 +100,7 @@ static bool take_chunk(SigFile *f, const Chunk *c, uint64_t at)
 /* The next window of the file, if `at` is not in this one. */
 static Err look(SigFile *f, uint64_t at, uint64_t size, uint64_t *begins, size_t *got)
 {
-    if (at >= *begins && at + CHUNK <= *begins + *got) return OK;
+    if (at >= *begins && at + CHUNK_HEADER <= *begins + *got) return OK;
     *begins = at;
     size_t len = (size_t)MIN(size - at, (uint64_t)WINDOW);
     return file_read_at(f->file, at, buf_reserve(&f->scratch, WINDOW), *got = len);
@@ -184,17 +113,17 @@ static Err walk(SigFile *f, uint64_t from, uint64_t size)
     uint64_t begins = 0, at = from;
     size_t got = 0;
     buf_clear(&f->scratch);
-    while (at + CHUNK <= size) {
+    while (at + CHUNK_HEADER <= size) {
         Chunk c;
         TRY(look(f, at, size, &begins, &got));
-        bool good = chunk_read(slice(f->scratch.at + (at - begins), CHUNK), f->acct, &c);
-        if (good && at + CHUNK + c.octets > size) {
+        bool good = chunk_read(slice(f->scratch.at + (at - begins), CHUNK_HEADER), f->acct, &c);
+        if (good && at + CHUNK_HEADER + c.octets > size) {
             f->end = at;
             return file_truncate(f->file, at);
         }
-        at += good && take_chunk(f, &c, at) ? CHUNK + padded(c.octets) : ALIGN;
+        at += good && take_chunk(f, &c, at) ? CHUNK_HEADER + chunk_padded(c.octets) : CHUNK_ALIGN;
     }
-    f->end = padded(size);
+    f->end = chunk_padded(size);
     return OK;
 }
 
@@ -266,7 +195,7 @@ bool sigfile_knows(SigFile *f, uint32_t eid)
 /* A damaged row takes the whole block out: its messages are unknown from now on. */
 static void ask_block(SigFile *f, Block *b, const BloomNeedle *needle)
 {
-    uint64_t rows = b->at + CHUNK + b->count * 4u, any = 1;
+    uint64_t rows = b->at + CHUNK_HEADER + b->count * 4u, any = 1;
     memset(b->candidates, 0xff, sizeof b->candidates);
     b->asked = f->question;
     for (size_t i = 0; i < needle->count && any && !b->bad; i++) {
@@ -342,8 +271,8 @@ typedef struct {
 static Err write_block(SigFile *f, Waiting *w, unsigned log)
 {
     Buf chunk buf_scoped = {0}, bits buf_scoped = {0};
-    buf_reserve(&chunk, CHUNK);
-    chunk.len += CHUNK;
+    buf_reserve(&chunk, CHUNK_HEADER);
+    chunk.len += CHUNK_HEADER;
     buf_reserve(&bits, w->count * bloom_octets(log));
     size_t count = 0;
     for (size_t i = 0; i < w->count; i++) {
@@ -357,9 +286,9 @@ static Err write_block(SigFile *f, Waiting *w, unsigned log)
     w->count = 0;
     if (!count) return OK;
     Chunk c = {.type = CHUNK_BLOCK, .log = (uint8_t)log, .count = (uint16_t)count, .acct = f->acct};
-    c.crc = crc32c(0, slice_from(buf_slice(&chunk), CHUNK));
+    c.crc = crc32c(0, slice_from(buf_slice(&chunk), CHUNK_HEADER));
     bloom_slice(&chunk, w->signatures, count, log);
-    finish_chunk(&chunk, 0, &c);
+    chunk_finish(&chunk, 0, &c);
     return sigfile_append(f, buf_slice(&chunk));
 }
 
@@ -397,7 +326,7 @@ static uint64_t live_octets(const SigFile *f)
             live += b->octets / b->count;
         } else {
             const One *one = &f->ones[place];
-            live += CHUNK + (one->log ? bloom_octets(one->log) : 0);
+            live += CHUNK_HEADER + (one->log ? bloom_octets(one->log) : 0);
         }
     }
     return live;
@@ -406,11 +335,11 @@ static uint64_t live_octets(const SigFile *f)
 static Err copy_chunk(SigFile *from, SigFile *to, uint64_t at)
 {
     Chunk c;
-    char head[CHUNK];
+    char head[CHUNK_HEADER];
     TRY(file_read_at(from->file, at, head, sizeof head));
     if (!chunk_read(slice(head, sizeof head), from->acct, &c)) return OK;
     buf_clear(&from->scratch);
-    size_t len = CHUNK + padded(c.octets);
+    size_t len = CHUNK_HEADER + chunk_padded(c.octets);
     char *bytes = buf_reserve(&from->scratch, len);
     TRY(file_read_at(from->file, at, bytes, len));
     return sigfile_append(to, slice(bytes, len));
@@ -429,7 +358,7 @@ static Err copy_live(SigFile *f, SigFile *to)
     for (size_t i = 0; i < f->known_count && !err; i++) {
         uint32_t place = f->known[i].place;
         if (!(place & IN_BLOCK) && !f->ones[place].bad)
-            err = copy_chunk(f, to, f->ones[place].at - CHUNK);
+            err = copy_chunk(f, to, f->ones[place].at - CHUNK_HEADER);
     }
     free(wanted);
     return err;
