@@ -1,195 +1,31 @@
 #include "imap/fetch.h"
 
-#include "mail/decode.h"
-
-enum {
-    PIECE = 256 * 1024,
-    WHOLE_MOST = 1024 * 1024, /* up to here a section is read at once, and its checksum verified
-                                 before it is announced */
-    BINARY_MOST = 64 << 20,   /* decoded in memory */
-};
-
-typedef struct {
-    Imap *s;
-    const Fetch *fetch;
-    Message m;
-    uint32_t number;
-    bool seen_now; /* this FETCH has set \Seen: tell FLAGS too */
-    Arena arena;   /* of one message */
-    Err trouble;   /* the first message that could not be read, or BINARY refused */
-} Fetching;
-
-/* ---- octets ---- */
-
-static void put_literal_head(Buf *out, uint64_t len, bool eight)
-{
-    if (eight) buf_char(out, '~');
-    buf_char(out, '{');
-    buf_number(out, len);
-    buf_add(out, S("}\r\n"));
-}
-
-static void put_name(Buf *out, const FetchItem *item)
-{
-    buf_add(out, item->name);
-    if (item->partial) {
-        buf_char(out, '<');
-        buf_number(out, item->offset);
-        buf_char(out, '>');
-    }
-    buf_char(out, ' ');
-}
-
-static void clip(const FetchItem *item, uint64_t *at, uint64_t *len)
-{
-    if (!item->partial) return;
-    uint64_t skip = MIN(item->offset, *len);
-    *at += skip;
-    *len = MIN(*len - skip, item->most);
-}
-
-/* What cannot be read is told as NIL, and the command ends with NO. */
-static void put_trouble(Fetching *f, Buf *out, size_t back_to, Err err)
-{
-    out->len = back_to;
-    buf_add(out, S("NIL"));
-    if (!f->trouble) f->trouble = err;
-}
-
-/* A failure in the middle of a literal leaves no way to say so: the connection ends. */
-PARKS static void put_long(Fetching *f, uint64_t at, uint64_t len)
-{
-    Imap *s = f->s;
-    while (len && !stream_error(s->stream)) {
-        Buf *out = stream_out(s->stream);
-        size_t piece = (size_t)MIN(len, (uint64_t)PIECE);
-        Err err = email_read(s->account, f->m.eid, at, buf_reserve(out, piece), piece);
-        if (err) {
-            stream_fail(s->stream, err);
-            return;
-        }
-        out->len += piece;
-        at += piece, len -= piece;
-        if (stream_drain(s->stream)) return;
-    }
-}
-
-PARKS static void put_octets(Fetching *f, uint64_t at, uint64_t len)
-{
-    Imap *s = f->s;
-    Buf *out = stream_out(s->stream);
-    size_t before = out->len;
-    put_literal_head(out, len, false);
-    size_t first = (size_t)(len <= WHOLE_MOST ? len : PIECE);
-    Err err = email_read(s->account, f->m.eid, at, buf_reserve(out, first + 1), first);
-    if (err) {
-        put_trouble(f, out, before, err);
-        return;
-    }
-    out->len += first;
-    if (first < len) put_long(f, at + first, len - first);
-}
-
-PARKS static void put_section(Fetching *f, const FetchItem *item)
-{
-    SectionOctets octets;
-    Buf *out = stream_out(f->s->stream);
-    Err err = section_find(f->s, &f->m, &item->section, &f->arena, &octets);
-    put_name(out, item);
-    if (err == ERR_NOT_FOUND) {
-        buf_add(out, S("NIL"));
-    } else if (err) {
-        put_trouble(f, out, out->len, err);
-    } else if (octets.is_made) {
-        uint64_t at = 0, len = octets.made.len;
-        clip(item, &at, &len);
-        put_literal_head(out, len, false);
-        buf_add(out, slice(octets.made.at + at, (size_t)len));
-    } else {
-        clip(item, &octets.at, &octets.len);
-        put_octets(f, octets.at, octets.len);
-    }
-}
-
-/* ---- BINARY ---- */
-
-PARKS static Err decode_part(Fetching *f, const MailPart *part, Buf *out)
-{
-    ContentDecoder decoder = {.encoding = part->encoding};
-    if (part->body_len > BINARY_MOST)
-        return fail(ERR_LIMIT, "a part of more than 64 MiB is not decoded");
-    Buf piece buf_scoped = {0};
-    char *room = buf_reserve(&piece, PIECE);
-    for (uint64_t done = 0; done < part->body_len;) {
-        size_t len = (size_t)MIN((uint64_t)PIECE, part->body_len - done);
-        TRY(email_read(f->s->account, f->m.eid, part->body_at + done, room, len));
-        content_decode(&decoder, slice(room, len), out);
-        done += len;
-    }
-    content_decode_end(&decoder, out);
-    return OK;
-}
-
-PARKS static void put_binary(Fetching *f, const FetchItem *item)
-{
-    Buf decoded buf_scoped = {0}, *out = stream_out(f->s->stream);
-    MailPart part;
-    Err err = section_binary(f->s, &f->m, &item->section, &f->arena, &part);
-    if (!err) err = decode_part(f, &part, &decoded);
-    put_name(out, item);
-    if (err) {
-        bool none = err == ERR_NOT_FOUND;
-        put_trouble(f, out, out->len, none ? f->trouble : err);
-        return;
-    }
-    uint64_t at = 0, len = decoded.len;
-    clip(item, &at, &len);
-    Slice octets = slice(decoded.at + at, (size_t)len);
-    put_literal_head(out, len, octets.len && memchr(octets.at, 0, octets.len));
-    buf_add(out, octets);
-}
-
-PARKS static Err binary_size(Fetching *f, const FetchItem *item, uint64_t *size)
-{
-    Buf decoded buf_scoped = {0};
-    MailPart part;
-    TRY(section_binary(f->s, &f->m, &item->section, &f->arena, &part));
-    *size = part.body_len;
-    if (part.encoding != CTE_BASE64 && part.encoding != CTE_QUOTED_PRINTABLE) return OK;
-    TRY(decode_part(f, &part, &decoded));
-    *size = decoded.len;
-    return OK;
-}
-
-PARKS static void put_binary_size(Fetching *f, const FetchItem *item)
-{
-    uint64_t size = 0;
-    Err err = binary_size(f, item, &size);
-    if (err && err != ERR_NOT_FOUND && !f->trouble) f->trouble = err;
-    put_name(stream_out(f->s->stream), item);
-    buf_number(stream_out(f->s->stream), size);
-}
+enum { BREATH = 64 }; /* messages */
 
 /* ---- what the summary holds ---- */
 
-PARKS static void put_summary(Fetching *f, const FetchItem *item)
+static const char *const summary_names[] = {
+    [ITEM_ENVELOPE] = "ENVELOPE ", [ITEM_BODY] = "BODY ", [ITEM_BODYSTRUCTURE] = "BODYSTRUCTURE "};
+
+/* ENVELOPE and BODYSTRUCTURE have no word for "unknown": what cannot be had is left out, and the
+ * command ends with NO. */
+PARKS static bool put_summary(Fetching *f, const FetchItem *item)
 {
     MailSummary summary;
-    Slice stored;
-    Err err = email_summary(f->s->account, f->m.eid, &stored);
-    if (!err) err = mail_summary_peek(stored, &summary);
+    Err err = section_summary(f->s, &f->m, false, &f->arena, &summary);
+    if (err) {
+        if (!f->trouble) f->trouble = err;
+        return false;
+    }
     Buf *out = stream_out(f->s->stream);
-    buf_add(out, item->type == ITEM_ENVELOPE ? S("ENVELOPE ")
-                 : item->type == ITEM_BODY   ? S("BODY ")
-                                             : S("BODYSTRUCTURE "));
-    if (err)
-        put_trouble(f, out, out->len, err);
-    else if (item->type == ITEM_ENVELOPE)
+    buf_add(out, slice_of(summary_names[item->type]));
+    if (item->type == ITEM_ENVELOPE)
         buf_add(out, summary.envelope);
     else if (item->type == ITEM_BODYSTRUCTURE)
         buf_add(out, summary.body_structure);
     else
         mail_body_of_structure(out, summary.body_structure);
+    return true;
 }
 
 /* ---- one message ---- */
@@ -206,53 +42,57 @@ static void put_flags(Fetching *f, Buf *out)
     imap_put_flags(f->s, out, &f->m);
 }
 
-PARKS static void put_item(Fetching *f, const FetchItem *item)
+/* False: there is nothing to tell. */
+PARKS static bool put_item(Fetching *f, const FetchItem *item)
 {
     Buf *out = stream_out(f->s->stream);
     switch (item->type) {
     case ITEM_UID:
         put_number(out, "UID ", f->m.uid);
-        return;
+        return true;
     case ITEM_FLAGS:
         put_flags(f, out);
-        return;
+        return true;
     case ITEM_SIZE:
         put_number(out, "RFC822.SIZE ", f->m.size);
-        return;
+        return true;
     case ITEM_INTERNALDATE:
         buf_add(out, S("INTERNALDATE "));
         imap_put_date_time(out, f->m.date);
-        return;
+        return true;
     case ITEM_MODSEQ:
         put_number(out, "MODSEQ (", f->m.modseq);
         buf_char(out, ')');
-        return;
+        return true;
     case ITEM_ENVELOPE:
     case ITEM_BODY:
     case ITEM_BODYSTRUCTURE:
-        put_summary(f, item);
-        return;
+        return put_summary(f, item);
     case ITEM_SECTION:
-        put_section(f, item);
-        return;
+        fetch_section(f, item);
+        return true;
     case ITEM_BINARY:
-        put_binary(f, item);
-        return;
+        fetch_binary(f, item);
+        return true;
     case ITEM_BINARY_SIZE:
-        put_binary_size(f, item);
-        return;
+        fetch_binary_size(f, item);
+        return true;
     }
+    return false;
 }
 
-/* What changed by fetching is told with it: FLAGS (RFC 9051 6.4.5, \Seen), UID and MODSEQ as RFC
- * 7162 3.1.4 asks. */
+/* What changed by fetching is told with it: FLAGS (RFC 9051 6.4.5, \Seen); UID and MODSEQ too, once
+ * a CONDSTORE enabling command was given (RFC 7162 3.2.4). */
 static void put_seen(Fetching *f, Buf *out)
 {
-    if (!f->fetch->wants_flags) {
+    bool condstore = imap_has(f->s, ENABLED_CONDSTORE);
+    bool uid = condstore || imap_has(f->s, ENABLED_REV2);
+    if (uid && !fetch_has(f->fetch, ITEM_UID)) put_number(out, " UID ", f->m.uid);
+    if (!fetch_has(f->fetch, ITEM_FLAGS)) {
         buf_char(out, ' ');
         put_flags(f, out);
     }
-    if (!imap_has(f->s, ENABLED_CONDSTORE) || f->fetch->changed_since) return;
+    if (!condstore || fetch_has(f->fetch, ITEM_MODSEQ)) return;
     put_number(out, " MODSEQ (", f->m.modseq);
     buf_char(out, ')');
 }
@@ -260,25 +100,44 @@ static void put_seen(Fetching *f, Buf *out)
 PARKS static void tell_message(Fetching *f)
 {
     Buf *out = stream_out(f->s->stream);
+    size_t start = out->len, told = 0;
     put_number(out, "* ", f->number);
     buf_add(out, S(" FETCH ("));
     for (size_t i = 0; i < f->fetch->count; i++) {
-        if (i) buf_char(out, ' ');
-        put_item(f, &f->fetch->items[i]);
+        size_t before = out->len;
+        if (told) buf_char(out, ' ');
+        if (put_item(f, &f->fetch->items[i]))
+            told++;
+        else
+            out->len = before;
     }
-    if (f->seen_now) put_seen(f, out);
-    buf_add(out, S(")\r\n"));
-    arena_reset(&f->arena);
+    if (f->seen_now && told) put_seen(f, out);
+    if (told)
+        buf_add(out, S(")\r\n"));
+    else
+        out->len = start; /* nothing was drained either */
+    if (f->arena.used) arena_reset(&f->arena);
 }
 
 /* ---- all of them ---- */
 
+/* The first message of the view with this uid or a larger one. Counting on is cheaper than asking
+ * for the number. */
+static bool look(Fetching *f, uint32_t uid)
+{
+    bool follows = f->last_uid && uid == f->last_uid + 1;
+    if (!view_next(f->s->view, uid, &f->m, follows ? NULL : &f->number, &f->gone)) return false;
+    if (follows) f->number = f->last_number + 1;
+    f->last_uid = f->m.uid, f->last_number = f->number;
+    return true;
+}
+
 /* The next message to tell with uid >= *uid. CHANGEDSINCE jumps over what did not change. */
 static bool next(Fetching *f, const UidSet *uids, uint32_t *uid)
 {
-    bool gone;
+    bool changed_only = f->fetch->changed_since;
     while (uidset_next(uids, uid)) {
-        if (f->fetch->changed_since) {
+        if (changed_only) {
             const Message *changed = mailbox_next_changed(f->s->box, *uid, f->fetch->modseq);
             if (!changed) return false;
             if (changed->uid != *uid) {
@@ -286,9 +145,8 @@ static bool next(Fetching *f, const UidSet *uids, uint32_t *uid)
                 continue;
             }
         }
-        if (!view_next(f->s->view, *uid, &f->m, &f->number, &gone)) return false;
-        if (f->m.uid == *uid || (!f->fetch->changed_since && uidset_has(uids, f->m.uid)))
-            return true;
+        if (!look(f, *uid)) return false;
+        if (f->m.uid == *uid || (!changed_only && uidset_has(uids, f->m.uid))) return true;
         *uid = f->m.uid;
     }
     return false;
@@ -296,21 +154,27 @@ static bool next(Fetching *f, const UidSet *uids, uint32_t *uid)
 
 /* \Seen is set for all of them in one commit, before the first octet goes out. A disk that is full
  * must not keep anybody from reading. */
-PARKS static uint64_t set_seen(Imap *s, const Fetch *f, const UidSet *uids, UidSet *unseen)
+PARKS static void set_seen(Imap *s, const Fetch *f, const UidSet *uids, UidSet *unseen)
 {
     Fetching probe = {.s = s, .fetch = f};
     uint64_t modseq = 0;
-    if (!f->sets_seen || s->read_only || !(mailbox_rights(s->box) & RIGHT_SEEN)) return 0;
+    if (!f->sets_seen || s->read_only || !(mailbox_rights(s->box) & RIGHT_SEEN)) return;
     for (uint32_t uid = 1; next(&probe, uids, &uid); uid++) {
         uid = probe.m.uid;
-        if (!(probe.m.flags & FLAG_SEEN)) uidset_add(&s->arena, unseen, uid, uid);
+        if (!probe.gone && !(probe.m.flags & FLAG_SEEN)) uidset_add(&s->arena, unseen, uid, uid);
         if (uid == UINT32_MAX) break;
     }
-    if (!unseen->count) return 0;
+    if (!unseen->count) return;
     FlagChange seen = {.how = CHANGE_ADD, .flags = FLAG_SEEN};
     if (mailbox_change(s->box, unseen, &seen, &s->arena, NULL, &modseq)) *unseen = (UidSet){0};
     if (modseq) view_mark_own(s->view, modseq);
-    return modseq;
+}
+
+PARKS static bool pause_after(Fetching *f)
+{
+    if (stream_drain(f->s->stream)) return false;
+    if (++f->told % BREATH == 0) breathe();
+    return true;
 }
 
 PARKS static Err tell_messages(Imap *s, const Fetch *fetch, const UidSet *uids,
@@ -321,22 +185,52 @@ PARKS static Err tell_messages(Imap *s, const Fetch *fetch, const UidSet *uids,
         uid = f.m.uid;
         f.seen_now = uidset_has(unseen, uid);
         tell_message(&f);
-        if (stream_drain(s->stream)) break;
-        breathe();
-        if (uid == UINT32_MAX) break;
+        if (!pause_after(&f) || uid == UINT32_MAX) break;
     }
     arena_done(&f.arena);
     return f.trouble;
 }
 
+/* ---- VANISHED ---- */
+
+/* The UIDs named, also those behind the last message of the view: they may be what vanished. */
+static UidSet named(Imap *s, const ImapSet *set)
+{
+    UidSet uids = {0};
+    uint32_t end = mailbox_status(s->box).uid_next;
+    for (size_t i = 0; i < set->count; i++) {
+        UidRange r = set->ranges[i];
+        uidset_add(&s->arena, &uids, r.first ? r.first : end, r.last ? r.last : end);
+    }
+    return set->saved ? s->saved : uids;
+}
+
+/* Messages that are still in the view will vanish for this client when it is told so with numbers
+ * in mind (RFC 7162 3.2.10.2), not "earlier". */
+static UidSet not_in_view(Imap *s, const UidSet *vanished)
+{
+    UidSet rest = {0};
+    Message m;
+    for (size_t i = 0; i < vanished->count; i++) {
+        uint32_t at = vanished->ranges[i].first, last = vanished->ranges[i].last;
+        while (at <= last && view_next(s->view, at, &m, NULL, NULL) && m.uid <= last) {
+            if (at < m.uid) uidset_add(&s->arena, &rest, at, m.uid - 1);
+            at = m.uid + 1;
+        }
+        if (at <= last) uidset_add(&s->arena, &rest, at, last);
+    }
+    return rest;
+}
+
 /* RFC 7162 3.2.6: what vanished since, before the FETCH responses. */
-PARKS static Err tell_vanished(Imap *s, const Fetch *f, const UidSet *uids)
+PARKS static Err tell_vanished(Imap *s, const Fetch *f)
 {
     UidSet vanished = {0};
     bool complete;
     if (!f->vanished) return OK;
     TRY(mailbox_vanished(s->box, f->modseq, &s->arena, &vanished, &complete));
-    imap_tell_vanished_earlier(s, &vanished, uids, 0);
+    UidSet asked = named(s, &f->set), earlier = not_in_view(s, &vanished);
+    imap_tell_vanished_earlier(s, &earlier, &asked, 0);
     return OK;
 }
 
@@ -346,7 +240,7 @@ Err imap_cmd_fetch(Imap *s)
     UidSet uids, unseen = {0};
     TRY(fetch_parse(s, &f));
     TRY(imap_resolve(s, &f.set, &uids));
-    TRY(tell_vanished(s, &f, &uids));
+    TRY(tell_vanished(s, &f));
     /* CHANGEDSINCE picks by the mod-sequences before \Seen is set. */
     set_seen(s, &f, &uids, &unseen);
     Err trouble = tell_messages(s, &f, &uids, &unseen);

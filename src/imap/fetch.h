@@ -47,15 +47,51 @@ typedef struct {
     ImapSet set;
     FetchItem *items;
     size_t count;
+    unsigned has;   /* a bit for each ItemType that is among them */
     bool sets_seen; /* some item without PEEK */
-    bool wants_flags;
     bool changed_since, vanished;
     uint64_t modseq; /* CHANGEDSINCE, RFC 7162 3.1.4.1 */
 } Fetch;
+static inline bool fetch_has(const Fetch *f, ItemType type)
+{
+    return f->has >> type & 1;
+}
 PARKS Err fetch_parse(Imap *s, Fetch *f) MUST_USE;
 
-/* The octets a section means. `decoded`: made up in the arena (HEADER.FIELDS); otherwise octets
- * at..at+len of the message. ERR_NOT_FOUND: no such part; the answer is NIL. */
+/* A FETCH under way. */
+typedef struct {
+    Imap *s;
+    const Fetch *fetch;
+    Message m;
+    uint32_t number;
+    uint32_t last_uid, last_number; /* of the message before in the view; 0: none */
+    bool gone;                      /* expunged by somebody, not told yet */
+    bool seen_now;                  /* this FETCH has set \Seen: tell what RFC 7162 3.2.4 wants */
+    size_t told;                    /* messages */
+    Arena arena;                    /* of one message */
+    Err trouble; /* the first message that could not be read, or BINARY refused */
+} Fetching;
+
+/* ---- octets (fetch_octets.c) ---- */
+/* "{n}" or "~{n}". */
+void fetch_literal_head(Buf *out, uint64_t len, bool eight);
+/* "BODY[1]<0> " */
+void fetch_name(Buf *out, const FetchItem *item);
+/* at..at+len becomes what the partial leaves of it. */
+void fetch_clip(const FetchItem *item, uint64_t *at, uint64_t *len);
+PARKS void fetch_section(Fetching *f, const FetchItem *item);
+
+/* ---- BINARY, RFC 3516 (fetch_binary.c) ---- */
+PARKS void fetch_binary(Fetching *f, const FetchItem *item);
+PARKS void fetch_binary_size(Fetching *f, const FetchItem *item);
+
+/* ---- which octets (section.c) ---- */
+/* The summary of a message: the stored one, or a new one made of its octets when that is damaged.
+ * whole: with the part table; otherwise its slices may be borrowed until the next wait. */
+PARKS Err section_summary(Imap *s, const Message *m, bool whole, Arena *a,
+                          MailSummary *out) MUST_USE;
+/* The octets a section means: made up in the arena (HEADER.FIELDS), or octets at..at+len of the
+ * message. ERR_NOT_FOUND: no such part; the answer is NIL. */
 typedef struct {
     uint64_t at, len;
     Slice made;
@@ -63,7 +99,6 @@ typedef struct {
 } SectionOctets;
 PARKS Err section_find(Imap *s, const Message *m, const Section *section, Arena *a,
                        SectionOctets *out) MUST_USE;
-/* The leaf part of a BINARY item and its encoding. ERR_UNKNOWN_CTE, ERR_SYNTAX (not a leaf),
- * ERR_NOT_FOUND. */
+/* The leaf part of a BINARY item. ERR_UNKNOWN_CTE, ERR_SYNTAX (not a leaf), ERR_NOT_FOUND. */
 PARKS Err section_binary(Imap *s, const Message *m, const Section *section, Arena *a,
                          MailPart *part) MUST_USE;

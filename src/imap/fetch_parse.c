@@ -1,3 +1,4 @@
+/* What FETCH asks for: RFC 9051 9, fetch-att, section, fetch-modifiers. */
 #include "imap/fetch.h"
 
 #include "base/text.h"
@@ -9,12 +10,13 @@ enum { ITEMS_MOST = 200, FIELDS_MOST = 500 };
 /* section-part = nz-number *("." nz-number) */
 static void part(In *in, Arena *a, Section *out, Buf *name)
 {
-    uint32_t *path = arena_array(a, uint32_t, MAIL_DEPTH_MOST);
+    uint32_t *path = NULL;
     while (is_digit((unsigned char)MAX(imap_peek(in), 0))) {
         if (out->depth == MAIL_DEPTH_MOST) {
             imap_mistake(in, "Too many part numbers");
             return;
         }
+        if (!path) path = arena_array(a, uint32_t, MAIL_DEPTH_MOST);
         path[out->depth++] = imap_nz_number(in);
         buf_number(name, path[out->depth - 1]);
         if (!imap_see(in, ".")) break;
@@ -23,16 +25,28 @@ static void part(In *in, Arena *a, Section *out, Buf *name)
     out->path = path;
 }
 
+static void *grown(Arena *a, const void *old, size_t used, size_t room)
+{
+    void *more = arena_alloc(a, room);
+    if (used) memcpy(more, old, used);
+    return more;
+}
+
 /* header-list = "(" header-fld-name *(SP header-fld-name) ")" */
 PARKS static void header_list(In *in, Arena *a, Section *out, Buf *name)
 {
-    Slice *fields = arena_array(a, Slice, FIELDS_MOST);
+    Slice *fields = NULL;
+    size_t room = 0;
     imap_need(in, " (");
     buf_add(name, S(" ("));
     do {
         if (out->field_count == FIELDS_MOST) {
             imap_mistake(in, "Too many header fields");
             return;
+        }
+        if (out->field_count == room) {
+            room = MAX(room * 2, (size_t)8);
+            fields = grown(a, fields, out->field_count * sizeof *fields, room * sizeof *fields);
         }
         if (out->field_count) buf_char(name, ' ');
         fields[out->field_count] = imap_astring(in);
@@ -100,11 +114,15 @@ static void partial(In *in, FetchItem *item)
 static FetchItem *add(Imap *s, Fetch *f, ItemType type)
 {
     static FetchItem beyond;
-    if (!f->items) f->items = arena_array(&s->arena, FetchItem, ITEMS_MOST);
     if (f->count == ITEMS_MOST) {
         imap_mistake(s->in, "Too many data items");
         return &beyond;
     }
+    bool full = !(f->count & (f->count - 1)) && (!f->count || f->count >= 8);
+    if (full)
+        f->items = grown(&s->arena, f->items, f->count * sizeof *f->items,
+                         MAX(f->count * 2, (size_t)8) * sizeof *f->items);
+    f->has |= 1u << type;
     f->items[f->count] = (FetchItem){.type = type};
     return &f->items[f->count++];
 }
@@ -163,7 +181,7 @@ PARKS static void fetch_att(Imap *s, Fetch *f)
     else if (imap_see(in, "ENVELOPE"))
         add(s, f, ITEM_ENVELOPE);
     else if (imap_see(in, "FLAGS"))
-        add(s, f, ITEM_FLAGS), f->wants_flags = true;
+        add(s, f, ITEM_FLAGS);
     else if (imap_see(in, "INTERNALDATE"))
         add(s, f, ITEM_INTERNALDATE);
     else if (imap_see(in, "RFC822.SIZE"))
@@ -188,7 +206,6 @@ static bool macro(Imap *s, Fetch *f)
     bool all = imap_see(s->in, "ALL"), full = !all && imap_see(s->in, "FULL");
     if (!all && !full && !imap_see(s->in, "FAST")) return false;
     add(s, f, ITEM_FLAGS);
-    f->wants_flags = true;
     add(s, f, ITEM_INTERNALDATE);
     add(s, f, ITEM_SIZE);
     if (all || full) add(s, f, ITEM_ENVELOPE);
@@ -226,18 +243,11 @@ static void modifiers(Imap *s, Fetch *f)
         imap_mistake(in, "VANISHED needs UID FETCH, CHANGEDSINCE and ENABLE QRESYNC");
 }
 
-static bool has_item(const Fetch *f, ItemType type)
-{
-    for (size_t i = 0; i < f->count; i++)
-        if (f->items[i].type == type) return true;
-    return false;
-}
-
 /* UID FETCH tells the UID (RFC 9051 6.4.9); CHANGEDSINCE tells MODSEQ. Once each, in front. */
 static void add_implied(Imap *s, Fetch *f)
 {
-    bool uid = s->by_uid && !has_item(f, ITEM_UID);
-    bool modseq = f->changed_since && !has_item(f, ITEM_MODSEQ);
+    bool uid = s->by_uid && !fetch_has(f, ITEM_UID);
+    bool modseq = f->changed_since && !fetch_has(f, ITEM_MODSEQ);
     FetchItem *all = arena_array(&s->arena, FetchItem, f->count + 2);
     size_t n = 0;
     if (uid) all[n++] = (FetchItem){.type = ITEM_UID};
@@ -245,6 +255,7 @@ static void add_implied(Imap *s, Fetch *f)
     if (f->count) memcpy(all + n, f->items, f->count * sizeof *all);
     f->items = all;
     f->count += n;
+    f->has |= (unsigned)uid << ITEM_UID | (unsigned)modseq << ITEM_MODSEQ;
 }
 
 PARKS Err fetch_parse(Imap *s, Fetch *f)
@@ -255,7 +266,7 @@ PARKS Err fetch_parse(Imap *s, Fetch *f)
     items(s, f);
     modifiers(s, f);
     TRY(imap_end(s->in));
-    if (has_item(f, ITEM_MODSEQ) || f->changed_since) imap_use_condstore(s);
+    if (fetch_has(f, ITEM_MODSEQ) || f->changed_since) imap_use_condstore(s);
     add_implied(s, f);
     return OK;
 }

@@ -11,7 +11,16 @@ static bool is_listed(const Section *section, Slice name)
     return false;
 }
 
-/* "Subsetting does not exclude the delimiting blank line." */
+/* RFC 9051 6.4.5.1: "the blank line is included in all header fetches, except in the case of a
+ * message that has no body and no blank line." What ends at its last field has none. */
+static bool has_blank_line(Slice header)
+{
+    HeaderField f = {0};
+    while (header_next(header, &f)) {
+    }
+    return f.next < header.len;
+}
+
 static Slice select_fields(const Section *section, Slice header, Arena *a)
 {
     Buf out buf_scoped = {0};
@@ -19,7 +28,7 @@ static Slice select_fields(const Section *section, Slice header, Arena *a)
     bool wanted = section->text == SECTION_FIELDS;
     while (header_next(header, &f))
         if (f.name.len && is_listed(section, f.name) == wanted) buf_add(&out, f.whole);
-    buf_add(&out, S("\r\n"));
+    if (has_blank_line(header)) buf_add(&out, S("\r\n"));
     return arena_copy(a, buf_slice(&out));
 }
 
@@ -35,6 +44,35 @@ PARKS static Err read_fields(Imap *s, const Message *m, const Section *section, 
     return OK;
 }
 
+/* ---- the summary ---- */
+
+enum { PIECE = 64 * 1024 };
+
+/* The stored one cannot be used: the message says it again. */
+PARKS static Err summarise_anew(Imap *s, const Message *m, Arena *a, MailSummary *out)
+{
+    MailScan *scan scoped(mail_scan) = mail_scan_new(NULL);
+    Buf piece buf_scoped = {0};
+    buf_reserve(&piece, PIECE);
+    for (uint32_t at = 0; at < m->size; at += MIN(m->size - at, (uint32_t)PIECE)) {
+        size_t len = MIN(m->size - at, (uint32_t)PIECE);
+        TRY(email_read(s->account, m->eid, at, piece.at, len));
+        mail_scan_feed(scan, slice(piece.at, len));
+        breathe();
+    }
+    mail_scan_end(scan, a, out);
+    return OK;
+}
+
+Err section_summary(Imap *s, const Message *m, bool whole, Arena *a, MailSummary *out)
+{
+    Slice stored;
+    Err err = email_summary(s->account, m->eid, &stored);
+    if (!err && whole) err = mail_summary_decode(arena_copy(a, stored), a, out);
+    if (!err && !whole) err = mail_summary_peek(stored, out);
+    return err ? summarise_anew(s, m, a, out) : OK;
+}
+
 /* ---- parts ---- */
 
 static void set(SectionOctets *out, uint64_t at, uint64_t len)
@@ -44,28 +82,18 @@ static void set(SectionOctets *out, uint64_t at, uint64_t len)
 }
 
 /* Without part numbers only the length of the header counts: no part table has to be read. */
-PARKS static Err top_level(Imap *s, const Message *m, const Section *section, SectionOctets *out)
+PARKS static Err top_level(Imap *s, const Message *m, const Section *section, Arena *a,
+                           SectionOctets *out)
 {
     MailSummary summary;
-    Slice stored;
     set(out, 0, m->size);
     if (section->text == SECTION_WHOLE) return OK;
-    TRY(email_summary(s->account, m->eid, &stored));
-    TRY(mail_summary_peek(stored, &summary));
+    TRY(section_summary(s, m, false, a, &summary));
     if (section->text == SECTION_TEXT)
         set(out, summary.header_len, m->size - MIN(summary.header_len, m->size));
     else
         set(out, 0, summary.header_len);
     return OK;
-}
-
-PARKS static Err find_part(Imap *s, const Message *m, const Section *section, Arena *a,
-                           MailSummary *summary, uint16_t *number)
-{
-    Slice stored;
-    TRY(email_summary(s->account, m->eid, &stored));
-    TRY(mail_summary_decode(arena_copy(a, stored), a, summary));
-    return mail_part_find(summary, section->path, section->depth, number);
 }
 
 /* HEADER and TEXT behind numbers belong to message/rfc822 and message/global; its only child is the
@@ -89,7 +117,8 @@ PARKS static Err numbered(Imap *s, const Message *m, const Section *section, Are
 {
     MailSummary summary;
     uint16_t number;
-    TRY(find_part(s, m, section, a, &summary, &number));
+    TRY(section_summary(s, m, true, a, &summary));
+    TRY(mail_part_find(&summary, section->path, section->depth, &number));
     const MailPart *part = &summary.parts[number];
     switch (section->text) {
     case SECTION_WHOLE:
@@ -111,7 +140,7 @@ PARKS Err section_find(Imap *s, const Message *m, const Section *section, Arena 
                        SectionOctets *out)
 {
     *out = (SectionOctets){0};
-    TRY(section->depth ? numbered(s, m, section, a, out) : top_level(s, m, section, out));
+    TRY(section->depth ? numbered(s, m, section, a, out) : top_level(s, m, section, a, out));
     if (out->at > m->size || out->len > m->size - out->at)
         return fail(ERR_CORRUPT, "a part beyond its message");
     if (section->text == SECTION_FIELDS || section->text == SECTION_FIELDS_NOT)
@@ -119,20 +148,26 @@ PARKS Err section_find(Imap *s, const Message *m, const Section *section, Arena 
     return OK;
 }
 
+/* BINARY[] is the message as it is: it has no transfer encoding of its own (RFC 2046 5.2.1). */
+static void whole_message(const Message *m, MailPart *part)
+{
+    *part = (MailPart){.body_len = m->size, .encoding = CTE_BINARY, .kind = PART_BASIC};
+}
+
 PARKS Err section_binary(Imap *s, const Message *m, const Section *section, Arena *a,
                          MailPart *part)
 {
     MailSummary summary;
     uint16_t number = 0;
-    static const uint32_t first[] = {1};
-    Section whole = *section;
-    if (!section->depth)
-        whole.path = first,
-        whole.depth = 1; /* RFC 3516 allows BINARY[]: of a message that is one leaf */
-    TRY(find_part(s, m, &whole, a, &summary, &number));
+    *part = (MailPart){0};
+    if (!section->depth) {
+        whole_message(m, part);
+        return OK;
+    }
+    TRY(section_summary(s, m, true, a, &summary));
+    TRY(mail_part_find(&summary, section->path, section->depth, &number));
     *part = summary.parts[number];
-    bool leaf = part->kind == PART_BASIC || part->kind == PART_TEXT;
-    if (!leaf || (!section->depth && summary.parts[0].kind == PART_MULTIPART))
+    if (part->kind != PART_BASIC && part->kind != PART_TEXT)
         return fail(ERR_SYNTAX, "BINARY is for leaf parts");
     if (part->encoding == CTE_UNKNOWN)
         return fail(ERR_UNKNOWN_CTE, "unknown Content-Transfer-Encoding");
