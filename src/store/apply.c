@@ -577,6 +577,8 @@ Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body)
 void apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now)
 {
     EmailPage *p;
+    for (uint32_t i = 0; i < a->drop_count; i++) /* one that a failed fold has left to tell */
+        if (a->drops[i].ref.at == old_at) a->drops[i].ref = now;
     Err err = email_page(a, eid / EMAILS, &p);
     if (err) {
         log_err(LOG_LEVEL_ERROR, "store-relocation", err, KV_NUM("account", a->number));
