@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "run/file.h"
+#include "run/sock.h"
 
 typedef enum { IS_SECTION, IS_TEXT, IS_LIST, IS_FLAG, IS_NUMBER, IS_SIZE, IS_SPAN } SettingType;
 typedef struct {
@@ -24,29 +25,35 @@ static const Setting settings[] = {
 #include "house/settings.def"
 };
 
+#define NUMBER_MOST ((uint64_t)1 << 40) /* nothing wants more, and milliseconds of it still fit */
+
 /* ---- values ---- */
 
 static void put_words(Config *c, Words *out, Slice value)
 {
     Words words = {arena_array(&c->memory, Slice, value.len / 2 + 1), 0};
-    Slice word;
-    value = slice_trim(value);
-    while (slice_cut(&value, ' ', &word))
-        if (slice_trim(word).len)
-            words.items[words.count++] = arena_copy(&c->memory, slice_trim(word));
+    for (size_t at = 0, end; at < value.len; at = end + 1) {
+        for (end = at; end < value.len && value.at[end] != ' ' && value.at[end] != '\t'; end++)
+            continue;
+        Slice word = slice(value.at + at, end - at);
+        if (word.len) words.items[words.count++] = arena_copy(&c->memory, word);
+    }
     *out = words;
 }
 
 static bool put_number(Slice value, const char *units, const uint64_t *factors, uint64_t *out)
 {
-    uint64_t factor = 1, number;
+    uint64_t factor = 1, number, product;
     if (value.len && !is_digit((unsigned char)value.at[value.len - 1])) {
         const char *unit = strchr(units, ascii_lower(value.at[value.len - 1]));
         if (!unit) return false;
         factor = factors[unit - units];
         value.len--;
     }
-    if (!slice_to_u64(value, &number) || __builtin_mul_overflow(number, factor, out)) return false;
+    if (!slice_to_u64(value, &number) || __builtin_mul_overflow(number, factor, &product) ||
+        product > NUMBER_MOST)
+        return false;
+    *out = product;
     return true;
 }
 
@@ -67,7 +74,7 @@ static Err put_value(Config *c, const Setting *s, Slice value)
         break;
     case IS_FLAG:
         fits = slice_eq_nocase(value, S("yes")) || slice_eq_nocase(value, S("no"));
-        *(bool *)field = slice_eq_nocase(value, S("yes"));
+        if (fits) *(bool *)field = slice_eq_nocase(value, S("yes"));
         break;
     case IS_NUMBER:
         fits = put_number(value, "", none, field);
@@ -99,6 +106,48 @@ void config_defaults(Config *c)
         else
             *(uint64_t *)field = s->number;
     }
+}
+
+/* ---- values that not every text or number is good for ---- */
+
+static bool is_log_level(Slice value)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error", "none"};
+    for (size_t i = 0; i < COUNT(levels); i++)
+        if (slice_eq(value, slice_of(levels[i]))) return true;
+    return false;
+}
+
+static Err check_addresses(const char *name, const Words *words)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        Address at;
+        if (address_parse(words->items[i], &at))
+            return fail(ERR_CONFIG,
+                        "%s wants addresses like 127.0.0.1:143, [::1]:143, *:143 or unix:/PATH, "
+                        "not \"%.*s\"",
+                        name, SP(words->items[i]));
+    }
+    return OK;
+}
+
+/* The field has its new value already: a configuration with a mistake is thrown away whole. */
+static Err check_value(const Config *c, const Setting *s)
+{
+    const void *field = (const char *)c + s->offset;
+    if (field == &c->log_level && !is_log_level(c->log_level))
+        return fail(ERR_CONFIG, "log_level wants debug, info, warn, error or none, not \"%.*s\"",
+                    SP(c->log_level));
+    if (field == &c->subaddress_separator && c->subaddress_separator.len > 1)
+        return fail(ERR_CONFIG, "subaddress_separator wants one character, or nothing");
+    if (field == &c->loops && c->loops > 1024)
+        return fail(ERR_CONFIG, "loops wants a number up to 1024");
+    if (field == &c->message_most && !c->message_most)
+        return fail(ERR_CONFIG, "message_most wants a size above 0");
+    if (field == &c->store && !c->store.len) return fail(ERR_CONFIG, "store wants a directory");
+    if (s->type == IS_LIST && slice_starts(slice_of(s->name), S("listen_")))
+        return check_addresses(s->name, field);
+    return OK;
 }
 
 /* ---- keys ---- */
@@ -136,9 +185,11 @@ static const char *nearest(Slice key)
 
 Err config_set(Config *c, Slice key, Slice value)
 {
-    for (size_t i = 0; i < COUNT(settings); i++)
-        if (settings[i].type != IS_SECTION && slice_eq(key, slice_of(settings[i].name)))
-            return put_value(c, &settings[i], value);
+    for (size_t i = 0; i < COUNT(settings); i++) {
+        if (settings[i].type == IS_SECTION || !slice_eq(key, slice_of(settings[i].name))) continue;
+        TRY(put_value(c, &settings[i], value));
+        return check_value(c, &settings[i]);
+    }
     return fail(ERR_CONFIG, "unknown key \"%.*s\"; did you mean \"%s\"?", SP(key), nearest(key));
 }
 
@@ -179,7 +230,10 @@ Err config_load(Config *c, Slice path)
     Slice text;
     config_defaults(c);
     TRY(path_read(path, 1 << 20, &a, &text));
-    return config_parse(c, text);
+    Err err = config_parse(c, text);
+    if (!err) return OK;
+    Slice story = arena_copy(&a, slice_of(err_story()));
+    return fail(err, "%.*s: %.*s", SP(path), SP(story));
 }
 
 void config_done(Config *c)

@@ -94,7 +94,7 @@ PARKS Err talk_give(Talk *t, Slice data)
 
 PARKS Err talk_take(Talk *t, Slice *data, bool *more)
 {
-    char type;
+    char type = 0;
     arena_reset(&t->arena);
     TRY(get_frame(t->stream, &t->arena, &type, data));
     *more = type == 'D';
@@ -113,8 +113,8 @@ PARKS void talk_on_loop(Talk *t, Loop *loop, void (*fn)(void *), void *arg)
 
 PARKS static Err get_args(Talk *t, Arena *a)
 {
-    char type;
-    Slice payload;
+    char type = 0;
+    Slice payload = {0};
     TRY(get_frame(t->stream, a, &type, &payload));
     Slice *args = arena_array(a, Slice, ARGS_MOST);
     Reader r = reader(payload);
@@ -235,8 +235,8 @@ PARKS static Err take_answers(ControlClient *c, int *exit_code)
 {
     for (;;) {
         Arena a arena_scoped = {0};
-        char type;
-        Slice payload;
+        char type = 0;
+        Slice payload = {0};
         TRY(get_frame(c->stream, &a, &type, &payload));
         if (type == 'X' && payload.len == 1) {
             *exit_code = (unsigned char)payload.at[0];

@@ -163,7 +163,7 @@ PARKS void verb_ask(CommandLine *c, const Slice *args, size_t count, ControlClie
 
 PARKS void verb_pass_on(CommandLine *c)
 {
-    Slice args[64];
+    Slice args[64] = {0};
     ControlClient client = {0};
     size_t count = MIN((size_t)c->argc, COUNT(args));
     for (size_t i = 0; i < count; i++)
