@@ -13,7 +13,7 @@
  * comes later (space.c), and after a crash the keys say what is still to be marked. */
 
 typedef struct {
-    uint32_t acct;
+    uint32_t acct, eid;
     BlobRef ref;
     bool shared;
 } Drop;
@@ -72,13 +72,6 @@ Slice key_u64(Arena *a, char kind, uint64_t number)
     return key_of(a, kind, &be, sizeof be, (Slice){0});
 }
 
-Slice key_share(Arena *a, uint64_t at, uint32_t acct)
-{
-    uint64_t be = htobe64(at);
-    uint32_t be_acct = htobe32(acct);
-    return key_of(a, 's', &be, sizeof be, slice(&be_acct, sizeof be_acct));
-}
-
 uint32_t be_u32(const char *at)
 {
     uint32_t v;
@@ -93,10 +86,25 @@ uint64_t be_u64(const char *at)
     return be64toh(v);
 }
 
+Slice key_share(Arena *a, uint64_t at, uint32_t acct, uint32_t eid)
+{
+    uint64_t be = htobe64(at);
+    uint32_t owner[2] = {htobe32(acct), htobe32(eid)};
+    return key_of(a, 's', &be, sizeof be, slice(owner, sizeof owner));
+}
+
+bool key_share_owner(Slice key, uint32_t *acct, uint32_t *eid)
+{
+    if (key.len != 1 + 8 + 8) return false;
+    *acct = be_u32(key.at + 9);
+    *eid = be_u32(key.at + 13);
+    return true;
+}
+
 /* ---- position ---- */
 /* version u8, uuid, lsn u64, last u64, chain u32, epoch u32 (of the record before), epoch u32 (the
  * newest ever used) */
-enum { POSITION_VERSION = 2 };
+enum { POSITION_VERSION = 3 };
 
 static Slice position_encode(Arena *a, const Engine *e, const LogPosition *at)
 {
@@ -149,13 +157,17 @@ void batch_delete(PageBatch *b, uint32_t acct, Slice key)
     change_add(b, key_page(&b->arena, acct, key), (Slice){0}, true);
 }
 
+static size_t owner_place(const Shared *s, uint32_t acct, uint32_t eid)
+{
+    size_t i = 0;
+    while (i < s->count && (s->owners[i][0] != acct || s->owners[i][1] != eid))
+        i++;
+    return i;
+}
+
 static void owner_add(Shared *s, Arena *a, uint32_t acct, uint32_t eid)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        if (s->owners[i][0] != acct) continue;
-        s->owners[i][1] = eid;
-        return;
-    }
+    if (owner_place(s, acct, eid) < s->count) return;
     if (s->count == s->room) {
         s->room = MAX(4, s->room * 2);
         uint32_t(*more)[2] = arena_alloc(a, array_bytes(s->room, sizeof *more));
@@ -166,14 +178,12 @@ static void owner_add(Shared *s, Arena *a, uint32_t acct, uint32_t eid)
     s->owners[s->count++][1] = eid;
 }
 
-static void owner_remove(Shared *s, uint32_t acct)
+static void owner_remove(Shared *s, uint32_t acct, uint32_t eid)
 {
-    for (size_t i = 0; i < s->count; i++)
-        if (s->owners[i][0] == acct) {
-            memmove(&s->owners[i], &s->owners[i + 1], (s->count - i - 1) * sizeof *s->owners);
-            s->count--;
-            return;
-        }
+    size_t i = owner_place(s, acct, eid);
+    if (i == s->count) return;
+    memmove(&s->owners[i], &s->owners[i + 1], (s->count - i - 1) * sizeof *s->owners);
+    s->count--;
 }
 
 typedef struct {
@@ -184,9 +194,9 @@ typedef struct {
 static bool owner_entry(void *arg, Slice key, Slice value)
 {
     Owners *o = (Owners *)arg;
-    Reader v = reader(value);
-    uint32_t eid = read_u32(&v);
-    if (key.len == 13 && !v.bad) owner_add(o->shared, o->arena, be_u32(key.at + 9), eid);
+    uint32_t acct, eid;
+    (void)value;
+    if (key_share_owner(key, &acct, &eid)) owner_add(o->shared, o->arena, acct, eid);
     return true;
 }
 
@@ -202,11 +212,9 @@ static Err shared_find(PageBatch *b, uint64_t at, Shared **shared)
     return OK;
 }
 
-static void share_put(PageBatch *b, uint64_t at, uint32_t acct, uint32_t eid)
+static void share_change(PageBatch *b, uint64_t at, uint32_t acct, uint32_t eid, bool remove)
 {
-    Buf buf_scoped value = {0};
-    buf_u32(&value, eid);
-    change_add(b, key_share(&b->arena, at, acct), arena_copy(&b->arena, buf_slice(&value)), false);
+    change_add(b, key_share(&b->arena, at, acct, eid), (Slice){0}, remove);
 }
 
 static void batch_fails(PageBatch *b, Err err)
@@ -225,17 +233,17 @@ void batch_blob_share(PageBatch *b, uint32_t acct, uint32_t eid, uint64_t at)
         return;
     }
     owner_add(s, &b->arena, acct, eid);
-    share_put(b, at, acct, eid);
+    share_change(b, at, acct, eid, false);
 }
 
-void batch_blob_drop(PageBatch *b, uint32_t acct, BlobRef ref, bool shared)
+void batch_blob_drop(PageBatch *b, uint32_t acct, uint32_t eid, BlobRef ref, bool shared)
 {
     if (!ref.len) return;
     if (b->drop_count == b->drop_room) {
         b->drop_room = MAX(16, b->drop_room * 2);
         b->drops = (Drop *)mem_grow(b->drops, array_bytes(b->drop_room, sizeof(Drop)));
     }
-    b->drops[b->drop_count++] = (Drop){acct, ref, shared};
+    b->drops[b->drop_count++] = (Drop){acct, eid, ref, shared};
 }
 
 /* ---- bodies that died ---- */
@@ -280,8 +288,8 @@ static Err shared_moved(PageBatch *b, uint64_t old_at, const BlobRef *now)
     for (size_t i = 0; i < before->count; i++) {
         uint32_t acct = before->owners[i][0], eid = before->owners[i][1];
         owner_add(after, &b->arena, acct, eid);
-        share_put(b, now->at, acct, eid);
-        change_add(b, key_share(&b->arena, old_at, acct), (Slice){0}, true);
+        share_change(b, now->at, acct, eid, false);
+        share_change(b, old_at, acct, eid, true);
     }
     before->count = 0;
     body_died(b, (BlobRef){.at = old_at, .len = now->len, .crc = now->crc});
@@ -311,10 +319,10 @@ static Err take_drops(PageBatch *b)
         }
         Shared *s;
         TRY(shared_find(b, d->ref.at, &s));
-        owner_remove(s, d->acct);
+        owner_remove(s, d->acct, d->eid);
         s->ref = d->ref;
         s->dropped = true;
-        change_add(b, key_share(&b->arena, d->ref.at, d->acct), (Slice){0}, true);
+        share_change(b, d->ref.at, d->acct, d->eid, true);
     }
     return OK;
 }

@@ -84,9 +84,9 @@ static void owners_add(Owners *o, uint32_t acct, uint32_t eid)
 
 static bool share_entry(void *arg, Slice key, Slice value)
 {
-    Reader v = reader(value);
-    uint32_t eid = read_u32(&v);
-    if (key.len == 13 && !v.bad) owners_add((Owners *)arg, be_u32(key.at + 9), eid);
+    uint32_t acct, eid;
+    (void)value;
+    if (key_share_owner(key, &acct, &eid)) owners_add((Owners *)arg, acct, eid);
     return true;
 }
 

@@ -65,13 +65,13 @@ void dead_clear(Account *a, uint32_t eid)
     account_touch(a);
 }
 
-static void drop_later(Account *a, const Email *e)
+static void drop_later(Account *a, uint32_t eid, const Email *e)
 {
     if (a->drop_count == a->drop_room) {
         a->drop_room = MAX(a->drop_room * 2, 8u);
         a->drops = mem_grow(a->drops, array_bytes(a->drop_room, sizeof *a->drops));
     }
-    a->drops[a->drop_count++] = (Drop){.ref = e->ref, .shared = e->shared};
+    a->drops[a->drop_count++] = (Drop){.eid = eid, .ref = e->ref, .shared = e->shared};
 }
 
 typedef struct {
@@ -103,7 +103,7 @@ static bool purge_one(Purge *g, uint32_t eid)
     Email *e = &p->emails[eid % EMAILS];
     if (e->thread && e->link_count) return true; /* it is back, or never was dead */
     if (e->thread && !is_due(g, e)) return stays(g, e->dead_time);
-    if (e->thread) drop_later(a, e);
+    if (e->thread) drop_later(a, eid, e);
     free(e->more);
     *e = (Email){0};
     email_dirty(a, p);

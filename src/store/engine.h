@@ -82,11 +82,11 @@ Err engine_tail(Engine *e, uint32_t acct, Err (*each)(void *arg, const TailEntry
 typedef struct PageBatch PageBatch;
 void batch_put(PageBatch *b, uint32_t acct, Slice key, Slice value);
 void batch_delete(PageBatch *b, uint32_t acct, Slice key);
-/* This account refers to a shared body. Idempotent. */
+/* This email of this account refers to a shared body; two of one account may. Idempotent. */
 void batch_blob_share(PageBatch *b, uint32_t acct, uint32_t eid, uint64_t at);
-/* This account no longer refers to it. Idempotent; when nobody does, the space returns after this
- * checkpoint. */
-void batch_blob_drop(PageBatch *b, uint32_t acct, BlobRef ref, bool shared);
+/* It no longer does, or a body that is not shared is given up. Idempotent; when nobody does, the
+ * space returns after this checkpoint. */
+void batch_blob_drop(PageBatch *b, uint32_t acct, uint32_t eid, BlobRef ref, bool shared);
 
 typedef struct EngineHost {
     void *ctx;

@@ -45,13 +45,13 @@ FakeEmail *fake_email(FakeAccount *a, uint32_t eid)
     return NULL;
 }
 
-static void drop_add(FakeAccount *a, BlobRef ref, bool shared)
+static void drop_add(FakeAccount *a, uint32_t eid, BlobRef ref, bool shared)
 {
     if (a->drop_count == a->drop_room) {
         a->drop_room = MAX(16, a->drop_room * 2);
         a->drops = (FakeDrop *)mem_grow(a->drops, array_bytes(a->drop_room, sizeof(FakeDrop)));
     }
-    a->drops[a->drop_count++] = (FakeDrop){ref, shared};
+    a->drops[a->drop_count++] = (FakeDrop){eid, ref, shared};
 }
 
 static BlobRef read_ref(Reader *r)
@@ -87,7 +87,7 @@ static void apply(FakeAccount *a, uint64_t seq, Slice record, BlobRef body)
     if (gone) {
         gone->live = false;
         gone->dirty = true;
-        drop_add(a, gone->ref, gone->shared);
+        drop_add(a, gone->eid, gone->ref, gone->shared);
     }
     a->hash = mix(a->hash, mix(seq, op << 8 | eid));
     a->seq = seq;
@@ -181,7 +181,7 @@ static void gather_account(PageBatch *b, FakeAccount *a)
         a->emails[i].dirty = false;
     }
     for (size_t i = 0; i < a->drop_count; i++)
-        batch_blob_drop(b, a->number, a->drops[i].ref, a->drops[i].shared);
+        batch_blob_drop(b, a->number, a->drops[i].eid, a->drops[i].ref, a->drops[i].shared);
     a->drops_told = a->drop_count;
     a->dirty = false;
 }

@@ -17,6 +17,7 @@ typedef struct {
 } FakeEmail;
 
 typedef struct {
+    uint32_t eid;
     BlobRef ref;
     bool shared;
 } FakeDrop;

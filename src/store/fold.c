@@ -305,7 +305,7 @@ static void fold_drops(Fold *f)
 {
     Account *a = f->account;
     for (uint32_t i = 0; i < a->drop_count; i++)
-        batch_blob_drop(f->batch, a->number, a->drops[i].ref, a->drops[i].shared);
+        batch_blob_drop(f->batch, a->number, a->drops[i].eid, a->drops[i].ref, a->drops[i].shared);
     a->drops_telling = a->drop_count;
 }
 

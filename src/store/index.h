@@ -7,7 +7,7 @@
  * Keys (numbers big-endian, so that octet order is number order):
  *
  *   'p' account u32, the host's key        a page
- *   's' at u64, account u32  -> eid u32    this account refers to this shared body
+ *   's' at u64, account u32, eid u32        this email of this account refers to this shared body
  *   'd' at u64 -> length, CRC              a body nobody refers to, not yet marked dead in the log
  *   'b' id u64                             a big body that some durable record refers to
  *   'g' segment u32 -> end, bodies, live   what a segment holds

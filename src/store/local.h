@@ -206,7 +206,9 @@ void moved_put(Engine *e, uint64_t old_at, BlobRef now);
 Slice key_page(Arena *a, uint32_t acct, Slice key);
 Slice key_u32(Arena *a, char kind, uint32_t number);
 Slice key_u64(Arena *a, char kind, uint64_t number);
-Slice key_share(Arena *a, uint64_t at, uint32_t acct);
+Slice key_share(Arena *a, uint64_t at, uint32_t acct, uint32_t eid);
+/* false: not such a key */
+bool key_share_owner(Slice key, uint32_t *acct, uint32_t *eid);
 uint32_t be_u32(const char *at);
 uint64_t be_u64(const char *at);
 void number_table_clear(NumberTable *t); /* frees the values too */

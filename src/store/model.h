@@ -106,6 +106,7 @@ typedef struct {   /* a combination of keywords; kwset numbers are index + 1 */
 } KwSet;
 
 typedef struct { /* a blob this account no longer needs; told to the engine at the next gather */
+    uint32_t eid;
     BlobRef ref;
     bool shared;
 } Drop;
