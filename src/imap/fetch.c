@@ -11,8 +11,9 @@ static const char *const summary_names[] = {
  * command ends with NO. */
 PARKS static bool put_summary(Fetching *f, const FetchItem *item)
 {
-    MailSummary summary;
-    Err err = section_summary(f->s, &f->m, false, &f->arena, &summary);
+    const MailSummary *summary = &f->summary;
+    Err err = f->has_summary ? OK : section_summary(f->s, &f->m, false, &f->arena, &f->summary);
+    f->has_summary = !err;
     if (err) {
         if (!f->trouble) f->trouble = err;
         return false;
@@ -20,11 +21,11 @@ PARKS static bool put_summary(Fetching *f, const FetchItem *item)
     Buf *out = stream_out(f->s->stream);
     buf_add(out, slice_of(summary_names[item->type]));
     if (item->type == ITEM_ENVELOPE)
-        buf_add(out, summary.envelope);
+        buf_add(out, summary->envelope);
     else if (item->type == ITEM_BODYSTRUCTURE)
-        buf_add(out, summary.body_structure);
+        buf_add(out, summary->body_structure);
     else
-        mail_body_of_structure(out, summary.body_structure);
+        mail_body_of_structure(out, summary->body_structure);
     return true;
 }
 
@@ -69,12 +70,15 @@ PARKS static bool put_item(Fetching *f, const FetchItem *item)
     case ITEM_BODYSTRUCTURE:
         return put_summary(f, item);
     case ITEM_SECTION:
+        f->has_summary = false; /* what it has borrowed does not outlive a wait */
         fetch_section(f, item);
         return true;
     case ITEM_BINARY:
+        f->has_summary = false;
         fetch_binary(f, item);
         return true;
     case ITEM_BINARY_SIZE:
+        f->has_summary = false;
         fetch_binary_size(f, item);
         return true;
     }
@@ -101,6 +105,7 @@ PARKS static void tell_message(Fetching *f)
 {
     Buf *out = stream_out(f->s->stream);
     size_t start = out->len, told = 0;
+    f->has_summary = false;
     put_number(out, "* ", f->number);
     buf_add(out, S(" FETCH ("));
     for (size_t i = 0; i < f->fetch->count; i++) {

@@ -68,7 +68,9 @@ typedef struct {
     bool gone;                      /* expunged by somebody, not told yet */
     bool seen_now;                  /* this FETCH has set \Seen: tell what RFC 7162 3.2.4 wants */
     size_t told;                    /* messages */
-    Arena arena;                    /* of one message */
+    bool has_summary;               /* of this message, and nothing has waited since */
+    MailSummary summary;
+    Arena arena; /* of one message */
     Err trouble; /* the first message that could not be read, or BINARY refused */
 } Fetching;
 

@@ -270,14 +270,27 @@ void imap_put_flags(const Imap *s, Buf *out, const Message *m)
     buf_char(out, ')');
 }
 
-/* RFC 9051 9: date-time; we say every INTERNALDATE in UTC. */
+static char *put_digits(char *to, unsigned n, unsigned count, char fill)
+{
+    for (unsigned i = count; i-- > 0; n /= 10)
+        to[i] = n || i + 1 == count ? (char)('0' + n % 10) : fill;
+    return to + count;
+}
+
+/* RFC 9051 9: date-time; we say every INTERNALDATE in UTC. By hand: clients ask it of a whole
+ * mailbox. */
 void imap_put_date_time(Buf *out, int64_t unix_seconds)
 {
     int64_t days = unix_seconds / 86400, rest = unix_seconds % 86400;
     if (rest < 0) days--, rest += 86400;
     int year;
-    unsigned month, day;
+    unsigned month, day, second = (unsigned)rest;
     civil_from_days(days, &year, &month, &day);
-    buf_printf(out, "\"%2u-%s-%04d %02d:%02d:%02d +0000\"", day, month_names[month - 1], year,
-               (int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60));
+    char text[] = "\"dd-Mon-yyyy hh:mm:ss +0000\"", *to = put_digits(text + 1, day, 2, ' ') + 1;
+    memcpy(to, month_names[month - 1], 3);
+    to = put_digits(to + 4, (unsigned)year, 4, '0') + 1;
+    to = put_digits(to, second / 3600, 2, '0') + 1;
+    to = put_digits(to, second / 60 % 60, 2, '0') + 1;
+    put_digits(to, second % 60, 2, '0');
+    buf_add(out, slice(text, sizeof text - 1));
 }

@@ -123,8 +123,9 @@ Err imap_cmd_search(Imap *s)
 {
     Search program = {0};
     Err err = search(s, &program);
-    if (err && program.wants & RETURN_SAVE)
-        imap_save(s, &(UidSet){0}); /* RFC 5182 2.1: NO leaves "$" empty */
+    /* RFC 9051 6.4.4.1: NO leaves "$" empty, BAD leaves it alone. */
+    bool bad = imap_syntax(s->in) || err == ERR_SYNTAX;
+    if (err && !bad && program.wants & RETURN_SAVE) imap_save(s, &(UidSet){0});
     if (err == ERR_CHARSET) return bad_charset(s);
     if (err) return err;
     return imap_ok(s, "SEARCH completed");

@@ -6,7 +6,7 @@
 typedef enum {
     KEY_ALL,
     KEY_AND,     /* children */
-    KEY_OR,      /* two children */
+    KEY_OR,      /* two children or more */
     KEY_NOT,     /* one child */
     KEY_FLAG,    /* flags: all of them set */
     KEY_KEYWORD, /* text: its name */

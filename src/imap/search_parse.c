@@ -5,7 +5,7 @@
 
 enum { DEPTH_MOST = 50, KEYS_MOST = 2000 };
 
-/* What waits for keys: the whole program and "(" take any number, NOT takes one, OR two. */
+/* What waits for keys: the whole program and "(" take any number, NOT takes one, OR two or more. */
 typedef struct {
     SearchKey *key;
     int wants; /* 0: any number */
@@ -201,12 +201,33 @@ PARKS static SearchKey *modseq_key(Parser *p)
     return key;
 }
 
+/* Fields that the summary has a column of. */
+static KeyType column_of(Slice field)
+{
+    static const struct {
+        const char *field;
+        KeyType type;
+    } columns[] = {
+        {"From",    KEY_FROM   },
+        {"To",      KEY_TO     },
+        {"Cc",      KEY_CC     },
+        {"Bcc",     KEY_BCC    },
+        {"Subject", KEY_SUBJECT}
+    };
+    for (size_t i = 0; i < COUNT(columns); i++)
+        if (slice_eq_nocase(field, slice_of(columns[i].field))) return columns[i].type;
+    return KEY_HEADER;
+}
+
+/* "HEADER" SP header-fld-name SP astring. An empty string asks whether the field is there, which a
+ * column cannot say. */
 PARKS static SearchKey *header_key(Parser *p)
 {
     SearchKey *key = new_key(p, KEY_HEADER);
     key->field = imap_astring(p->s->in);
     imap_space(p->s->in);
     key->text = text(p);
+    if (key->text.len) key->type = column_of(key->field);
     return key;
 }
 
@@ -251,6 +272,17 @@ static void push(Parser *p, KeyType type, int wants)
     f->wants = wants;
 }
 
+/* "OR" begins. Clients that look for many things chain it: OR a OR b OR c d. Such a chain is one OR
+ * of many: the inner one brings two keys where the outer one wanted one. */
+static void push_or(Parser *p)
+{
+    Frame *f = &p->frames[p->depth - 1];
+    if (f->key->type == KEY_OR)
+        f->wants++;
+    else
+        push(p, KEY_OR, 2);
+}
+
 /* A finished key goes to the frame above; NOT and OR that have all they want are finished
  * themselves. */
 static void give(Parser *p, SearchKey *key)
@@ -278,7 +310,7 @@ PARKS static void keys(Parser *p)
             continue;
         }
         if (imap_see(in, "OR ")) {
-            push(p, KEY_OR, 2);
+            push_or(p);
             continue;
         }
         give(p, simple_key(p));

@@ -1,5 +1,6 @@
 /* A program is asked of a chunk of messages at once: sets in, sets out. What is cheap is asked
  * first, what is dear only of those that are still in question. */
+#include "imap/fetch.h"
 #include "imap/search.h"
 
 #include "base/text.h"
@@ -9,7 +10,7 @@
 
 #include <stdlib.h>
 
-enum { CHUNK = 4096, WORDS = CHUNK / 64 };
+enum { CHUNK = 4096, WORDS = CHUNK / 64, BREATH = 64 };
 
 typedef struct {
     uint64_t words[WORDS];
@@ -115,6 +116,39 @@ static void ask_slots(Run *r, const SearchKey *key, Bits *b)
         if (!fits_slot(r, key, &r->messages[i])) drop(b, i);
 }
 
+/* ---- what the text index knows ---- */
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static bool is_sorted(const uint32_t *eids, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (eids[i - 1] > eids[i]) return false;
+    return true;
+}
+
+static size_t gather(Run *r, const Bits *b)
+{
+    size_t n = 0;
+    for (size_t i = 0; next_bit(b, &i); i++)
+        r->eids[n++] = r->messages[i].eid;
+    if (!is_sorted(r->eids, n)) qsort(r->eids, n, sizeof *r->eids, by_number);
+    return n;
+}
+
+/* Drops the messages whose header and text certainly do not hold the needle. */
+PARKS static void ask_index(Run *r, Slice needle, Bits *b)
+{
+    size_t asked = gather(r, b), n = text_candidates(r->s->account, needle, r->eids, asked);
+    if (n == asked) return;
+    for (size_t i = 0; next_bit(b, &i); i++)
+        if (!n || !bsearch(&r->messages[i].eid, r->eids, n, sizeof *r->eids, by_number)) drop(b, i);
+}
+
 /* ---- questions to the summary ---- */
 
 static bool fits_summary(const SearchKey *key, const MailSummary *m)
@@ -147,13 +181,14 @@ static bool fits_summary(const SearchKey *key, const MailSummary *m)
 
 PARKS static void ask_summaries(Run *r, const SearchKey *key, Bits *b)
 {
+    size_t asked = 0;
+    if (key->text.len) ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i); i++) {
         MailSummary summary;
-        Slice stored;
-        Err err = email_summary(r->s->account, r->messages[i].eid, &stored);
-        if (!err) err = mail_summary_peek(stored, &summary);
+        Err err = section_summary(r->s, &r->messages[i], false, &r->scratch, &summary);
         if (err || !fits_summary(key, &summary)) drop(b, i);
-        if (i % 256 == 255) breathe();
+        if (r->scratch.used) arena_reset(&r->scratch);
+        if (++asked % BREATH == 0) breathe();
     }
 }
 
@@ -163,8 +198,9 @@ PARKS static void ask_summaries(Run *r, const SearchKey *key, Bits *b)
 static bool header_fits(const SearchKey *key, Slice header)
 {
     HeaderField f = {0};
-    while (header_find(header, key->field, &f)) {
+    while (key->field.len && header_find(header, key->field, &f)) {
         Buf decoded buf_scoped = {0}, folded buf_scoped = {0};
+        if (!key->text.len) return true;
         header_decode(&decoded, f.value);
         casemap(&folded, buf_slice(&decoded));
         if (casemap_contains(buf_slice(&folded), key->text)) return true;
@@ -174,6 +210,7 @@ static bool header_fits(const SearchKey *key, Slice header)
 
 PARKS static void ask_headers(Run *r, const SearchKey *key, Bits *b)
 {
+    if (key->text.len) ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
         Slice header;
         Err err = email_header(r->s->account, r->messages[i].eid, &r->scratch, &header);
@@ -184,31 +221,18 @@ PARKS static void ask_headers(Run *r, const SearchKey *key, Bits *b)
     }
 }
 
-static int by_number(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* First the signatures say who certainly does not contain it, then the text itself decides. */
 PARKS static void ask_texts(Run *r, const SearchKey *key, Bits *b)
 {
-    size_t n = 0;
     if (!key->text.len) return; /* the empty string is in every text */
-    for (size_t i = 0; next_bit(b, &i); i++)
-        r->eids[n++] = r->messages[i].eid;
-    qsort(r->eids, n, sizeof *r->eids, by_number);
-    n = text_candidates(r->s->account, key->text, r->eids, n);
+    ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
         uint32_t eid = r->messages[i].eid;
         bool found = false;
-        if (n && bsearch(&eid, r->eids, n, sizeof eid, by_number)) {
-            Err err = email_contains(r->s->account, eid, key->text, key->type == KEY_BODY, &found);
-            if (err) found = false; /* a message that cannot be read is not found */
-            if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
-            breathe();
-        }
-        if (!found) drop(b, i);
+        Err err = email_contains(r->s->account, eid, key->text, key->type == KEY_BODY, &found);
+        if (err || !found) drop(b, i); /* a message that cannot be read is not found */
+        if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
+        breathe();
     }
 }
 
@@ -241,6 +265,7 @@ PARKS static void ask_not(Run *r, const SearchKey *key, Bits *b)
 
 PARKS static void ask(Run *r, const SearchKey *key, Bits *b)
 {
+    breathe();
     switch (key->type) {
     case KEY_ALL:
         return;
