@@ -138,8 +138,8 @@ Slice read_raw(Reader *r, size_t len)
         r->bad = true;
         return (Slice){0};
     }
-    Slice taken = slice_first(r->rest, len);
-    r->rest = slice_from(r->rest, len);
+    Slice taken = slice(r->rest.at, len);
+    if (len) r->rest = slice(r->rest.at + len, r->rest.len - len);
     return taken;
 }
 
@@ -154,7 +154,8 @@ static uint64_t read_little_endian(Reader *r, size_t bytes)
 
 uint8_t read_u8(Reader *r)
 {
-    return (uint8_t)read_little_endian(r, 1);
+    Slice raw = read_raw(r, 1);
+    return raw.len ? (uint8_t)*raw.at : 0;
 }
 
 uint16_t read_u16(Reader *r)
@@ -177,6 +178,11 @@ uint64_t read_u64(Reader *r)
 uint64_t read_varint(Reader *r)
 {
     uint64_t v = 0;
+    if (!r->bad && r->rest.len && !(*r->rest.at & 0x80)) { /* most have one octet */
+        v = (uint64_t)*r->rest.at;
+        r->rest = slice(r->rest.at + 1, r->rest.len - 1);
+        return v;
+    }
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t octet = read_u8(r);
         if (r->bad) return 0;
