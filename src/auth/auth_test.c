@@ -218,3 +218,13 @@ TEST(pauses_double_and_are_forgiven)
     check(throttle_end(t, S("2001:db8:1:2:ffff::9"), S("eva"), true) > 0); /* the same /64 */
     throttle_free(t);
 }
+
+TEST(empty_logins_are_wrong_not_fatal)
+{
+    World w;
+    AuthUser user;
+    world_open(&w, true, 1);
+    check_err(auth_login(w.auth, "imap", w.server, S(""), S(""), &user), ERR_AUTH);
+    check_err(auth_login(w.auth, "imap", w.server, (Slice){0}, (Slice){0}, &user), ERR_AUTH);
+    world_close(&w);
+}

@@ -45,7 +45,7 @@ static Err db_open(Keeper *k)
     Arena a arena_scoped = {0};
     TRY(path_mkdir(k->config.dir));
     TRY(db_err(mdb_env_create(&k->env), "create"));
-    TRY(db_err(mdb_env_set_mapsize(k->env, (size_t)8 << 30), "size"));
+    TRY(db_err(mdb_env_set_mapsize(k->env, (size_t)4 << 30), "size"));
     int rc = mdb_env_open(k->env, arena_cstr(&a, k->config.dir), MDB_NOTLS, 0600);
     TRY(db_err(rc, "open"));
     MDB_txn *txn;

@@ -58,7 +58,7 @@ static Record *record_of(Throttle *t, char kind, Slice name)
 {
     char key[300] = {kind, ':'};
     name = slice_first(name, sizeof key - 2);
-    memcpy(key + 2, name.at, name.len);
+    if (name.len) memcpy(key + 2, name.at, name.len);
     Slice k = slice(key, name.len + 2);
     Record *r = table_get(&t->records, k);
     if (!r) table_put(&t->records, k, r = NEW(Record));

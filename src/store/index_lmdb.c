@@ -218,6 +218,19 @@ static int open_table(Lmdb *l)
     return mdb_txn_commit(txn);
 }
 
+/* The thread sanitizer has no room for a mapping of 1 TiB. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MAP_BYTES (UINT64_C(8) << 30)
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) && !defined(MAP_BYTES)
+#define MAP_BYTES (UINT64_C(8) << 30)
+#endif
+#ifndef MAP_BYTES
+#define MAP_BYTES (UINT64_C(1) << 40)
+#endif
+
 static int open_env(Lmdb *l, const char *path, uint64_t map_bytes)
 {
     int rc = mdb_env_create(&l->env);
@@ -233,7 +246,7 @@ static Err lmdb_open(Slice path, uint64_t map_bytes, Index **index)
     Arena arena_scoped a = {0};
     Lmdb *l = NEW(Lmdb);
     l->index.kind = &index_lmdb;
-    int rc = open_env(l, arena_cstr(&a, path), map_bytes ? map_bytes : UINT64_C(1) << 40);
+    int rc = open_env(l, arena_cstr(&a, path), map_bytes ? map_bytes : MAP_BYTES);
     if (rc) {
         lmdb_close(&l->index);
         return lmdb_fail(rc, "open");
