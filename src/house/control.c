@@ -7,35 +7,58 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARGS_MOST = 64 };
-
 /* ---- frames ---- */
 
-static void put_frame_to(Buf *out, char type, Slice payload)
+void control_frame(Buf *out, char type, Slice payload)
 {
     buf_u32(out, (uint32_t)payload.len + 1);
     buf_char(out, type);
     buf_add(out, payload);
 }
 
+Err control_head(const uint8_t head[CONTROL_HEAD], char *type, uint32_t *len)
+{
+    uint32_t all = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 |
+                   (uint32_t)head[3] << 24;
+    if (!all || all > CONTROL_FRAME_MOST)
+        return fail(ERR_SYNTAX, "a control frame of %u octets", all);
+    *type = (char)head[4];
+    *len = all - 1;
+    return OK;
+}
+
+Err control_args(Slice payload, Arena *a, const Slice **args, size_t *count)
+{
+    Reader r = reader(payload);
+    size_t n = 0;
+    for (; r.rest.len && !r.bad; n++)
+        (void)read_bytes(&r);
+    if (r.bad || !n) return fail(ERR_SYNTAX, "a broken control request");
+    if (n > CONTROL_ARGS_MOST) return fail(ERR_SYNTAX, "%zu arguments are too many", n);
+    Slice *list = arena_array(a, Slice, n);
+    r = reader(payload);
+    for (size_t i = 0; i < n; i++)
+        list[i] = read_bytes(&r);
+    *args = list;
+    *count = n;
+    return OK;
+}
+
 static void put_frame(Stream *s, char type, Slice payload)
 {
-    put_frame_to(stream_out(s), type, payload);
+    control_frame(stream_out(s), type, payload);
 }
 
 /* The payload lives in `a`. */
 PARKS static Err get_frame(Stream *s, Arena *a, char *type, Slice *payload)
 {
-    uint8_t head[5];
+    uint8_t head[CONTROL_HEAD];
+    uint32_t len;
     if (!stream_read(s, head, sizeof head)) return stream_error(s);
-    uint32_t len = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 |
-                   (uint32_t)head[3] << 24;
-    if (!len || len > CONTROL_FRAME_MOST)
-        return fail(ERR_SYNTAX, "a control frame of %u octets", len);
-    char *octets = arena_alloc(a, len);
-    if (!stream_read(s, octets, len - 1)) return stream_error(s);
-    *type = (char)head[4];
-    *payload = slice(octets, len - 1);
+    TRY(control_head(head, type, &len));
+    char *octets = arena_alloc(a, len + 1);
+    if (!stream_read(s, octets, len)) return stream_error(s);
+    *payload = slice(octets, len);
     return OK;
 }
 
@@ -47,7 +70,7 @@ PARKS PRINTF(3, 0) static void talk_text(Talk *t, char type, const char *fmt, va
     buf_vprintf(&text, fmt, args);
     Slice payload = slice_first(buf_slice(&text), CONTROL_FRAME_MOST - 1);
     if (t->aside) {
-        put_frame_to(t->aside, type, payload);
+        control_frame(t->aside, type, payload);
         return;
     }
     put_frame(t->stream, type, payload);
@@ -85,7 +108,7 @@ PARKS Err talk_give(Talk *t, Slice data)
 {
     must(data.len < CONTROL_FRAME_MOST);
     if (t->aside) {
-        put_frame_to(t->aside, 'G', data);
+        control_frame(t->aside, 'G', data);
         return OK;
     }
     put_frame(t->stream, 'G', data);
@@ -113,27 +136,25 @@ PARKS void talk_on_loop(Talk *t, Loop *loop, void (*fn)(void *), void *arg)
 
 PARKS static Err get_args(Talk *t, Arena *a)
 {
-    char type = 0;
-    Slice payload = {0};
+    char type;
+    Slice payload;
     TRY(get_frame(t->stream, a, &type, &payload));
-    Slice *args = arena_array(a, Slice, ARGS_MOST);
-    Reader r = reader(payload);
-    while (r.rest.len && !r.bad && t->arg_count < ARGS_MOST)
-        args[t->arg_count++] = read_bytes(&r);
-    t->args = args;
-    return type == 'A' && !r.bad && t->arg_count ? OK : fail(ERR_SYNTAX, "broken control request");
+    if (type != 'A') return fail(ERR_SYNTAX, "a control frame %c before the request", type);
+    return control_args(payload, a, &t->args, &t->arg_count);
 }
 
 PARKS void control_serve(Stream *stream, House *house)
 {
     Arena a arena_scoped = {0};
     Talk t = {.stream = stream, .house = house};
+    uint8_t code = EXIT_USAGE;
     Err err = get_args(&t, &a);
-    if (!err) {
-        uint8_t code = (uint8_t)verb_run(&t);
-        put_frame(stream, 'X', slice(&code, 1));
-        stream_flush(stream);
-    }
+    if (err)
+        talk_err(&t, "posthouse: %s\n", *err_story() ? err_story() : err_meaning(err));
+    else
+        code = (uint8_t)verb_run(&t);
+    put_frame(stream, 'X', slice(&code, 1));
+    stream_flush(stream);
     arena_done(&t.arena);
 }
 
@@ -209,16 +230,26 @@ PARKS Err control_send(ControlClient *c, Slice data)
 
 static void show_progress(ControlClient *c, Slice line)
 {
-    if (c->to_terminal) fprintf(stderr, "\r\033[K%.*s", SP(line));
+    if (!c->to_terminal) return;
+    fprintf(stderr, "\r\033[K%.*s", SP(line));
+    c->line_is_open = true;
+}
+
+static void end_progress(ControlClient *c)
+{
+    if (c->line_is_open) fputs("\r\033[K", stderr);
+    c->line_is_open = false;
 }
 
 PARKS static Err take_answer(ControlClient *c, char type, Slice payload)
 {
     switch (type) {
     case 'O':
+        end_progress(c);
         fwrite(payload.at, 1, payload.len, stdout);
         return OK;
     case 'E':
+        end_progress(c);
         fwrite(payload.at, 1, payload.len, stderr);
         return OK;
     case 'P':
@@ -277,10 +308,11 @@ PARKS Err control_ask(ControlClient *c, const Slice *args, size_t count, int *ex
         fiber_start("source", feed, &feeding);
     }
     Err err = take_answers(c, exit_code);
-    if (err) stream_fail(c->stream, err); /* so that the source ends too */
+    bool cut = !feeding.over; /* answered before all was sent: refused, and it has said why */
+    if (cut) stream_fail(c->stream, err ? err : ERR_END); /* so that the source ends too */
     while (!feeding.over)
         cond_wait(&feeding.done, NEVER);
-    if (c->to_terminal) fprintf(stderr, "\r\033[K");
+    end_progress(c);
     fflush(stdout);
-    return err ? err : feeding.err;
+    return err || cut ? err : feeding.err;
 }

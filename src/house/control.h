@@ -10,7 +10,13 @@
  * line opens the store itself and talks over a pair of streams, so there is one way. */
 #include "house/house.h"
 
-enum { CONTROL_FRAME_MOST = 1 << 20 };
+enum { CONTROL_FRAME_MOST = 1 << 20, CONTROL_HEAD = 5, CONTROL_ARGS_MOST = 1024 };
+
+/* The pure part. Of a frame's first octets: its type and how long its payload is. ERR_SYNTAX. */
+Err control_head(const uint8_t head[CONTROL_HEAD], char *type, uint32_t *len) MUST_USE;
+/* The payload of an 'A' frame; args in the arena, borrowing from it. ERR_SYNTAX. */
+Err control_args(Slice payload, Arena *a, const Slice **args, size_t *count) MUST_USE;
+void control_frame(Buf *out, char type, Slice payload);
 
 typedef struct {
     Stream *stream;
@@ -45,7 +51,8 @@ typedef struct ControlClient {
     Err (*source)(struct ControlClient *c);
     /* A 'G' frame has come. NULL: an error. */
     Err (*sink)(struct ControlClient *c, Slice data);
-    bool to_terminal; /* progress lines are shown */
+    bool to_terminal;  /* progress lines are shown */
+    bool line_is_open; /* one is on the screen now */
 } ControlClient;
 PARKS Err control_send(ControlClient *c, Slice data) MUST_USE;
 /* Sends the request, copies the answer to standard output and error. */

@@ -213,6 +213,27 @@ PARKS static Err take_message(Import *im, Slice frame)
     return take_octets(im, in->draft);
 }
 
+/* ---- mailboxes without messages ---- */
+
+PARKS static void make_folder(void *arg)
+{
+    Import *im = arg;
+    Mailbox *box scoped(mailbox) = NULL;
+    im->err = account_open(im->talk->house->store, im->acct, &im->account);
+    if (im->err) return;
+    im->err = open_box(im, &box);
+    account_close(im->account);
+    im->account = NULL;
+}
+
+PARKS static Err take_folder(Import *im, Slice name)
+{
+    TRY(flush_batch(im));
+    im->mailbox = name;
+    loop_call(store_home(im->talk->house->store, im->acct), make_folder, im);
+    return im->err;
+}
+
 /* ---- where a stopped import goes on ---- */
 
 PARKS static void tell_marks(void *arg)
@@ -252,7 +273,8 @@ PARKS static Err import(Import *im)
     for (;;) {
         TRY(talk_take(im->talk, &frame, &more));
         if (!more) return flush_batch(im);
-        TRY(take_message(im, frame));
+        bool folder = frame.len && frame.at[0] == 'F';
+        TRY(folder ? take_folder(im, slice_from(frame, 1)) : take_message(im, frame));
     }
 }
 

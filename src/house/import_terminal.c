@@ -126,11 +126,23 @@ PARKS static Err send_message(Feeder *f, const SourceItem *item)
     return control_send(&f->client, S("E"));
 }
 
+PARKS static Err send_folders(Feeder *f)
+{
+    for (size_t i = 0; i < f->source.folder_count; i++) {
+        Buf frame buf_scoped = {0};
+        buf_char(&frame, 'F');
+        buf_add(&frame, f->source.folders[i]);
+        TRY(control_send(&f->client, buf_slice(&frame)));
+    }
+    return OK;
+}
+
 PARKS static Err send_all(ControlClient *c)
 {
     Feeder *f = CONTAINER(c, Feeder, client);
     while (!f->told && !stream_error(c->stream))
         cond_wait(&f->marks_known, now_ms() + 100);
+    TRY(send_folders(f));
     for (size_t i = 0; i < f->source.count; i++) {
         const SourceItem *item = &f->source.items[i];
         if (is_in_already(f, &item->meta)) {
@@ -210,6 +222,13 @@ static Err import_args(CommandLine *c, ImportArgs *a)
     return OK;
 }
 
+/* --mailbox: the top of the source becomes that mailbox, the others are below it. */
+static void move_below(Source *s, Slice top, Slice *name)
+{
+    bool is_top = slice_eq(*name, S("INBOX"));
+    *name = is_top ? top : arena_printf(&s->arena, "%.*s/%.*s", SP(top), SP(*name));
+}
+
 static Err read_source(Source *s, ImportArgs *a)
 {
     if (a->format == FORMAT_UNKNOWN) a->format = guess(a->path);
@@ -226,12 +245,10 @@ static Err read_source(Source *s, ImportArgs *a)
     case FORMAT_UNKNOWN:
         return fail(ERR_NOT_FOUND, "%.*s: no maildir, mbox or .eml files there", SP(a->path));
     }
-    for (size_t i = 0; i < s->count && a->mailbox.len; i++) {
-        Slice own = s->items[i].meta.mailbox;
-        bool top = slice_eq(own, S("INBOX"));
-        s->items[i].meta.mailbox =
-            top ? a->mailbox : arena_printf(&s->arena, "%.*s/%.*s", SP(a->mailbox), SP(own));
-    }
+    for (size_t i = 0; i < s->count && a->mailbox.len; i++)
+        move_below(s, a->mailbox, &s->items[i].meta.mailbox);
+    for (size_t i = 0; i < s->folder_count && a->mailbox.len; i++)
+        move_below(s, a->mailbox, &s->folders[i]);
     if (s->count) qsort(s->items, s->count, sizeof *s->items, by_mailbox_and_key);
     return OK;
 }

@@ -142,6 +142,7 @@ static Err read_folder(Source *s, Slice dir, Slice mailbox)
 {
     Folder f = {.source = s, .dir = dir, .mailbox = mailbox};
     if (!is_dir(below(&s->arena, dir, S("cur")))) return OK;
+    source_add_folder(s, mailbox);
     read_uidlist(&f, &s->arena);
     read_keywords(&f, &s->arena);
     Err err = read_part(&f, "cur");

@@ -40,9 +40,19 @@ SourceItem *source_add(Source *s)
     return &s->items[s->count++];
 }
 
+void source_add_folder(Source *s, Slice mailbox)
+{
+    if (s->folder_count == s->folder_room) {
+        s->folder_room = s->folder_room ? s->folder_room * 2 : 64;
+        s->folders = mem_grow(s->folders, array_bytes(s->folder_room, sizeof *s->folders));
+    }
+    s->folders[s->folder_count++] = mailbox;
+}
+
 void source_done(Source *s)
 {
     free(s->items);
+    free(s->folders);
     arena_done(&s->arena);
     *s = (Source){0};
 }

@@ -5,6 +5,8 @@
  *
  *     'M' meta (below) | 'B' octets ... | 'E'
  *
+ * and between two of them 'F' with the name of a mailbox has it made, for those without a message.
+ *
  * Import can be stopped at any moment and started again: the house remembers, per source and
  * mailbox, the key of the last message it has committed, and tells it before the data begin ('R'
  * frames: mailbox, key; then 'S'). */
@@ -40,8 +42,11 @@ typedef struct {
     size_t count, room;
     Slice *subscriptions;
     size_t subscription_count;
+    Slice *folders; /* mailboxes that are to be there though no message may be in them */
+    size_t folder_count, folder_room;
 } Source;
 SourceItem *source_add(Source *s);
+void source_add_folder(Source *s, Slice mailbox); /* in the source's arena */
 typedef enum { FORMAT_UNKNOWN, FORMAT_MAILDIR, FORMAT_MBOX, FORMAT_EML } Format;
 Err source_read_maildir(Source *s, Slice path)
     MUST_USE; /* Maildir++ (.a.b) or nested (a/b); dovecot-uidlist, dovecot-keywords */

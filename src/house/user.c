@@ -12,7 +12,8 @@ enum { AT_ONCE = 1000 };
 
 PARKS static int done(Talk *t, Err err)
 {
-    return err ? talk_fail(t, err) : EXIT_OK;
+    int code = err ? talk_fail(t, err) : EXIT_OK;
+    return err == ERR_NOT_FOUND ? EXIT_NO_USER : err == ERR_SYNTAX ? EXIT_USAGE : code;
 }
 
 PARKS static int list_users(Talk *t)
@@ -75,35 +76,52 @@ PARKS static Err quota_of(Talk *t, Account *account)
     return OK;
 }
 
-/* pop3.h: "delete=expunge|trash expire=DAYS|never leave=yes|no" */
-static bool is_pop3_setting(Slice word)
+/* ---- pop3: three settings, kept as "delete=expunge|trash expire=DAYS|never leave=yes|no" ---- */
+
+enum { POP3_SETTINGS = 3 };
+static const char *const pop3_names[POP3_SETTINGS] = {"delete=", "expire=", "leave="};
+
+static bool pop3_fits(size_t setting, Slice value)
 {
-    static const char *const known[] = {"delete=expunge", "delete=trash", "leave=yes", "leave=no",
-                                        "expire=never"};
     uint64_t days;
-    for (size_t i = 0; i < COUNT(known); i++)
-        if (slice_eq(word, slice_of(known[i]))) return true;
-    return slice_starts(word, S("expire=")) && slice_to_u64(slice_from(word, 7), &days) &&
-           days <= 36500;
+    switch (setting) {
+    case 0:
+        return slice_eq(value, S("expunge")) || slice_eq(value, S("trash"));
+    case 1:
+        return slice_eq(value, S("never")) ||
+               (slice_to_u64(value, &days) && days >= 1 && days <= 36500);
+    default:
+        return slice_eq(value, S("yes")) || slice_eq(value, S("no"));
+    }
+}
+
+/* The word over the one of its kind in `values`. */
+static Err pop3_take(Slice word, Slice values[POP3_SETTINGS])
+{
+    for (size_t i = 0; i < POP3_SETTINGS; i++) {
+        Slice name = slice_of(pop3_names[i]);
+        if (!slice_starts(word, name) || !pop3_fits(i, slice_from(word, name.len))) continue;
+        values[i] = slice_from(word, name.len);
+        return OK;
+    }
+    return fail(ERR_SYNTAX, "%.*s: not delete=expunge|trash, expire=DAYS|never, leave=yes|no",
+                SP(word));
 }
 
 PARKS static Err pop3_of(Talk *t, Account *account)
 {
     Arena a arena_scoped = {0};
-    Buf words buf_scoped = {0};
-    Slice value = {0};
-    for (size_t i = 3; i < t->arg_count; i++) {
-        if (!is_pop3_setting(t->args[i]))
-            return fail(ERR_SYNTAX,
-                        "%.*s: not delete=expunge|trash, expire=DAYS|never, leave=yes|no",
-                        SP(t->args[i]));
-        if (words.len) buf_char(&words, ' ');
-        buf_add(&words, t->args[i]);
-    }
-    if (words.len) TRY(object_put(account, S("pref"), S("pop3"), buf_slice(&words), NULL));
-    Err err = object_get(account, S("pref"), S("pop3"), &a, &value, NULL);
+    Slice values[POP3_SETTINGS] = {S("expunge"), S("never"), S("yes")}, stored = {0}, word;
+    Err err = object_get(account, S("pref"), S("pop3"), &a, &stored, NULL);
     if (err && err != ERR_NOT_FOUND) return err;
-    talk_out(t, "%.*s\n", SP(err ? S("delete=expunge expire=never leave=yes") : value));
+    while (slice_cut(&stored, ' ', &word))
+        if (word.len && pop3_take(word, values)) continue; /* of a later version */
+    for (size_t i = 3; i < t->arg_count; i++)
+        TRY(pop3_take(t->args[i], values));
+    Slice line = arena_printf(&a, "delete=%.*s expire=%.*s leave=%.*s", SP(values[0]),
+                              SP(values[1]), SP(values[2]));
+    if (t->arg_count > 3) TRY(object_put(account, S("pref"), S("pop3"), line, NULL));
+    talk_out(t, "%.*s\n", SP(line));
     return OK;
 }
 
@@ -123,7 +141,7 @@ PARKS static int with_account(Talk *t)
 {
     OnAccount o = {.talk = t};
     Err err = talk_account(t, t->args[2], &o.acct);
-    if (err) return talk_fail(t, err);
+    if (err) return done(t, err);
     talk_on_loop(t, store_home(t->house->store, o.acct), on_account, &o);
     return done(t, o.err);
 }

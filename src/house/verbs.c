@@ -86,7 +86,8 @@ PARKS Err talk_account(Talk *t, Slice login, uint32_t *acct)
     Buf name buf_scoped = {0};
     TRY(login_normalise(login, &name));
     Err err = auth_account(t->house->auth, buf_slice(&name), acct);
-    return err == ERR_NOT_FOUND ? fail(err, "no user %.*s", SP(login)) : err;
+    /* ERR_AUTH: whoever asks for a message or a file can tell its absence from the user's. */
+    return err == ERR_NOT_FOUND ? fail(ERR_AUTH, "no user %.*s", SP(login)) : err;
 }
 
 PARKS int verb_run(Talk *t)
@@ -163,10 +164,10 @@ PARKS void verb_ask(CommandLine *c, const Slice *args, size_t count, ControlClie
 
 PARKS void verb_pass_on(CommandLine *c)
 {
-    Slice args[64] = {0};
+    Arena a arena_scoped = {0};
     ControlClient client = {0};
-    size_t count = MIN((size_t)c->argc, COUNT(args));
-    for (size_t i = 0; i < count; i++)
+    Slice *args = arena_array(&a, Slice, (size_t)c->argc);
+    for (int i = 0; i < c->argc; i++)
         args[i] = slice_of(c->argv[i]);
-    verb_ask(c, args, count, &client);
+    verb_ask(c, args, (size_t)c->argc, &client);
 }

@@ -47,8 +47,7 @@ PARKS int verb_run(Talk *t);        /* looks up args[0] and calls it */
 int exit_code_of(Err err);
 PARKS int talk_fail(Talk *t, Err err); /* says what went wrong, in one line; gives the exit code */
 PARKS int talk_usage(Talk *t);
-PARKS Err talk_account(Talk *t, Slice login,
-                       uint32_t *acct) MUST_USE; /* ERR_NOT_FOUND: "no user X" */
+PARKS Err talk_account(Talk *t, Slice login, uint32_t *acct) MUST_USE; /* ERR_AUTH: "no user X" */
 /* Asks the serving process, or opens the store here. source, sink: see control.h. */
 PARKS void verb_ask(CommandLine *c, const Slice *args, size_t count, ControlClient *client);
 PARKS void verb_pass_on(CommandLine *c); /* the arguments as they are */
