@@ -242,7 +242,7 @@ PARKS static Err start_up(Engine *e)
     TRY(recovery_run(e, &end));
     TRY(log_start(e, &end));
     TRY(space_load(e));
-    recovery_touch(e);
+    tails_touch(e);
     Err err =
         checkpoint_run(e); /* what recovery brought is clean now, and the index has a position */
     if (err && err != ERR_DISK_FULL) return err;

@@ -4,8 +4,11 @@
  *   engine_local.c  open, close, status; the public face
  *   segments.c      the table of segment files
  *   walk.c          reading records one after the other
- *   log.c           commits: queue, group commit, space ahead of the tail
- *   recovery.c      opening: scan, cut, tails
+ *   log.c           commits: queue, group commit
+ *   ahead.c         space ahead of the tail, the next segment, a full disk
+ *   recovery.c      opening: which index, scan, cut
+ *   tails.c         what recovery found, until it is folded
+ *   keys.c          keys of the index
  *   checkpoint.c    pages and position into the index
  *   maintenance.c   the fiber that does what is not a commit or a read
  *   space.c         pins, dead marks, hole punching, recycling
@@ -183,6 +186,12 @@ void walk_end(Walk *walk);
 /* log.c */
 Err log_start(Engine *e, const LogPosition *at) MUST_USE; /* after recovery */
 void log_work(Job *job);
+
+/* ahead.c: for the writer only. `small`: it may go on in the reserve. */
+Err log_reserve(Engine *e) MUST_USE; /* log/reserve is there, or ERR_DISK_FULL */
+Err log_grow(Engine *e, uint64_t need) MUST_USE;
+Err log_roll(Engine *e, bool small) MUST_USE;
+
 bool log_is_idle(Engine *e);
 void log_done(Engine *e);
 /* What the batch wrote is applied when this was called for each of its commits. The log does it
@@ -192,17 +201,13 @@ void log_applied(Engine *e, LogBatch *batch);
 
 /* recovery.c: everything up to the position where the log goes on. Folds in steps on the way. */
 PARKS Err recovery_run(Engine *e, LogPosition *end) MUST_USE;
-/* The host loads every account that has a tail. What it cannot load keeps its tail, and holds back
- * the position. */
-PARKS void recovery_touch(Engine *e);
+
+/* tails.c */
+void tail_add(Engine *e, uint32_t acct, const TailEntry *entry, const LogPosition *before);
+PARKS void tails_touch(Engine *e); /* the host loads every account that has a tail */
 void tails_done(Engine *e);
 
-/* checkpoint.c */
-PARKS Err checkpoint_run(Engine *e) MUST_USE; /* maintenance fiber, or while opening */
-Err position_decode(Slice value, const uint8_t uuid[16], LogPosition *at, uint32_t *epoch) MUST_USE;
-/* Where a body is now that somebody may still know by its old place; until the next checkpoint. */
-void moved_put(Engine *e, uint64_t old_at, BlobRef now);
-/* Keys of the index (index.h). */
+/* keys.c: of the index (index.h), and its position */
 Slice key_page(Arena *a, uint32_t acct, Slice key);
 Slice key_u32(Arena *a, char kind, uint32_t number);
 Slice key_u64(Arena *a, char kind, uint64_t number);
@@ -211,6 +216,13 @@ Slice key_share(Arena *a, uint64_t at, uint32_t acct, uint32_t eid);
 bool key_share_owner(Slice key, uint32_t *acct, uint32_t *eid);
 uint32_t be_u32(const char *at);
 uint64_t be_u64(const char *at);
+Slice position_encode(Arena *a, const Engine *e, const LogPosition *at);
+Err position_decode(Slice value, const uint8_t uuid[16], LogPosition *at, uint32_t *epoch) MUST_USE;
+
+/* checkpoint.c */
+PARKS Err checkpoint_run(Engine *e) MUST_USE; /* maintenance fiber, or while opening */
+/* Where a body is now that somebody may still know by its old place; until the next checkpoint. */
+void moved_put(Engine *e, uint64_t old_at, BlobRef now);
 void number_table_clear(NumberTable *t); /* frees the values too */
 
 /* maintenance.c */

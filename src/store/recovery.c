@@ -61,129 +61,6 @@ static bool segment_header_of(Recovery *r, uint32_t number, SegmentHeader *h)
     return header_read(r, file, number, h);
 }
 
-/* ---- tails ---- */
-static Tail *tail_of(Engine *e, uint32_t acct)
-{
-    Tail *t = (Tail *)number_table_get(&e->tails, acct);
-    if (t) return t;
-    t = NEW(Tail);
-    t->last = &t->first;
-    number_table_put(&e->tails, acct, t);
-    return t;
-}
-
-static void tail_add(Recovery *r, uint32_t acct, const TailEntry *entry)
-{
-    Tail *t = tail_of(r->e, acct);
-    TailItem *item = (TailItem *)mem_new(sizeof *item + entry->record.len);
-    *item = (TailItem){.entry = *entry, .before = r->at};
-    if (entry->record.len) memcpy(item + 1, entry->record.at, entry->record.len);
-    item->entry.record = slice(item + 1, entry->record.len);
-    *t->last = item;
-    t->last = &item->next;
-    t->served = false;
-    r->e->tail_octets += sizeof *item + entry->record.len;
-}
-
-static void tail_free(Engine *e, uint32_t acct)
-{
-    Tail *t = (Tail *)number_table_take(&e->tails, acct);
-    if (!t) return;
-    for (TailItem *item = t->first, *next; item; item = next) {
-        next = item->next;
-        e->tail_octets -= sizeof *item + item->entry.record.len;
-        free(item);
-    }
-    free(t);
-}
-
-static uint32_t *tail_accounts(Engine *e, Arena *a, size_t *count)
-{
-    uint32_t *accts = arena_array(a, uint32_t, e->tails.count + 1);
-    size_t cursor = 0;
-    uint64_t acct;
-    void *value;
-    *count = 0;
-    while (number_table_next(&e->tails, &cursor, &acct, &value))
-        accts[(*count)++] = (uint32_t)acct;
-    return accts;
-}
-
-void tails_done(Engine *e)
-{
-    Arena arena_scoped a = {0};
-    size_t count;
-    uint32_t *accts = tail_accounts(e, &a, &count);
-    for (size_t i = 0; i < count; i++)
-        tail_free(e, accts[i]);
-    number_table_done(&e->tails);
-}
-
-Err engine_tail(Engine *e, uint32_t acct, Err (*each)(void *arg, const TailEntry *entry), void *arg)
-{
-    Tail *t = (Tail *)number_table_get(&e->tails, acct);
-    if (!t) return OK;
-    for (const TailItem *item = t->first; item; item = item->next)
-        TRY(each(arg, &item->entry));
-    t->served = true;
-    return OK;
-}
-
-/* ---- touching ---- */
-typedef struct {
-    Engine *e;
-    const uint32_t *accts;
-    bool *folded; /* in the same order */
-    size_t count;
-} Touch;
-
-PARKS static void touch_here(void *arg)
-{
-    Touch *t = (Touch *)arg;
-    const EngineHost *host = &t->e->host;
-    for (size_t i = 0; i < t->count; i++) {
-        if (host->home(host->ctx, t->accts[i]) != loop_current()) continue;
-        Err err = host->touch(host->ctx, t->accts[i]);
-        Tail *tail = (Tail *)number_table_get(&t->e->tails, t->accts[i]);
-        t->folded[i] = !err && tail->served;
-        if (!t->folded[i])
-            engine_trouble(t->e, err ? err : ERR_CORRUPT, "account %u: its tail waits: %s",
-                           t->accts[i], err ? err_story() : "nobody asked for it");
-    }
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void hold_back(Engine *e)
-{
-    size_t cursor = 0;
-    uint64_t acct;
-    void *value;
-    e->hold = (LogPosition){0};
-    while (number_table_next(&e->tails, &cursor, &acct, &value)) {
-        const TailItem *first = ((const Tail *)value)->first;
-        if (!e->hold.lsn || first->before.lsn < e->hold.lsn) e->hold = first->before;
-    }
-}
-
-PARKS void recovery_touch(Engine *e)
-{
-    Arena arena_scoped a = {0};
-    Touch t = {.e = e};
-    t.accts = tail_accounts(e, &a, &t.count);
-    t.folded = arena_array(&a, bool, t.count + 1);
-    qsort((void *)(uintptr_t)t.accts, t.count, sizeof *t.accts, by_number);
-    for (unsigned i = 0; i < loop_count() && t.count; i++)
-        loop_call(loop_at(i), touch_here, &t);
-    for (size_t i = 0; i < t.count; i++)
-        if (t.folded[i]) tail_free(e, t.accts[i]);
-    hold_back(e);
-}
-
 /* ---- taking records ---- */
 static void take_relocation(Recovery *r, const LogRecord *rec)
 {
@@ -198,9 +75,9 @@ static void take_relocation(Recovery *r, const LogRecord *rec)
     moved_put(r->e, old_at, rec->body);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t acct = read_u32(&owners), eid = read_u32(&owners);
-        tail_add(
-            r, acct,
-            &(TailEntry){.type = TAIL_RELOCATION, .body = rec->body, .eid = eid, .old_at = old_at});
+        TailEntry entry = {
+            .type = TAIL_RELOCATION, .body = rec->body, .eid = eid, .old_at = old_at};
+        tail_add(r->e, acct, &entry, &r->at);
     }
 }
 
@@ -218,17 +95,16 @@ static void count_body(Recovery *r, const LogRecord *rec)
 PARKS static Err fold_so_far(Recovery *r)
 {
     r->e->applied = r->at;
-    recovery_touch(r->e);
+    tails_touch(r->e);
     return checkpoint_run(r->e);
 }
 
 PARKS static Err take_record(Recovery *r, const LogRecord *rec)
 {
     const RecordHeader *h = &rec->head;
-    if (h->type == RECORD_COMMIT)
-        tail_add(r, h->acct,
-                 &(TailEntry){
-                     .type = TAIL_CHANGE, .seq = h->seq, .record = rec->record, .body = rec->body});
+    TailEntry entry = {
+        .type = TAIL_CHANGE, .seq = h->seq, .record = rec->record, .body = rec->body};
+    if (h->type == RECORD_COMMIT) tail_add(r->e, h->acct, &entry, &r->at);
     if (h->flags & FLAG_BIG) number_table_put(&r->e->big_refs, rec->body.at, r->e);
     if (h->type == RECORD_RELOCATION) take_relocation(r, rec);
     count_body(r, rec);
@@ -281,6 +157,8 @@ PARKS static Err body_is_damaged(Recovery *r, const LogRecord *rec, bool *more)
     Buf buf_scoped record = {0};
     buf_add(&record, rec->record); /* the window will move */
     copy.record = buf_slice(&record);
+    /* A damaged relocation did not happen: the old place is still good. */
+    if (rec->head.type == RECORD_RELOCATION) copy.head.type = RECORD_MARK;
     uint64_t resume;
     TRY(flushed_later(r, lsn_offset(r->at.lsn) + rec->next, more, &resume));
     if (!*more) return OK;
@@ -528,6 +406,12 @@ static Err index_choose(Recovery *r)
 }
 
 /* ---- the table of segments ---- */
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 static Err list_segments(Recovery *r)
 {
     Slice *names;
