@@ -481,6 +481,22 @@ static void apply_login(Applying *ap, const Op *op)
     h->login = keep(op->name);
 }
 
+/* An imported mailbox goes on where it was (RFC 9051 2.3.1.1): its numbers stay known to clients.
+ */
+static void apply_validity(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    Box *b = box_by_id(a, op->mailbox);
+    if (!b) return;
+    b->s.uid_validity = op->uid_validity;
+    b->s.uid_next = MAX(b->s.uid_next, op->uid);
+    b->next_uid = MAX(b->next_uid, b->s.uid_next);
+    b->state |= PAGE_DIRTY;
+    a->h.next_uid_validity = MAX(a->h.next_uid_validity, op->uid_validity + 1);
+    a->next_uid_validity = MAX(a->next_uid_validity, a->h.next_uid_validity);
+    boxes_changed(ap, b->s.id);
+}
+
 static Err apply_op(Applying *ap, const Op *op)
 {
     Account *a = ap->account;
@@ -527,6 +543,9 @@ static Err apply_op(Applying *ap, const Op *op)
         break;
     case OP_LOGIN:
         apply_login(ap, op);
+        break;
+    case OP_VALIDITY:
+        apply_validity(ap, op);
         break;
     case OP_NONE:
     case OP_END:

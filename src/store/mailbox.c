@@ -149,6 +149,28 @@ PARKS Err mailbox_set_acl(Mailbox *m, Slice identifier, Rights rights)
     return change_commit(&c);
 }
 
+PARKS Err mailbox_set_uid_validity(Mailbox *m, uint32_t uid_validity, uint32_t uid_next)
+{
+    Change c change_scoped = {0};
+    if (!(m->rights & RIGHT_ADMIN)) return fail(ERR_FORBIDDEN, "no right to administer");
+    if (!uid_validity || uid_validity == UINT32_MAX || uid_next == UINT32_MAX)
+        return fail(ERR_SYNTAX, "uidvalidity %u, uidnext %u", uid_validity, uid_next);
+    TRY(change_begin_alone(m->account, &c));
+    TRY(mailbox_check(m));
+    const BoxState *now = &m->box->s;
+    if (uid_validity == now->uid_validity && uid_next <= now->uid_next) return OK;
+    if (uid_validity != now->uid_validity && now->uid_next != 1)
+        return fail(ERR_CONFLICT, "%.*s has had messages under uidvalidity %u", SP(now->name),
+                    now->uid_validity);
+    change_op(&c,
+              &(Op){.kind = OP_VALIDITY,
+                    .mailbox = now->id,
+                    .uid_validity = uid_validity,
+                    .uid = MAX(uid_next, now->uid_next)},
+              NULL);
+    return change_commit(&c);
+}
+
 Err mailbox_check(const Mailbox *m)
 {
     return m->box->gone ? fail(ERR_NOT_FOUND, "the mailbox was deleted") : OK;

@@ -577,3 +577,35 @@ TEST(listeners_hear_of_changes)
     mailbox_close(box);
     world_close(&w);
 }
+
+TEST(an_import_goes_on_under_the_uidvalidity_of_the_source)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "Old");
+    uint32_t own = mailbox_status(box).uid_validity;
+    check_err(mailbox_set_uid_validity(box, 0, 5), ERR_SYNTAX);
+    check_err(mailbox_set_uid_validity(box, UINT32_MAX, 5), ERR_SYNTAX);
+    check_err(mailbox_set_uid_validity(box, 7, UINT32_MAX), ERR_SYNTAX);
+    check_ok(mailbox_set_uid_validity(box, 1234567890, 0)); /* smaller: no message was seen */
+    check_u64(mailbox_status(box).uid_validity, 1234567890);
+    check_u64(mailbox_status(box).uid_next, 1);
+    check_ok(mailbox_set_uid_validity(box, own + 1000, 500));
+    check_u64(mailbox_status(box).uid_next, 500);
+    check_err(mailbox_set_uid_validity(box, own + 2000, 0), ERR_CONFLICT);
+    check_u64(world_append(&w, box, "first", 0), 500);
+    check_ok(mailbox_set_uid_validity(box, own + 1000, 700));
+    check_ok(mailbox_set_uid_validity(box, own + 1000, 600)); /* never lowered */
+    mailbox_close(box);
+    world_reopen(&w);
+    box = world_box(&w, "Old");
+    check_u64(mailbox_status(box).uid_validity, own + 1000);
+    check_u64(mailbox_status(box).uid_next, 700);
+    check_u64(world_append(&w, box, "second", 0), 700);
+    mailbox_close(box);
+    check_ok(mailbox_delete(w.account, S("Old")));
+    box = world_box(&w, "Old"); /* a new one never goes back */
+    check(mailbox_status(box).uid_validity > own + 1000);
+    mailbox_close(box);
+    world_close(&w);
+}

@@ -233,6 +233,22 @@ static void read_create(Reader *in, Op *op)
         in->bad = true;
 }
 
+static void write_validity(Buf *out, const Op *op)
+{
+    buf_varint(out, op->mailbox);
+    buf_varint(out, op->uid_validity);
+    buf_varint(out, op->uid);
+}
+
+static void read_validity(Reader *in, Op *op)
+{
+    op->mailbox = read_number(in);
+    op->uid_validity = read_number(in);
+    op->uid = read_number(in);
+    if (!op->uid_validity || op->uid_validity == UINT32_MAX || !op->uid || op->uid == UINT32_MAX)
+        in->bad = true;
+}
+
 static void write_payload(Buf *out, const Op *op, const OpLists *l)
 {
     must(op->kind > OP_NONE && op->kind < OP_END);
@@ -283,6 +299,9 @@ static void write_payload(Buf *out, const Op *op, const OpLists *l)
         break;
     case OP_LOGIN:
         buf_bytes(out, op->name);
+        break;
+    case OP_VALIDITY:
+        write_validity(out, op);
         break;
     case OP_NONE:
     case OP_END:
@@ -343,6 +362,9 @@ static void read_payload(Reader *in, Op *op)
         break;
     case OP_LOGIN:
         op->name = read_name(in, NAME_MOST);
+        break;
+    case OP_VALIDITY:
+        read_validity(in, op);
         break;
     case OP_NONE:
     case OP_END:

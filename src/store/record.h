@@ -21,6 +21,7 @@
  *     OBJECT     put u8  collection  id  value
  *     QUOTA      octets  messages
  *     LOGIN      name
+ *     VALIDITY   mailbox  uidvalidity  uidnext (never less than it was)
  *
  *     uid ranges:  n, then n times: gap to the end of the previous range (>= 1), length - 1
  *
@@ -60,6 +61,7 @@ typedef enum {
     OP_OBJECT,
     OP_QUOTA,
     OP_LOGIN,
+    OP_VALIDITY,
     OP_END,
 } OpKind;
 

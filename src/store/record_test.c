@@ -37,6 +37,7 @@ static const Op ops[] = {
     {.kind = OP_OBJECT,                            .on = true,                            .name = {"pref", 4}, .id = {"a", 1}, .value = {"v", 1}},
     {.kind = OP_QUOTA,            .octets = UINT64_C(1) << 60,.messages = 12},
     {.kind = OP_LOGIN,.name = {"anna", 4}              },
+    {.kind = OP_VALIDITY, .mailbox = 8, .uid = 500, .uid_validity = 1234567890},
 };
 
 static bool has_uids(OpKind k)

@@ -160,6 +160,10 @@ Slice mailbox_name(const Mailbox *box); /* as it is now */
 bool mailbox_is_deleted(
     const Mailbox *box); /* somebody deleted it meanwhile: every call gives ERR_NOT_FOUND */
 MailboxStatus mailbox_status(const Mailbox *box);
+/* An import goes on where the mailbox was at another server. UIDVALIDITY may be taken over while
+ * ours has never had a message (uid_next 1), so that no uid has been shown under another one: else
+ * ERR_CONFLICT. uid_next is raised, never lowered; 0: stays. */
+PARKS Err mailbox_set_uid_validity(Mailbox *box, uint32_t uid_validity, uint32_t uid_next) MUST_USE;
 /* Lowercase letters "lrswipkxtea..." to Rights in pairs (identifier, rights); stored, checked by
  * mailbox_open. */
 PARKS Err mailbox_set_acl(Mailbox *box, Slice identifier, Rights rights) MUST_USE;
