@@ -1,6 +1,6 @@
 #include "house/house.h"
 
-#include "base/text.h"
+#include "house/certificate.h"
 #include "house/control.h"
 #include "house/listen.h"
 #include "house/sandbox.h"
@@ -15,30 +15,6 @@
 Slice house_path(const Config *config, Arena *a, const char *name)
 {
     return arena_printf(a, "%.*s/%s", SP(config->store), name);
-}
-
-/* ---- TLS ---- */
-
-static Slice or_else(Slice given, Slice other)
-{
-    return given.len ? given : other;
-}
-
-static Err load_tls(const Config *c)
-{
-    Arena a arena_scoped = {0};
-    TlsContext *ctx;
-    Slice certificate = or_else(c->tls_certificate, house_path(c, &a, "tls/certificate.pem"));
-    Slice key = or_else(c->tls_key, house_path(c, &a, "tls/key.pem"));
-    if (!c->tls_certificate.len && !c->tls_key.len) {
-        Slice names[] = {c->hostname, S("localhost"), S("127.0.0.1")};
-        TRY(path_mkdir(house_path(c, &a, "tls")));
-        TRY(tls_make_self_signed(certificate, key, names, COUNT(names)));
-    }
-    TRY(tls_server_new(certificate, key, &ctx));
-    tls_set_current(ctx);
-    tls_unref(ctx);
-    return OK;
 }
 
 /* ---- snapshots ---- */
@@ -88,17 +64,39 @@ static void install(House *h, Snapshot *s)
     atomic_store(&h->now, s);
 }
 
+/* ---- who may log in, who gets mail ---- */
+
+static AuthConfig auth_config_of(const House *h, const Config *c, Arena *a)
+{
+    Slice separator = c->subaddress_separator;
+    return (AuthConfig){.dir = house_path(c, a, "keeper"),
+                        .plain_without_tls = c->plain_without_tls,
+                        .domains = c->domains.items,
+                        .domain_count = c->domains.count,
+                        .catch_all = c->catch_all,
+                        .postmaster = c->postmaster,
+                        .subaddress_separator = separator.len ? separator.at[0] : 0,
+                        .demo_accounts = h->demo.accounts,
+                        .demo_password = h->demo.password,
+                        .throttle = c->throttle};
+}
+
+/* ---- reloading ---- */
+
 PARKS Err house_reload(House *h)
 {
     Config fresh;
-    if (!h->config_path.len) return load_tls(house_config(h));
+    if (!h->config_path.len) return certificate_load(house_config(h));
     Err err = config_load(&fresh, h->config_path);
     if (!err && !fresh.hostname.len) fresh.hostname = house_config(h)->hostname;
-    if (!err) err = load_tls(&fresh);
+    if (!err) err = certificate_load(&fresh);
     if (err) {
         config_done(&fresh);
         return err;
     }
+    Arena a arena_scoped = {0};
+    AuthConfig auth = auth_config_of(h, &fresh, &a);
+    auth_reload(h->auth, &auth);
     install(h, snapshot_new(h, &fresh));
     return OK;
 }
@@ -130,17 +128,7 @@ PARKS static Err open_store(House *h, const Config *c)
 PARKS static Err open_auth(House *h, const Config *c)
 {
     Arena a arena_scoped = {0};
-    AuthConfig config = {.dir = house_path(c, &a, "keeper"),
-                         .plain_without_tls = c->plain_without_tls,
-                         .domains = c->domains.items,
-                         .domain_count = c->domains.count,
-                         .catch_all = c->catch_all,
-                         .postmaster = c->postmaster,
-                         .subaddress_separator =
-                             c->subaddress_separator.len ? c->subaddress_separator.at[0] : 0,
-                         .demo_accounts = h->demo.accounts,
-                         .demo_password = h->demo.password,
-                         .throttle = c->throttle};
+    AuthConfig config = auth_config_of(h, c, &a);
     return auth_open(&config, h->store, &h->auth);
 }
 
@@ -150,7 +138,7 @@ PARKS static Err open_all(House *h, Config *c)
     charset_warm_up();
     TRY(open_store(h, c));
     TRY(open_auth(h, c));
-    TRY(load_tls(c));
+    TRY(certificate_load(c));
     install(h, snapshot_new(h, c));
     return OK;
 }
@@ -210,6 +198,14 @@ PARKS static void until_stopped(House *h)
     }
 }
 
+/* Counted like a connection, so that house_drain waits for it. */
+PARKS static void watch_certificate(void *arg)
+{
+    House *h = arg;
+    certificate_watch(h);
+    atomic_fetch_sub(&h->connections, 1);
+}
+
 PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *arg)
 {
     if (h->demo.accounts == 0 && house_config(h)->plain_without_tls)
@@ -221,6 +217,8 @@ PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *ar
     h->serving = true;
     log_event(LOG_LEVEL_INFO, "ready", KV("store", house_config(h)->store));
     if (ready) ready(h, arg);
+    atomic_fetch_add(&h->connections, 1);
+    fiber_start("certificate", watch_certificate, h);
     until_stopped(h);
     log_event(LOG_LEVEL_INFO, "stopping");
     run_cancel();

@@ -1,0 +1,89 @@
+#include "house/certificate.h"
+
+#include "run/file.h"
+#include "run/log.h"
+
+enum { LOOK_MS = 10 * 1000 };
+
+typedef struct {
+    Slice certificate, key;
+    bool own; /* under the store: ours to make */
+} Paths;
+
+static Paths paths_of(const Config *c, Arena *a)
+{
+    Slice certificate = c->tls_certificate, key = c->tls_key;
+    return (Paths){
+        .certificate = certificate.len ? certificate : house_path(c, a, "tls/certificate.pem"),
+        .key = key.len ? key : house_path(c, a, "tls/key.pem"),
+        .own = !certificate.len && !key.len,
+    };
+}
+
+Err certificate_load(const Config *c)
+{
+    Arena a arena_scoped = {0};
+    TlsContext *ctx;
+    Paths p = paths_of(c, &a);
+    if (p.own) {
+        Slice names[] = {c->hostname, S("localhost"), S("127.0.0.1")};
+        TRY(path_mkdir(house_path(c, &a, "tls")));
+        TRY(tls_make_self_signed(p.certificate, p.key, names, COUNT(names)));
+    }
+    TRY(tls_server_new(p.certificate, p.key, &ctx));
+    tls_set_current(ctx);
+    tls_unref(ctx);
+    return OK;
+}
+
+typedef struct {
+    PathInfo certificate, key;
+} Seen;
+
+static Seen look(const Config *c)
+{
+    Arena a arena_scoped = {0};
+    Paths p = paths_of(c, &a);
+    Seen seen = {0};
+    if (path_info(p.certificate, &seen.certificate) || path_info(p.key, &seen.key))
+        return (Seen){0};
+    return seen;
+}
+
+static bool differs(const PathInfo *a, const PathInfo *b)
+{
+    return a->mtime != b->mtime || a->size != b->size;
+}
+
+typedef struct {
+    House *house;
+    Seen seen;
+} Look;
+
+static void look_aside(void *arg)
+{
+    Look *l = arg;
+    l->seen = look(house_config(l->house));
+}
+
+/* Tools like certbot write two files one after the other: a pair that does not fit is tried again
+ * at the next look. */
+PARKS void certificate_watch(House *house)
+{
+    Look l = {.house = house};
+    aside(look_aside, &l);
+    Seen loaded = l.seen;
+    while (fiber_sleep(LOOK_MS) != WOKEN_CANCELLED) {
+        aside(look_aside, &l);
+        bool changed =
+            differs(&l.seen.certificate, &loaded.certificate) || differs(&l.seen.key, &loaded.key);
+        if (!changed || !l.seen.key.size) continue;
+        Err err = certificate_load(house_config(house));
+        if (err) {
+            log_err(LOG_LEVEL_WARN, "certificate_not_loaded", err);
+            continue;
+        }
+        loaded = l.seen;
+        log_event(LOG_LEVEL_INFO, "certificate_loaded");
+    }
+}
