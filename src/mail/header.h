@@ -42,6 +42,10 @@ typedef struct {
     size_t count;
 } MailParameterised;
 void header_parameterised(Arena *a, Slice value, bool decode, MailParameterised *out);
+/* For parameters as written: RFC 2231 continuations "name*0", "name*1" become one "name", or
+ * "name*" with charset'language' in front and its percent-encoding kept when some piece has that.
+ */
+void header_join_pieces(Arena *a, MailParameterised *p);
 Slice header_parameter(const MailParameterised *p, Slice name); /* .at NULL: none */
 /* Every "<...@...>" in a References or In-Reply-To value, in order. */
 size_t header_message_ids(Arena *a, Slice value, Slice **ids);

@@ -186,7 +186,7 @@ static const struct {
      "(\"text\" \"plain\" (\"charset*\" \"utf-8''koi8-r\") NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL)"                             },
     {"Content-Type: image/png; name*0=a; name*1*=%20b\nContent-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==\n"
      "Content-Disposition: inline; filename=\"a\\\\b\"\nContent-Language: en, (x) de\n"
-     "Content-Location: http://x/\n y\nContent-ID: <i@d>\nContent-Description: D\xc3\xa4\n\nx",               "(\"image\" \"png\" (\"name*0\" \"a\" \"name*1*\" \"%20b\") \"<i@d>\" {3}\r\nD\xc3\xa4 "
+     "Content-Location: http://x/\n y\nContent-ID: <i@d>\nContent-Description: D\xc3\xa4\n\nx",               "(\"image\" \"png\" (\"name*\" \"''a%20b\") \"<i@d>\" {3}\r\nD\xc3\xa4 "
      "\"7bit\" 1 "
      "\"Q2hlY2sgSW50ZWdyaXR5IQ==\" (\"inline\" (\"filename\" \"a\\\\b\")) (\"en\" \"de\") "
      "\"http://x/ y\")"                                                                 },
@@ -219,7 +219,7 @@ static const struct {
      "(\"text\" \"plain\" (\"boundary\" \"b\" \"charset\" \"us-ascii\") NIL NIL \"7bit\" 13 4 NIL "
      "NIL NIL NIL)"                                                                                                                                         },
     {"Content-Type: multipart/mixed; boundary*0=a; boundary*1=b\n\n--ab\n\nx\n--ab--\n",
-     "(" TEXT(1,                                                                                                                                         0) " \"mixed\" (\"boundary*0\" \"a\" \"boundary*1\" \"b\") NIL NIL NIL)"                                     },
+     "(" TEXT(1,                                                                                                                                         0) " \"mixed\" (\"boundary\" \"ab\") NIL NIL NIL)"                                     },
  /* nested */
     {M "b\n\n--b\n" M "bb\n\n--bb\n\none\n--bb--\n--b\n\ntwo\n--b--\n",
      "((" TEXT(3,                                                                                       0) MIXED("bb") TEXT(3,0) MIXED("b")},
@@ -231,7 +231,7 @@ static const struct {
      "((" TEXT(0,                                                                                                                   0) MIXED("c") TEXT(3,0) MIXED("b")},
     {M "b\n\n--b\n" M "c\n--b\n\ntwo\n--b--\n",                                                      "((" TEXT(0,                                         0) MIXED("c") TEXT(3,                                                                                                                                                                                                                                                                         0) MIXED("b")},
     {M "b\n\n--b\n" M "\"b--\"\n\n--b--\n\none\n--b----\n--b--\n",
-     "((" TEXT(3,                                                                                      0) MIXED("b--") MIXED("b")                                                          },
+     "((" TEXT(3,                                                                                      0) MIXED("b--") MIXED("b")                                                                                },
  /* messages */
     {"Content-Type: message/rfc822\n\nSubject: s\n\nbody\n",
      "(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 17 (NIL \"s\" NIL NIL NIL NIL NIL NIL NIL "

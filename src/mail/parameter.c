@@ -243,6 +243,68 @@ static void join_all(Arena *a, MailParameterised *p)
     p->count = count;
 }
 
+/* ---- the same for BODYSTRUCTURE: pieces are joined, what is encoded stays so ---- */
+
+/* "%" means something once a piece of the value is encoded. */
+static void add_piece(Buf *out, const Section *s, bool any_encoded)
+{
+    if (s->encoded || !any_encoded) {
+        buf_add(out, s->value);
+        return;
+    }
+    for (size_t i = 0; i < s->value.len; i++) {
+        if (s->value.at[i] == '%')
+            buf_add(out, S("%25"));
+        else
+            buf_char(out, s->value.at[i]);
+    }
+}
+
+/* The pieces 0, 1, ... of one name, which begin at s; how many there are. 0: there is no piece 0.
+ */
+static size_t count_pieces(const Section *s, size_t left, bool *any_encoded)
+{
+    size_t n = 0;
+    *any_encoded = false;
+    while (n < left && s[n].section == (int)n && slice_eq(s[n].base, s->base))
+        *any_encoded |= s[n++].encoded;
+    return n;
+}
+
+static MailParameter join_pieces(Arena *a, const Section *s, size_t n, bool any_encoded)
+{
+    Buf value buf_scoped = {0};
+    if (any_encoded && !s->encoded) buf_add(&value, S("''")); /* no charset was said */
+    for (size_t i = 0; i < n; i++)
+        add_piece(&value, &s[i], any_encoded);
+    return (MailParameter){.name = any_encoded ? arena_printf(a, "%.*s*", SP(s->base)) : s->base,
+                           .value = arena_copy(a, buf_slice(&value))};
+}
+
+void header_join_pieces(Arena *a, MailParameterised *p)
+{
+    Section *sections = arena_array(a, Section, p->count);
+    Joined *joined = arena_array(a, Joined, p->count);
+    MailParameter *parameters = arena_array(a, MailParameter, p->count);
+    size_t count = 0;
+    for (size_t i = 0; i < p->count; i++)
+        sections[i] = section_of(&p->parameters[i], i);
+    qsort(sections, p->count, sizeof *sections, section_order);
+    for (size_t i = 0; i < p->count; count++) {
+        bool any_encoded;
+        const Section *s = &sections[i];
+        size_t n = count_pieces(s, p->count - i, &any_encoded);
+        joined[count].order = s->order;
+        joined[count].parameter = n ? join_pieces(a, s, n, any_encoded) : p->parameters[s->order];
+        i += MAX(n, (size_t)1);
+    }
+    qsort(joined, count, sizeof *joined, joined_order);
+    for (size_t i = 0; i < count; i++)
+        parameters[i] = joined[i].parameter;
+    p->parameters = parameters;
+    p->count = count;
+}
+
 void header_parameterised(Arena *a, Slice value, bool decode, MailParameterised *out)
 {
     as_written(a, value, out);

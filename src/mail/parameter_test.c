@@ -111,3 +111,32 @@ TEST(thousands_of_parameters_are_linear)
     check_u64(p.count, MAIL_FIELDS_MOST / 2);
     check_slice(p.parameters[7].value, S("ab"));
 }
+
+/* RFC 9051 7.5.2: what BODYSTRUCTURE says. */
+TEST(pieces_are_joined)
+{
+    static const struct {
+        const char *in, *out;
+    } pieces[] = {
+        {"a/b; x=1; baz*0=foo; baz*1=bar; y=2",      "x=1;baz=foobar;y=2;"       },
+        {"a/b; n*1=b; n*0=a",                        "n=ab;"                     },
+        {"a/b; n*=utf-8''%e2%82%ac",                 "n*=utf-8''%e2%82%ac;"      },
+        {"a/b; n=old; n*=utf-8''%e2%82%ac",          "n=old;n*=utf-8''%e2%82%ac;"},
+        {"a/b; n*0*=utf-8'en'%E2%82; n*1*=%AC",      "n*=utf-8'en'%E2%82%AC;"    },
+        {"a/b; n*0*=utf-8''100%25; n*1=\"% or so\"", "n*=utf-8''100%25%25 or so;"},
+        {"a/b; n*0=a; n*1*=%41",                     "n*=''a%41;"                },
+        {"a/b; n*1=b",                               "n*1=b;"                    },
+        {"a/b; n*0=a; n*2=c",                        "n=a;n*2=c;"                },
+        {"a/b; n*0=a; n*0=b",                        "n=a;n=b;"                  },
+    };
+    for (size_t i = 0; i < COUNT(pieces); i++) {
+        Arena a arena_scoped = {0};
+        Buf out buf_scoped = {0};
+        MailParameterised p;
+        header_parameterised(&a, slice_of(pieces[i].in), false, &p);
+        header_join_pieces(&a, &p);
+        for (size_t n = 0; n < p.count; n++)
+            buf_printf(&out, "%.*s=%.*s;", SP(p.parameters[n].name), SP(p.parameters[n].value));
+        check_slice(buf_slice(&out), slice_of(pieces[i].out));
+    }
+}

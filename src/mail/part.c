@@ -170,8 +170,10 @@ void part_header_opaque(PartHeader *p)
 }
 
 /* body-fld-param = "(" string SP string *(SP string SP string) ")" / nil */
-static void parameters(Buf *out, const MailParameterised *p, bool needs_charset)
+static void parameters(Buf *out, Arena *a, const MailParameterised *given, bool needs_charset)
 {
+    MailParameterised joined = *given, *p = &joined;
+    if (has_extended(p)) header_join_pieces(a, p);
     if (!p->count && !needs_charset) {
         buf_add(out, S("NIL"));
         return;
@@ -197,7 +199,7 @@ void part_front(Buf *out, Arena *a, const Fields *f, const PartHeader *p)
     }
     wire_string(out, p->subtype);
     buf_char(out, ' ');
-    parameters(out, &p->parameters, p->needs_charset);
+    parameters(out, a, &p->parameters, p->needs_charset);
     if (p->kind == PART_MULTIPART) return;
     buf_char(out, ' ');
     wire_nstring(out, fields_text(a, f, FIELD_CONTENT_ID));
@@ -208,7 +210,7 @@ void part_front(Buf *out, Arena *a, const Fields *f, const PartHeader *p)
 }
 
 /* body-fld-dsp = "(" string SP body-fld-param ")" / nil */
-static void disposition(Buf *out, const Fields *f, const PartHeader *p)
+static void disposition(Buf *out, Arena *a, const Fields *f, const PartHeader *p)
 {
     if (!f->count[FIELD_CONTENT_DISPOSITION]) {
         buf_add(out, S("NIL"));
@@ -217,7 +219,7 @@ static void disposition(Buf *out, const Fields *f, const PartHeader *p)
     buf_char(out, '(');
     wire_string(out, p->disposition.value.len ? p->disposition.value : S("attachment"));
     buf_char(out, ' ');
-    parameters(out, &p->disposition, false);
+    parameters(out, a, &p->disposition, false);
     buf_char(out, ')');
 }
 
@@ -256,7 +258,7 @@ void part_back(Buf *out, Arena *a, const Fields *f, const PartHeader *p)
         wire_nstring(out, fields_text(a, f, FIELD_CONTENT_MD5));
         buf_char(out, ' ');
     }
-    disposition(out, f, p);
+    disposition(out, a, f, p);
     buf_char(out, ' ');
     languages(out, f);
     buf_char(out, ' ');
