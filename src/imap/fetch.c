@@ -250,7 +250,6 @@ Err imap_cmd_fetch(Imap *s)
     set_seen(s, &f, &uids, &unseen);
     Err trouble = tell_messages(s, &f, &uids, &unseen);
     if (trouble == ERR_UNKNOWN_CTE) return imap_no(s, "[UNKNOWN-CTE] Cannot decode that part");
-    if (trouble == ERR_SYNTAX) return imap_no(s, "BINARY is for leaf parts only");
     if (trouble) return trouble;
     return imap_ok(s, "FETCH completed");
 }

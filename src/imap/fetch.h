@@ -101,6 +101,6 @@ typedef struct {
 } SectionOctets;
 PARKS Err section_find(Imap *s, const Message *m, const Section *section, Arena *a,
                        SectionOctets *out) MUST_USE;
-/* The leaf part of a BINARY item. ERR_UNKNOWN_CTE, ERR_SYNTAX (not a leaf), ERR_NOT_FOUND. */
+/* The part of a BINARY item. ERR_UNKNOWN_CTE, ERR_NOT_FOUND. */
 PARKS Err section_binary(Imap *s, const Message *m, const Section *section, Arena *a,
                          MailPart *part) MUST_USE;

@@ -27,7 +27,7 @@ static Slice select_fields(const Section *section, Slice header, Arena *a)
     HeaderField f = {0};
     bool wanted = section->text == SECTION_FIELDS;
     while (header_next(header, &f))
-        if (f.name.len && is_listed(section, f.name) == wanted) buf_add(&out, f.whole);
+        if ((f.name.len && is_listed(section, f.name)) == wanted) buf_add(&out, f.whole);
     if (has_blank_line(header)) buf_add(&out, S("\r\n"));
     return arena_copy(a, buf_slice(&out));
 }
@@ -154,6 +154,8 @@ static void whole_message(const Message *m, MailPart *part)
     *part = (MailPart){.body_len = m->size, .encoding = CTE_BINARY, .kind = PART_BASIC};
 }
 
+/* RFC 9051 6.4.5 wants clients to ask for leaf parts only. RFC 3516 did not, and a multipart or an
+ * embedded message has a transfer encoding too, which changes nothing. */
 PARKS Err section_binary(Imap *s, const Message *m, const Section *section, Arena *a,
                          MailPart *part)
 {
@@ -167,8 +169,6 @@ PARKS Err section_binary(Imap *s, const Message *m, const Section *section, Aren
     TRY(section_summary(s, m, true, a, &summary));
     TRY(mail_part_find(&summary, section->path, section->depth, &number));
     *part = summary.parts[number];
-    if (part->kind != PART_BASIC && part->kind != PART_TEXT)
-        return fail(ERR_SYNTAX, "BINARY is for leaf parts");
     if (part->encoding == CTE_UNKNOWN)
         return fail(ERR_UNKNOWN_CTE, "unknown Content-Transfer-Encoding");
     if (part->body_at > m->size || part->body_len > m->size - part->body_at)
