@@ -57,8 +57,9 @@ static Err split(Slice address, Parts *p)
 
 bool auth_is_local_domain(const Auth *auth, Slice domain)
 {
-    for (size_t i = 0; i < auth->config.domain_count; i++)
-        if (slice_eq_nocase(auth->config.domains[i], domain)) return true;
+    const AuthConfig *config = auth_config(auth);
+    for (size_t i = 0; i < config->domain_count; i++)
+        if (slice_eq_nocase(config->domains[i], domain)) return true;
     return false;
 }
 
@@ -108,19 +109,20 @@ PARKS static Err resolve(Found *f, const Parts *p)
 {
     Slice local = buf_slice(&p->local), domain = buf_slice(&p->domain);
     Err err = look_up(f, local, domain);
-    char sep = f->auth->config.subaddress_separator;
+    const AuthConfig *config = auth_config(f->auth);
+    char sep = config->subaddress_separator;
     size_t at = sep ? slice_find(local, sep) : local.len;
     if (err == ERR_NOT_FOUND && at && at < local.len) {
         f->detail = arena_copy(f->a, slice_from(local, at + 1));
         err = look_up(f, slice_first(local, at), domain);
     }
     /* RFC 5321 4.5.1: every domain that takes mail has a postmaster. */
-    Slice postmaster = f->auth->config.postmaster;
+    Slice postmaster = config->postmaster;
     if (err == ERR_NOT_FOUND && postmaster.len && slice_eq(local, S("postmaster")))
         err = add_login(f, postmaster);
-    if (err == ERR_NOT_FOUND && f->auth->config.catch_all.len) {
+    if (err == ERR_NOT_FOUND && config->catch_all.len) {
         f->detail = (Slice){0};
-        err = add_login(f, f->auth->config.catch_all);
+        err = add_login(f, config->catch_all);
     }
     return err;
 }

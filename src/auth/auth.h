@@ -26,6 +26,9 @@ typedef struct {
 } AuthConfig;
 PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth) MUST_USE;
 PARKS void auth_close(Auth *auth);
+/* Domains, catch-all, postmaster, sub-addresses and whether plain text needs TLS: from now on, for
+ * sessions that are there too. Always on the same loop. The rest stays as it was opened. */
+void auth_reload(Auth *auth, const AuthConfig *config);
 
 /* ---- logging in ---- */
 typedef struct {

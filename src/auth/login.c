@@ -8,7 +8,7 @@
 /* On a Unix socket nobody listens in. Our own end tells what it is, even when the peer has gone. */
 bool auth_plain_allowed(const Auth *auth, const Stream *stream)
 {
-    return auth->config.plain_without_tls || stream_is_tls(stream) ||
+    return auth_config(auth)->plain_without_tls || stream_is_tls(stream) ||
            stream_local(stream).port == 0;
 }
 
@@ -123,31 +123,39 @@ PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice logi
 
 /* ---- opening ---- */
 
-static void keep_config(Auth *auth, const AuthConfig *config)
+static const AuthConfig *keep_config(Auth *auth, const AuthConfig *config)
 {
     Arena *a = &auth->memory;
-    auth->config = *config;
-    auth->config.dir = arena_copy(a, config->dir);
-    auth->config.catch_all = arena_copy(a, config->catch_all);
-    auth->config.postmaster = arena_copy(a, config->postmaster);
-    auth->config.demo_password = arena_copy(a, config->demo_password);
+    AuthConfig *kept = arena_new(a, AuthConfig);
+    *kept = *config;
+    kept->dir = arena_copy(a, config->dir);
+    kept->catch_all = arena_copy(a, config->catch_all);
+    kept->postmaster = arena_copy(a, config->postmaster);
+    kept->demo_password = arena_copy(a, config->demo_password);
     Slice *domains = arena_array(a, Slice, config->domain_count + 1);
     for (size_t i = 0; i < config->domain_count; i++)
         domains[i] = arena_copy(a, config->domains[i]);
-    auth->config.domains = domains;
+    kept->domains = domains;
+    atomic_store(&auth->config, kept);
+    return kept;
+}
+
+void auth_reload(Auth *auth, const AuthConfig *config)
+{
+    keep_config(auth, config);
 }
 
 PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth)
 {
     Auth *new = NEW(Auth);
-    keep_config(new, config);
+    config = keep_config(new, config);
     new->store = store;
-    new->demo = (KeeperConfig){.dir = new->config.dir,
+    new->demo = (KeeperConfig){.dir = config->dir,
                                .argon2_memory_kib = config->argon2_memory_kib,
                                .argon2_passes = config->argon2_passes,
                                .scram_iterations = config->scram_iterations,
                                .demo_accounts = config->demo_accounts,
-                               .demo_password = new->config.demo_password};
+                               .demo_password = config->demo_password};
     if (config->throttle) new->throttle = throttle_new();
     Err err = keeper_open(&new->demo, &new->keeper);
     if (err) {

@@ -4,8 +4,11 @@
 #include "auth/keeper.h"
 #include "auth/throttle.h"
 
+#include <stdatomic.h>
+
 struct Auth {
-    AuthConfig config; /* its slices are in `memory` */
+    /* In `memory`, as are those before it: somebody may be reading them. */
+    _Atomic(const AuthConfig *) config;
     Arena memory;
     Store *store;
     Keeper *keeper;
@@ -13,6 +16,10 @@ struct Auth {
     KeeperConfig demo;  /* for keeper_is_demo */
 };
 
+static inline const AuthConfig *auth_config(const Auth *auth)
+{
+    return atomic_load(&auth->config);
+}
 bool auth_is_local_domain(const Auth *auth, Slice domain);
 /* What the user typed to the login it means: normalised, and without a local domain if only that
  * exists. */
