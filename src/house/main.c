@@ -14,7 +14,7 @@ typedef struct {
     const Verb *verb;
     char **options; /* the -o ones */
     int option_count;
-    bool quiet;
+    int stopped_by; /* a signal */
 } Program;
 
 static Err load_config(Program *p)
@@ -38,10 +38,19 @@ static Err load_config(Program *p)
     return OK;
 }
 
+/* run/ takes signals away from the process; those that serve wait for them themselves. */
+PARKS static void stop_by_signal(void *arg)
+{
+    Program *p = arg;
+    p->stopped_by = signal_wait();
+    if (p->stopped_by) run_cancel();
+}
+
 PARKS static void run_verb(void *arg)
 {
     Program *p = arg;
     p->line.config = &p->config;
+    if (p->verb->in_house) fiber_start("signals", stop_by_signal, p);
     p->verb->at_terminal(&p->line);
 }
 
@@ -81,25 +90,31 @@ static int run_program(Program *p)
         RunConfig run = {.loops = (unsigned)p->config.loops};
         err = run_start(&run, run_verb, p);
     }
+    if (p->stopped_by) return 128 + p->stopped_by; /* as a shell says it */
     if (!err) return p->line.exit_code;
     fprintf(stderr, "posthouse: %s\n", *err_story() ? err_story() : err_meaning(err));
     return exit_code_of(err);
 }
 
-int main(int argc, char **argv)
+static int find_verb_and_run(Program *p, int argc, char **argv)
 {
-    Program p = {.options = calloc((size_t)argc + 1, sizeof(char *))};
-    int first = parse_options(&p, argc, argv);
+    int first = parse_options(p, argc, argv);
     if (first == argc) return verbs_usage(stderr);
-    p.verb = verb_find(slice_of(argv[first]));
-    if (!p.verb) {
+    p->verb = verb_find(slice_of(argv[first]));
+    if (!p->verb) {
         fprintf(stderr, "posthouse: no verb %s\n\n", argv[first]);
         return verbs_usage(stderr);
     }
-    p.line.argv = argv + first;
-    p.line.argc = argc - first;
+    p->line.argv = argv + first;
+    p->line.argc = argc - first;
     raise_descriptor_limit();
-    int code = run_program(&p);
+    return run_program(p);
+}
+
+int main(int argc, char **argv)
+{
+    Program p = {.options = mem_zero(array_bytes((size_t)argc + 1, sizeof(char *)))};
+    int code = find_verb_and_run(&p, argc, argv);
     config_done(&p.config);
     free(p.options);
     return code;
