@@ -57,6 +57,7 @@ void *mem_grow(void *old, size_t bytes)
 #define STORY_ROOM 500
 static _Thread_local char story[STORY_ROOM];
 
+#undef fail /* the analyzer's: base.h */
 /* Told in a second buffer first, so that a story may quote the one before:
  * fail(err, "%s: %s", name, err_story()). */
 Err fail(Err err, const char *fmt, ...)

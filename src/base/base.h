@@ -42,9 +42,9 @@ _Noreturn void must_failed(const char *condition, const char *file, int line);
 _Noreturn void out_of_memory(size_t bytes); /* says so and stops */
 
 /* malloc, calloc, realloc, strdup that never return NULL. */
-void *mem_new(size_t bytes) __attribute__((malloc, alloc_size(1)));
-void *mem_zero(size_t bytes) __attribute__((malloc, alloc_size(1)));
-void *mem_grow(void *old, size_t bytes) __attribute__((alloc_size(2)));
+void *mem_new(size_t bytes) __attribute__((malloc, alloc_size(1), returns_nonnull));
+void *mem_zero(size_t bytes) __attribute__((malloc, alloc_size(1), returns_nonnull));
+void *mem_grow(void *old, size_t bytes) __attribute__((alloc_size(2), returns_nonnull));
 #define NEW(Type) ((Type *)mem_zero(sizeof(Type)))
 
 /* `Mailbox *box scoped(mailbox) = NULL;` calls mailbox_free at the end of the scope. A room that
@@ -158,7 +158,7 @@ typedef struct {
                       taken in. */
 } Arena;
 void *arena_alloc(Arena *a, size_t bytes)
-    __attribute__((malloc, alloc_size(2))); /* zeroed, aligned for anything */
+    __attribute__((malloc, alloc_size(2), returns_nonnull)); /* zeroed, aligned for anything */
 #define arena_new(a, Type)      ((Type *)arena_alloc((a), sizeof(Type)))
 #define arena_array(a, Type, n) ((Type *)arena_alloc((a), array_bytes((n), sizeof(Type))))
 size_t array_bytes(size_t n, size_t each); /* stops the program on overflow */
@@ -184,6 +184,9 @@ typedef enum {
 /* Keeps the story for the log and returns err. The story is per thread and good until the next fail
  * or wait. */
 Err fail(Err err, const char *fmt, ...) PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* which would otherwise think that it may give OK */
+#define fail(err, ...) ((fail)((err), __VA_ARGS__), (err))
+#endif
 const char *err_story(void);
 const char *err_name(Err err);    /* "OVER_QUOTA" */
 const char *err_meaning(Err err); /* "the quota does not allow it" */

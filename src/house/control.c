@@ -136,8 +136,8 @@ PARKS void talk_on_loop(Talk *t, Loop *loop, void (*fn)(void *), void *arg)
 
 PARKS static Err get_args(Talk *t, Arena *a)
 {
-    char type;
-    Slice payload;
+    char type = 0;
+    Slice payload = {0};
     TRY(get_frame(t->stream, a, &type, &payload));
     if (type != 'A') return fail(ERR_SYNTAX, "a control frame %c before the request", type);
     return control_args(payload, a, &t->args, &t->arg_count);

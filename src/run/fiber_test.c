@@ -541,7 +541,7 @@ TEST(signals_are_waited_for)
 /* ---- stacks ---- */
 
 static volatile char sink;
-static int dig(int depth) /* NOLINT: this is what the test is about */
+static int dig(int depth) /* NOLINT(misc-no-recursion): this is what the test is about */
 {
     volatile char room[500];
     room[depth % 500] = (char)depth;

@@ -257,6 +257,7 @@ static Err run_real(const RunConfig *config, Main *m, const sigset_t *taken)
     r.loops = mem_zero(array_bytes(count, sizeof *r.loops));
     r.helpers = helpers_new(&run, helpers);
     run.of_world = &r;
+    /* cppcheck-suppress autoVariables ; main_fiber ends before we return */
     m->run = &run;
     Run *before = run_latest;
     Err err = open_loops(&run, &r, taken);
