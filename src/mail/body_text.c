@@ -112,6 +112,11 @@ void body_text_header(BodyText *t, Slice header)
     add_folded(t, buf_slice(&text));
 }
 
+void body_text_line(BodyText *t, Slice utf8)
+{
+    add_folded(t, utf8);
+}
+
 void body_text_done(BodyText *t)
 {
     buf_done(&t->raw);

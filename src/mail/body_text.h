@@ -19,7 +19,8 @@ typedef struct {
 void body_text_begin(BodyText *t, const PartHeader *p);
 void body_text_feed(BodyText *t, Slice piece);
 void body_text_end(BodyText *t);
-void body_text_header(BodyText *t, Slice header); /* of an embedded message */
+void body_text_header(BodyText *t, Slice header); /* of a part or an embedded message */
+void body_text_line(BodyText *t, Slice utf8);
 void body_text_done(BodyText *t);
 static inline bool body_text_wants(const BodyText *t)
 {

@@ -101,10 +101,11 @@ void mail_body_of_structure(Buf *out, Slice body_structure);
 
 /* ---- scanning ---- */
 typedef struct MailScan MailScan;
-/* text, if not NULL, gets the decoded, folded text of the body's text parts (HTML without its tags;
- * embedded messages' headers included), at most MAIL_TEXT_MOST octets: what SEARCH BODY looks at.
- * It outlives the scan. */
+/* text, if not NULL, gets the decoded, folded text of the body's text parts (HTML without its tags)
+ * and of the headers of parts and embedded messages, at most MAIL_TEXT_MOST octets: what SEARCH
+ * TEXT looks at besides the message header. It outlives the scan. */
 MailScan *mail_scan_new(Buf *text);
+void mail_scan_bodies_only(MailScan *s); /* no headers in the text: SEARCH BODY */
 void mail_scan_free(MailScan *s);
 SCOPED(MailScan, mail_scan, mail_scan_free)
 void mail_scan_feed(MailScan *s, Slice piece);

@@ -297,25 +297,28 @@ TEST(long_boundaries_do_not_count)
 static const struct {
     const char *message, *text, *preview;
 } texts[] = {
-    {"A: b\n\nHello  W\xc3\xb6rld\n",                                                             "HELLO  WO\xcc\x88RLD\n", "Hello W\xc3\xb6rld"},
-    {"A: b\n\n> quoted\n> more\n\nOn Monday x wrote:\n> again\nanswer\n-- \nsig\n",               NULL,                     "answer"            },
-    {"A: b\n\n> only\n> quoted\n",                                                                NULL,                     "> only > quoted"   },
-    {"A: b\n\n\n \t\n",                                                                           NULL,                     ""                  },
+    {"A: b\n\nHello  W\xc3\xb6rld\n",                                                             "HELLO  WO\xcc\x88RLD\n",                       "Hello W\xc3\xb6rld"},
+    {"A: b\n\n> quoted\n> more\n\nOn Monday x wrote:\n> again\nanswer\n-- \nsig\n",               NULL,                                           "answer"            },
+    {"A: b\n\n> only\n> quoted\n",                                                                NULL,                                           "> only > quoted"   },
+    {"A: b\n\n\n \t\n",                                                                           NULL,                                           ""                  },
     {"Content-Transfer-Encoding: base64\nContent-Type: text/plain; charset=koi8-r\n\n8NLJ18XU\n",
-     "ПРИВЕТ",                                                                                                        "Привет"      },
+     "ПРИВЕТ",                                                                                                                              "Привет"      },
     {"Content-Transfer-Encoding: quoted-printable\nContent-Type: text/plain; "
-     "charset=utf-8\n\n=E2=82=\n=AC=20x \n",                                                 "€ X\n",                "€ x"             },
-    {"Content-Type: text/html\n\n<style>p{}</style><p>a &amp; b</p><p>c",                         "A & B\nC",               "a & b c"           },
+     "charset=utf-8\n\n=E2=82=\n=AC=20x \n",                                                 "€ X\n",                                      "€ x"             },
+    {"Content-Type: text/html\n\n<style>p{}</style><p>a &amp; b</p><p>c",                         "A & B\nC",                                     "a & b c"           },
     {M "b\n\npre\n--b\nContent-Type: "
-       "text/html\n\n<b>html</b>\n--b\n\nplain\n--b\n\nsecond\n--b--\npost\n",               "HTML\nPLAIN\nSECOND",    "plain"             },
-    {M "b\n\n--b\nContent-Type: text/html\n\n<b>html</b>\n--b\n\n\n--b--\n",                      "HTML",                   "html"              },
-    {M "b\n\n--b\nContent-Disposition: attachment\n\nsaved\n--b\n\nread\n--b--\n",                "SAVED\nREAD",
-     "read"                                                                                                                                     },
-    {M "b\n\n--b\nContent-Type: image/png\n\nnot text\n--b--\n",                                  "",                       ""                  },
+       "text/html\n\n<b>html</b>\n--b\n\nplain\n--b\n\nsecond\n--b--\npost\n",               "CONTENT-TYPE: TEXT/HTML\nHTML\nPLAIN\nSECOND", "plain"             },
+    {M "b\n\n--b\nContent-Type: text/html\n\n<b>html</b>\n--b\n\n\n--b--\n",
+     "CONTENT-TYPE: TEXT/HTML\nHTML",                                                                                                             "html"              },
+    {M "b\n\n--b\nContent-Disposition: attachment\n\nsaved\n--b\n\nread\n--b--\n",
+     "CONTENT-DISPOSITION: ATTACHMENT\nSAVED\nREAD",                                                                                              "read"              },
+    {M "b\n\n--b\nContent-Type: image/png\n\nnot text\n--b--\n",                                  "CONTENT-TYPE: IMAGE/PNG",                      ""                  },
+    {M "b\n\n--b\nContent-Type: a/b; name*0*=utf-8''%D1%84; name*1=.txt\n\nx\n--b--\n",
+     "CONTENT-TYPE: A/B; NAME*0*=UTF-8''%D1%84; NAME*1=.TXT\nФ.TXT",                                                                             ""                  },
     {"Content-Type: message/rfc822\n\nSubject: =?utf-8?q?=C3=A4?=\n\nin\n",
-     "SUBJECT: A\xcc\x88\nIN\n",                                                                                            "in"                },
-    {M "b\r\n\r\n--b\r\n\r\none\r\n\r\n--b--\r\n",                                                "ONE\r\n",                "one"               },
-    {"Content-Type: text/plain; charset=no-such\n\n\xe4",                                         "A\xcc\x88",              "ä"                },
+     "SUBJECT: A\xcc\x88\nIN\n",                                                                                                                  "in"                },
+    {M "b\r\n\r\n--b\r\n\r\none\r\n\r\n--b--\r\n",                                                "ONE\r\n",                                      "one"               },
+    {"Content-Type: text/plain; charset=no-such\n\n\xe4",                                         "A\xcc\x88",                                    "ä"                },
 };
 
 TEST(text_is_decoded)
@@ -328,6 +331,21 @@ TEST(text_is_decoded)
         if (texts[i].text) check_slice(buf_slice(&text), slice_of(texts[i].text));
         check_slice(m.preview, slice_of(texts[i].preview));
     }
+}
+
+/* SEARCH BODY "doesn't match any header fields" (RFC 9051 6.4.4). */
+TEST(text_leaves_headers_out_when_asked)
+{
+    static const char mail[] = M "b\n\n--b\nContent-Type: text/plain; name*=''x\n\none\n--b\n"
+                                 "Content-Type: message/rfc822\n\nSubject: in\n\ntwo\n--b--\n";
+    Arena a arena_scoped = {0};
+    Buf text buf_scoped = {0};
+    MailSummary m;
+    MailScan *s scoped(mail_scan) = mail_scan_new(&text);
+    mail_scan_bodies_only(s);
+    mail_scan_feed(s, slice_of(mail));
+    mail_scan_end(s, &a, &m);
+    check_slice(buf_slice(&text), S("ONE\nTWO"));
 }
 
 TEST(previews_are_cut_on_a_character)

@@ -140,6 +140,16 @@ static bool attached(Arena *a, const Fields *f, Slice type, PartHeader *p)
            parameter(a, &p->parameters, type, S("name")).len;
 }
 
+static Slice encoded_file_name(Arena *a, const Fields *f, Slice type, const PartHeader *p)
+{
+    Slice name = {0};
+    if (has_extended(&p->disposition))
+        name = parameter(a, &p->disposition, f->first[FIELD_CONTENT_DISPOSITION], S("filename"));
+    if (!name.len && has_extended(&p->parameters))
+        name = parameter(a, &p->parameters, type, S("name"));
+    return name;
+}
+
 void part_header_read(Arena *a, const Fields *f, bool in_digest, PartHeader *p)
 {
     *p = (PartHeader){0};
@@ -157,6 +167,7 @@ void part_header_read(Arena *a, const Fields *f, bool in_digest, PartHeader *p)
     if (f->count[FIELD_CONTENT_DISPOSITION])
         header_parameterised(a, f->first[FIELD_CONTENT_DISPOSITION], false, &p->disposition);
     p->is_attachment = attached(a, f, type, p);
+    p->file_name = encoded_file_name(a, f, type, p);
 }
 
 void part_header_opaque(PartHeader *p)

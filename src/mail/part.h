@@ -12,6 +12,7 @@ typedef struct {
     Slice charset, boundary;      /* boundary.len 0: none that can be used */
     MailParameterised parameters; /* of Content-Type, as written */
     MailParameterised disposition;
+    Slice file_name; /* decoded, when RFC 2231 encodes it; empty otherwise */
     bool is_html, is_plain, is_digest, is_attachment;
     bool needs_charset; /* a text without one: "us-ascii" is said for it */
 } PartHeader;

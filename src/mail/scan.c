@@ -52,6 +52,7 @@ struct MailScan {
     Arena kept, scratch;
     BodyText text;
     bool has_attachment;
+    bool bodies_only; /* the text leaves headers out */
 };
 
 static Frame *top(MailScan *s)
@@ -185,7 +186,6 @@ static void describe(MailScan *s, uint16_t i, const Fields *f, PartHeader *p)
 static void embedded_message(MailScan *s, uint16_t i, const Fields *f)
 {
     Buf said buf_scoped = {0};
-    body_text_header(&s->text, f->header);
     if (s->kept.used > STRUCTURE_MOST) return;
     envelope(&said, &s->scratch, f);
     s->texts[i].envelope = keep(s, &said);
@@ -203,6 +203,9 @@ static void read_header(MailScan *s, uint16_t i, PartHeader *p)
     s->tracks[i].is_digest = p->is_digest;
     s->has_attachment |= p->is_attachment;
     if (i && is_message_root(s, i)) embedded_message(s, i, &f);
+    if (!i || s->bodies_only) return; /* the message header is not ours to tell */
+    body_text_header(&s->text, f.header);
+    body_text_line(&s->text, p->file_name);
 }
 
 static void open_boundary(MailScan *s, Slice boundary)
@@ -461,6 +464,11 @@ MailScan *mail_scan_new(Buf *text)
     s->text.search_start = text ? text->len : 0;
     open_part(s, 0);
     return s;
+}
+
+void mail_scan_bodies_only(MailScan *s)
+{
+    s->bodies_only = true;
 }
 
 void mail_scan_free(MailScan *s)

@@ -7,6 +7,7 @@ enum { PIECE = 64 * 1024 };
 
 typedef struct {
     Slice needle;
+    bool hunts; /* looks for it */
     bool found;
     bool learns; /* the index lacks this message: collect its text ... */
     bool whole;  /* ... unless there is too much of it */
@@ -18,32 +19,33 @@ typedef struct {
 static void look(Hunt *h)
 {
     Slice text = buf_slice(&h->text);
-    if (!h->found) h->found = casemap_contains(text, h->needle);
+    if (h->hunts && !h->found) h->found = casemap_contains(text, h->needle);
     if (h->learns && h->whole) buf_add(&h->all, text);
     h->whole = h->whole && signature_is_whole(slice_from(buf_slice(&h->all), h->body_from));
     buf_clear(&h->text); /* the scan's limit counts what is in it: so the whole message is seen */
 }
 
-static PARKS Err look_at_header(Account *a, uint32_t eid, Hunt *h, uint32_t len, bool body_only)
+static PARKS Err look_at_header(Account *a, uint32_t eid, Hunt *h, uint32_t len)
 {
-    if (body_only && !h->learns) return OK;
+    if (!h->hunts && !h->learns) return OK;
     Buf header buf_scoped = {0};
     len = MIN(len, (uint32_t)MAIL_TEXT_MOST);
     TRY(email_read(a, eid, 0, buf_reserve(&header, len), len));
     header.len = len;
     signature_header_text(&h->all, buf_slice(&header));
     h->body_from = h->all.len;
-    if (!body_only) h->found = casemap_contains(buf_slice(&h->all), h->needle);
+    if (h->hunts) h->found = casemap_contains(buf_slice(&h->all), h->needle);
     return OK;
 }
 
-static PARKS Err look_at_body(Account *a, uint32_t eid, Hunt *h, uint32_t size)
+static PARKS Err look_at_body(Account *a, uint32_t eid, Hunt *h, uint32_t size, bool bodies_only)
 {
     Arena arena arena_scoped = {0};
     Buf piece buf_scoped = {0};
     MailScan *scan scoped(mail_scan) = mail_scan_new(&h->text);
+    if (bodies_only) mail_scan_bodies_only(scan);
     buf_reserve(&piece, PIECE);
-    for (uint32_t at = 0; at < size && (!h->found || h->learns); at += PIECE) {
+    for (uint32_t at = 0; at < size && ((h->hunts && !h->found) || h->learns); at += PIECE) {
         size_t len = MIN(size - at, (uint32_t)PIECE);
         TRY(email_read(a, eid, at, piece.at, len));
         mail_scan_feed(scan, slice(piece.at, len));
@@ -56,15 +58,20 @@ static PARKS Err look_at_body(Account *a, uint32_t eid, Hunt *h, uint32_t size)
     return OK;
 }
 
+/* The index holds headers too, so learning and looking for a BODY (RFC 9051 6.4.4: "this doesn't
+ * match any header fields") are two readings. */
 static PARKS Err hunt(Account *a, uint32_t eid, Hunt *h, bool body_only)
 {
     Arena arena arena_scoped = {0};
     EmailDetails details;
     TRY(email_details(a, eid, &arena, &details));
-    TRY(look_at_header(a, eid, h, details.header_len, body_only));
-    if (!h->found || h->learns) TRY(look_at_body(a, eid, h, details.size));
+    h->hunts = !body_only;
+    TRY(look_at_header(a, eid, h, details.header_len));
+    if (h->learns || (h->hunts && !h->found)) TRY(look_at_body(a, eid, h, details.size, false));
     if (h->learns) signature_add(a, eid, (Slice){0}, buf_slice(&h->all), h->whole);
-    return OK;
+    h->learns = false;
+    h->hunts = body_only;
+    return body_only ? look_at_body(a, eid, h, details.size, true) : OK;
 }
 
 PARKS Err email_contains(Account *a, uint32_t eid, Slice needle, bool body_only, bool *found)

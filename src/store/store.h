@@ -294,8 +294,8 @@ PARKS Err email_details(Account *account, uint32_t eid, Arena *a, EmailDetails *
 /* Drops from `eids` (sorted, n of them) those whose text certainly does not contain the casemapped
  * needle; returns how many are left. Costs a few microseconds per thousand. */
 PARKS size_t text_candidates(Account *account, Slice folded_needle, uint32_t *eids, size_t n);
-/* The truth: reads the message. body_only: without the message header (SEARCH BODY), else header
- * and body (TEXT). */
+/* The truth: reads the message. body_only: without any header (SEARCH BODY), else the message
+ * header, those of its parts, and its body (TEXT). */
 PARKS Err email_contains(Account *account, uint32_t eid, Slice folded_needle, bool body_only,
                          bool *found) MUST_USE;
 
