@@ -148,6 +148,20 @@ static SearchKey *negate(Parser *p, SearchKey *key)
     return not ;
 }
 
+/* FROM "" and its like: no string is in a field that is not there, so it asks whether the field is
+ * there, as HEADER From "" does. */
+static void ask_presence(SearchKey *key)
+{
+    static const char *const fields[] = {[KEY_FROM] = "From",
+                                         [KEY_TO] = "To",
+                                         [KEY_CC] = "Cc",
+                                         [KEY_BCC] = "Bcc",
+                                         [KEY_SUBJECT] = "Subject"};
+    if (key->text.len || key->type >= COUNT(fields) || !fields[key->type]) return;
+    key->field = slice_of(fields[key->type]);
+    key->type = KEY_HEADER;
+}
+
 PARKS static SearchKey *from_row(Parser *p, const KeyRow *row)
 {
     In *in = p->s->in;
@@ -159,6 +173,7 @@ PARKS static SearchKey *from_row(Parser *p, const KeyRow *row)
         break;
     case TAKES_STRING:
         key->text = text(p);
+        ask_presence(key);
         break;
     case TAKES_DATE:
         key->number = (uint64_t)imap_date(in);
