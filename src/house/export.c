@@ -30,7 +30,21 @@ PARKS static Err give_meta(Export *x, Mailbox *box, const Message *m)
                          .size = m->size,
                          .uid = m->uid,
                          .uid_validity = mailbox_status(box).uid_validity,
+                         .uid_next = mailbox_status(box).uid_next,
                          .flags = m->flags};
+    transfer_meta_encode(&frame, &meta);
+    return talk_give(x->talk, buf_slice(&frame));
+}
+
+/* A mailbox is there even when it has no message. */
+PARKS static Err give_folder(Export *x, Mailbox *box)
+{
+    Buf frame buf_scoped = {0};
+    MailboxStatus status = mailbox_status(box);
+    TransferMeta meta = {.mailbox = mailbox_name(box),
+                         .uid_validity = status.uid_validity,
+                         .uid_next = status.uid_next};
+    buf_char(&frame, 'F');
     transfer_meta_encode(&frame, &meta);
     return talk_give(x->talk, buf_slice(&frame));
 }
@@ -57,6 +71,7 @@ PARKS static Err give_message(Export *x, Mailbox *box, const Message *m, size_t 
 
 PARKS static Err give_mailbox(Export *x, Mailbox *box, size_t *octets)
 {
+    if (x->next_uid == 1 && !x->begun) TRY(give_folder(x, box));
     while (*octets < ROUND_OCTETS) {
         const Message *at = mailbox_next(box, x->next_uid);
         if (!at || at->uid == UINT32_MAX) break;

@@ -2,7 +2,6 @@
  * mbox files. */
 #include "base/text.h"
 #include "house/transfer.h"
-#include "mail/charset.h"
 #include "run/file.h"
 
 #include <stdio.h>
@@ -83,9 +82,7 @@ static Slice maildir_dir(Sink *s, Slice mailbox)
 {
     Buf name buf_scoped = {0};
     if (slice_eq(mailbox, S("INBOX"))) return s->path;
-    utf7_encode(mailbox, &name);
-    for (size_t i = 0; i < name.len; i++)
-        if (name.at[i] == MAILBOX_SEPARATOR) name.at[i] = '.';
+    name_to_dotted(&name, mailbox);
     return arena_printf(&s->arena, "%.*s/.%.*s", SP(s->path), (int)name.len, name.at);
 }
 
@@ -117,7 +114,7 @@ static Err maildir_enter(Sink *s, const TransferMeta *meta)
         TRY(path_mkdir(arena_printf(&s->arena, "%.*s/%s", SP(m->dir), parts[i])));
     Slice list = arena_printf(&s->arena, "%.*s/dovecot-uidlist", SP(m->dir));
     TRY(file_open(list, FILE_WRITE | FILE_CREATE | FILE_EMPTY, &m->list.file));
-    buf_printf(&head, "3 V%u N4294967295\n", meta->uid_validity);
+    buf_printf(&head, "3 V%u N%u\n", meta->uid_validity, meta->uid_next);
     return writer_add(&m->list, buf_slice(&head));
 }
 
@@ -196,6 +193,7 @@ static Err maildir_finish(Sink *s)
 void sink_maildir(Sink *s, Slice path)
 {
     *s = (Sink){.path = path,
+                .folder = maildir_enter,
                 .begin = maildir_begin,
                 .octets = maildir_octets,
                 .end = maildir_end,
@@ -221,7 +219,9 @@ static Err mbox_begin(Sink *s, const TransferMeta *meta)
     if (!m->file.file || !slice_eq(m->mailbox, meta->mailbox)) {
         TRY(writer_close(&m->file));
         m->mailbox = arena_copy(&s->arena, meta->mailbox);
-        Slice path = arena_printf(&s->arena, "%.*s/%.*s.mbox", SP(s->path), SP(m->mailbox));
+        Buf name buf_scoped = {0};
+        name_to_path(&name, m->mailbox);
+        Slice path = arena_printf(&s->arena, "%.*s/%.*s.mbox", SP(s->path), SP(buf_slice(&name)));
         TRY(make_dirs(&s->arena, slice_first(path, slice_find_last(path, '/'))));
         TRY(file_open(path, FILE_WRITE | FILE_CREATE | FILE_EMPTY, &m->file.file));
     }
@@ -310,12 +310,21 @@ typedef struct {
     Sink sink;
 } Receiver;
 
+static Err take_folder(Sink *s, Slice frame)
+{
+    TransferMeta meta;
+    TRY(transfer_meta_decode(frame, &meta));
+    return s->folder ? s->folder(s, &meta) : OK;
+}
+
 static Err take_frame(ControlClient *c, Slice data)
 {
     Receiver *r = CONTAINER(c, Receiver, client);
     TransferMeta meta;
     if (!data.len) return fail(ERR_SYNTAX, "an empty frame");
     switch (data.at[0]) {
+    case 'F':
+        return take_folder(&r->sink, slice_from(data, 1));
     case 'M':
         TRY(transfer_meta_decode(data, &meta));
         return r->sink.begin(&r->sink, &meta);

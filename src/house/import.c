@@ -2,112 +2,117 @@
 #include "house/transfer.h"
 #include "run/file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { BATCH_MESSAGES = 200, BATCH_OCTETS = 8 << 20, KEYWORDS_MOST = 64 };
+#define UID_NEXT_MOST 0xf0000000 /* a source that is so near the end is not to be believed */
 
 /* ---- in the house ---- */
 
-/* What is remembered of one mailbox of one source: object collection "import", id
- * "source\nmailbox". Written before a batch with pending set: the batch is one commit, so
- * afterwards its messages are all there or none is, and the first of them tells. */
-typedef struct {
-    Slice key, pending; /* the last message's that is in; and of the batch being committed */
-    uint32_t pending_uid, pending_size,
-        pending_date; /* its first message: uid at least, size, INTERNALDATE */
-    bool keeps_uids;  /* the mailbox was empty when the import began */
-} Mark;
+/* What is remembered of an import, in object collection "import", is named by source and MAILBOXID:
+ *
+ *     "SOURCE MAILBOX"        u8 whether UIDs are kept (the mailbox was new)
+ *     "SOURCE MAILBOX BATCH"  u8 whether the batch is pending, u32 uid, u32 size, u32 date of its
+ *                             first message, then the mark of each message (u64)
+ *
+ * A batch is written down as pending before it is committed, which is one step for all its
+ * messages: so afterwards all are there or none is, and the first of them tells. */
+enum { BATCH_HEAD = 13, ID_MOST = 64 };
 
 typedef struct {
     Draft *draft;
     DraftPlace place;
-    Slice key, keywords[KEYWORDS_MOST];
+    uint64_t mark;
+    Slice keywords[KEYWORDS_MOST];
 } Incoming;
 
 typedef struct {
     Talk *talk;
-    Slice source;
+    char source[17]; /* its hash, in hex */
     uint32_t acct;
-    Account *account; /* on its home loop only */
-    Arena arena;      /* of the batch */
-    Slice mailbox;    /* of the batch */
-    uint32_t uid_validity;
+    Account *account;                /* on its home loop only */
+    Arena arena;                     /* of the batch */
+    Buf mailbox;                     /* of the batch */
+    uint32_t uid_validity, uid_next; /* there, at the source */
+    bool leaving;                    /* no more batches for this mailbox */
     Incoming batch[BATCH_MESSAGES];
     size_t count;
     uint64_t octets;
-    uint64_t done, skipped_octets, done_octets;
+    uint64_t done, skipped, done_octets, total;
     int64_t began_ms, told_ms;
     Err err;
 } Import;
 
-static void mark_encode(Buf *out, const Mark *m)
+/* ---- what is remembered ---- */
+
+static Slice box_id(const Import *im, const Mailbox *box, char room[ID_MOST])
 {
-    buf_u8(out, m->keeps_uids);
-    buf_bytes(out, m->key);
-    buf_bytes(out, m->pending);
-    buf_u32(out, m->pending_uid);
-    buf_u32(out, m->pending_size);
-    buf_u32(out, m->pending_date);
+    int len = snprintf(room, ID_MOST, "%s %08x", im->source, mailbox_status(box).id);
+    return slice(room, (size_t)len);
 }
 
-static Err mark_decode(Slice stored, Mark *m)
+static Slice batch_id(const Import *im, const Mailbox *box, char room[ID_MOST])
+{
+    int len = snprintf(room, ID_MOST, "%s %08x %016llx", im->source, mailbox_status(box).id,
+                       (unsigned long long)account_seq(im->account));
+    return slice(room, (size_t)len);
+}
+
+/* Whether the source's UIDs are kept in this mailbox: decided when the first batch comes. */
+PARKS static Err decide_uids(Import *im, Mailbox *box, bool *keep)
+{
+    char room[ID_MOST];
+    Slice stored, id = box_id(im, box, room);
+    Err err = object_get(im->account, S("import"), id, &im->arena, &stored, NULL);
+    if (!err) *keep = stored.len && stored.at[0];
+    if (err != ERR_NOT_FOUND) return err;
+    *keep = mailbox_status(box).uid_next == 1;
+    if (*keep && im->uid_validity) {
+        err = mailbox_set_uid_validity(box, im->uid_validity, 0);
+        if (err && err != ERR_CONFLICT) return err; /* CONFLICT: a delivery came first */
+        *keep = !err;
+    }
+    return object_put(im->account, S("import"), id, *keep ? S("\1") : S("\0"), NULL);
+}
+
+static void write_batch(const Import *im, const Mailbox *box, Buf *out)
+{
+    buf_u8(out, 1);
+    buf_u32(out, mailbox_status(box).uid_next);
+    buf_u32(out, (uint32_t)draft_size(im->batch[0].draft));
+    buf_u32(out, (uint32_t)im->batch[0].place.date);
+    for (size_t i = 0; i < im->count; i++)
+        buf_u64(out, im->batch[i].mark);
+}
+
+static bool batch_is_in(Mailbox *box, Slice stored)
 {
     Reader r = reader(stored);
-    m->keeps_uids = read_u8(&r);
-    m->key = read_bytes(&r);
-    m->pending = read_bytes(&r);
-    m->pending_uid = read_u32(&r);
-    m->pending_size = read_u32(&r);
-    m->pending_date = read_u32(&r);
-    return r.bad ? fail(ERR_CORRUPT, "an import mark") : OK;
-}
-
-static Slice mark_id(Arena *a, Slice source, Slice mailbox)
-{
-    Buf hex buf_scoped = {0};
-    uint32_t sums[2] = {crc32c(0, source), crc32c(1, mailbox)};
-    hex_encode(&hex, slice(sums, sizeof sums));
-    return arena_printf(a, "%.*s %.*s", (int)hex.len, hex.at, SP(slice_first(mailbox, 200)));
-}
-
-PARKS static Err mark_put(Import *im, const Mark *m)
-{
-    Buf stored buf_scoped = {0};
-    mark_encode(&stored, m);
-    return object_put(im->account, S("import"), mark_id(&im->arena, im->source, im->mailbox),
-                      buf_slice(&stored), NULL);
-}
-
-static bool batch_is_in(Mailbox *box, const Mark *m)
-{
-    for (const Message *at = mailbox_next(box, m->pending_uid); at;
-         at = mailbox_next(box, at->uid + 1))
-        if (at->size == m->pending_size && at->date == m->pending_date) return true;
+    if (!read_u8(&r)) return true;
+    uint32_t uid = read_u32(&r), size = read_u32(&r), date = read_u32(&r);
+    for (const Message *at = mailbox_next(box, uid); at; at = mailbox_next(box, at->uid + 1))
+        if (at->size == size && at->date == date) return true;
     return false;
 }
 
+/* ---- a batch ---- */
+
 PARKS static Err open_box(Import *im, Mailbox **box)
 {
-    Err err = mailbox_open(im->account, im->acct, im->mailbox, box);
+    Slice name = buf_slice(&im->mailbox);
+    Err err = mailbox_open(im->account, im->acct, name, box);
     if (err != ERR_NOT_FOUND) return err;
-    err = mailbox_create(im->account, im->mailbox, ROLE_NONE);
+    err = mailbox_create(im->account, name, ROLE_NONE);
     if (err && err != ERR_EXISTS) return err;
-    return mailbox_open(im->account, im->acct, im->mailbox, box);
+    if (!err) TRY(mailbox_subscribe(im->account, name, true));
+    return mailbox_open(im->account, im->acct, name, box);
 }
 
-/* The mark of the batch's mailbox, with a batch that was cut short settled. */
-PARKS static Err mark_get(Import *im, Mailbox *box, Mark *m)
+/* Messages that have no UID at the source get ours behind those it has given out. */
+static uint32_t uid_wanted(const Import *im, const Incoming *in, bool keep)
 {
-    Slice stored;
-    *m = (Mark){.keeps_uids = mailbox_status(box).uid_next == 1};
-    Err err = object_get(im->account, S("import"), mark_id(&im->arena, im->source, im->mailbox),
-                         &im->arena, &stored, NULL);
-    if (err == ERR_NOT_FOUND) return OK;
-    TRY(err);
-    TRY(mark_decode(stored, m));
-    if (m->pending.len && batch_is_in(box, m)) m->key = m->pending;
-    m->pending = (Slice){0};
-    return OK;
+    return !keep ? 0 : in->place.uid ? in->place.uid : im->uid_next;
 }
 
 PARKS static Err commit_batch(Import *im, Mailbox *box)
@@ -115,26 +120,25 @@ PARKS static Err commit_batch(Import *im, Mailbox *box)
     Draft **drafts = arena_array(&im->arena, Draft *, im->count);
     DraftPlace *places = arena_array(&im->arena, DraftPlace, im->count);
     uint32_t *uids = arena_array(&im->arena, uint32_t, im->count);
-    Mark mark;
-    size_t n = 0;
-    TRY(mark_get(im, box, &mark));
+    Buf batch buf_scoped = {0};
+    char room[ID_MOST];
+    bool keep = false;
+    TRY(decide_uids(im, box, &keep));
     for (size_t i = 0; i < im->count; i++) {
-        if (slice_order(im->batch[i].key, mark.key) <= 0) continue; /* in already */
-        places[n] = im->batch[i].place;
-        if (!mark.keeps_uids) places[n].uid = 0;
-        drafts[n++] = im->batch[i].draft;
+        drafts[i] = im->batch[i].draft;
+        places[i] = im->batch[i].place;
+        places[i].uid = uid_wanted(im, &im->batch[i], keep);
     }
-    if (!n) return OK;
-    mark.pending = im->batch[im->count - 1].key;
-    mark.pending_uid = mailbox_status(box).uid_next;
-    mark.pending_size = (uint32_t)draft_size(drafts[0]);
-    mark.pending_date = (uint32_t)places[0].date;
-    TRY(mark_put(im, &mark));
-    TRY(draft_commit_many(drafts, n, box, places, uids));
-    im->done += n;
-    mark.key = mark.pending;
-    mark.pending = (Slice){0};
-    return mark_put(im, &mark);
+    Slice id = batch_id(im, box, room);
+    write_batch(im, box, &batch);
+    TRY(object_put(im->account, S("import"), id, buf_slice(&batch), NULL));
+    TRY(draft_commit_many(drafts, im->count, box, places, uids));
+    im->done += im->count;
+    batch.at[0] = 0;
+    TRY(object_put(im->account, S("import"), id, buf_slice(&batch), NULL));
+    MailboxStatus now = mailbox_status(box);
+    if (!im->leaving || !keep || now.uid_validity != im->uid_validity) return OK;
+    return mailbox_set_uid_validity(box, im->uid_validity, im->uid_next);
 }
 
 PARKS static void commit_at_home(void *arg)
@@ -154,14 +158,17 @@ PARKS static void tell(Import *im)
     int64_t now = now_ms(), ms = MAX(now - im->began_ms, (int64_t)1);
     if (now - im->told_ms < 200) return;
     im->told_ms = now;
-    talk_progress(im->talk, "%llu messages, %llu MB, %llu messages/s  %.*s",
-                  (unsigned long long)im->done, (unsigned long long)(im->done_octets >> 20),
-                  (unsigned long long)(im->done * 1000 / (uint64_t)ms), SP(im->mailbox));
+    talk_progress(im->talk, "%llu of %llu messages, %llu MB, %llu messages/s  %.*s",
+                  (unsigned long long)im->done, (unsigned long long)im->total,
+                  (unsigned long long)(im->done_octets >> 20),
+                  (unsigned long long)(im->done * 1000 / (uint64_t)ms),
+                  SP(buf_slice(&im->mailbox)));
 }
 
-PARKS static Err flush_batch(Import *im)
+PARKS static Err flush_batch(Import *im, bool leaving)
 {
     if (!im->count) return OK;
+    im->leaving = leaving;
     loop_call(store_home(im->talk->house->store, im->acct), commit_at_home, im);
     for (size_t i = 0; i < im->count; i++)
         draft_free(im->batch[i].draft);
@@ -181,8 +188,9 @@ static void split_keywords(Incoming *in, Slice words)
     in->place.keywords = (Keywords){in->keywords, n};
 }
 
-/* Octets up to the 'E' frame go into the draft. */
-PARKS static Err take_octets(Import *im, Draft *draft)
+/* Octets up to the 'E' frame go into the draft. *wrong: it cannot be stored, the rest is passed
+ * over. */
+PARKS static Err take_octets(Import *im, Draft *draft, Err *wrong)
 {
     Slice frame;
     bool more;
@@ -190,9 +198,31 @@ PARKS static Err take_octets(Import *im, Draft *draft)
         TRY(talk_take(im->talk, &frame, &more));
         if (!more || !frame.len) return fail(ERR_SYNTAX, "a message is cut short");
         if (frame.at[0] == 'E') return OK;
-        TRY(draft_write(draft, slice_from(frame, 1)));
+        if (!*wrong) *wrong = draft_write(draft, slice_from(frame, 1));
+        if (*wrong && *wrong != ERR_TOO_BIG) return *wrong;
         im->octets += frame.len - 1;
     }
+}
+
+/* One message that is too large must not keep the others out. */
+PARKS static Err take_body(Import *im, Incoming *in, const TransferMeta *meta)
+{
+    Slice key = arena_copy(&im->arena, meta->key); /* the frame goes with the next one */
+    uint64_t size = meta->size;
+    Err wrong = draft_begin(im->talk->house->store, size, &in->draft);
+    if (wrong && wrong != ERR_TOO_BIG) return wrong;
+    Err err = take_octets(im, in->draft, &wrong);
+    if (!err && !wrong) {
+        im->count++;
+        return OK;
+    }
+    draft_free(in->draft);
+    in->draft = NULL;
+    TRY(err);
+    im->skipped++;
+    talk_err(im->talk, "posthouse import: %.*s: message %.*s: %s\n", SP(buf_slice(&im->mailbox)),
+             SP(key), err_meaning(wrong));
+    return OK;
 }
 
 PARKS static Err take_message(Import *im, Slice frame)
@@ -200,17 +230,18 @@ PARKS static Err take_message(Import *im, Slice frame)
     TransferMeta meta;
     TRY(transfer_meta_decode(frame, &meta));
     bool full = im->count == BATCH_MESSAGES || im->octets > BATCH_OCTETS;
-    if (full || (im->count && !slice_eq(meta.mailbox, im->mailbox))) TRY(flush_batch(im));
-    if (!im->count)
-        im->mailbox = arena_copy(&im->arena, meta.mailbox), im->uid_validity = meta.uid_validity;
+    bool leaving = !slice_eq(meta.mailbox, buf_slice(&im->mailbox));
+    if (full || leaving) TRY(flush_batch(im, leaving));
+    buf_clear(&im->mailbox);
+    buf_add(&im->mailbox, meta.mailbox);
+    im->uid_validity = meta.uid_validity == UINT32_MAX ? 0 : meta.uid_validity;
+    im->uid_next = meta.uid_next > UID_NEXT_MOST ? 0 : meta.uid_next;
     Incoming *in = &im->batch[im->count];
-    *in = (Incoming){.key = arena_copy(&im->arena, meta.key)};
+    *in = (Incoming){.mark = transfer_mark(meta.mailbox, meta.key)};
     in->place =
         (DraftPlace){.flags = meta.flags, .date = MAX(meta.date, (int64_t)1), .uid = meta.uid};
     split_keywords(in, arena_copy(&im->arena, meta.keywords));
-    TRY(draft_begin(im->talk->house->store, meta.size, &in->draft));
-    im->count++;
-    return take_octets(im, in->draft);
+    return take_body(im, in, &meta);
 }
 
 /* ---- mailboxes without messages ---- */
@@ -228,35 +259,62 @@ PARKS static void make_folder(void *arg)
 
 PARKS static Err take_folder(Import *im, Slice name)
 {
-    TRY(flush_batch(im));
-    im->mailbox = name;
+    TRY(flush_batch(im, true));
+    buf_clear(&im->mailbox);
+    buf_add(&im->mailbox, name);
     loop_call(store_home(im->talk->house->store, im->acct), make_folder, im);
     return im->err;
 }
 
 /* ---- where a stopped import goes on ---- */
 
+/* "SOURCE MAILBOX ..." */
+static uint32_t mailbox_of(Slice id)
+{
+    Buf bytes buf_scoped = {0};
+    if (!hex_decode(&bytes, slice_first(slice_from(id, 17), 8)) || bytes.len != 4) return 0;
+    return (uint32_t)(uint8_t)bytes.at[0] << 24 | (uint32_t)(uint8_t)bytes.at[1] << 16 |
+           (uint32_t)(uint8_t)bytes.at[2] << 8 | (uint8_t)bytes.at[3];
+}
+
+/* What was imported into a mailbox that is gone or has been emptied may come again. */
+PARKS static Err tell_batch(Import *im, Slice id)
+{
+    Mailbox *box scoped(mailbox) = NULL;
+    Slice stored;
+    bool is_batch = id.len > 17 + 8;
+    if (mailbox_open_id(im->account, im->acct, mailbox_of(id), &box) || !mailbox_status(box).exists)
+        return object_delete(im->account, S("import"), id);
+    if (!is_batch) return OK;
+    TRY(object_get(im->account, S("import"), id, &im->arena, &stored, NULL));
+    if (!batch_is_in(box, stored)) return object_delete(im->account, S("import"), id);
+    Buf frame buf_scoped = {0};
+    buf_char(&frame, 'R');
+    buf_add(&frame, slice_from(stored, BATCH_HEAD));
+    return talk_give(im->talk, buf_slice(&frame));
+}
+
+PARKS static Err tell_batches(Import *im)
+{
+    Slice *ids, after = slice_of(im->source);
+    size_t count;
+    do {
+        TRY(object_list(im->account, S("import"), after, 1000, &im->arena, &ids, &count));
+        for (size_t i = 0; i < count; i++) {
+            if (!slice_starts(ids[i], slice_of(im->source))) return OK;
+            TRY(tell_batch(im, ids[i]));
+        }
+        if (count) after = ids[count - 1];
+    } while (count == 1000);
+    return OK;
+}
+
 PARKS static void tell_marks(void *arg)
 {
     Import *im = arg;
-    MailboxEntry *entries;
-    size_t count;
     im->err = account_open(im->talk->house->store, im->acct, &im->account);
     if (im->err) return;
-    account_mailboxes(im->account, &im->arena, &entries, &count);
-    for (size_t i = 0; i < count && !im->err; i++) {
-        Mailbox *box scoped(mailbox) = NULL;
-        Mark mark;
-        im->mailbox = entries[i].name;
-        if (!entries[i].exists || mailbox_open(im->account, im->acct, im->mailbox, &box)) continue;
-        im->err = mark_get(im, box, &mark);
-        if (im->err || !mark.key.len) continue;
-        Buf frame buf_scoped = {0};
-        buf_char(&frame, 'R');
-        buf_bytes(&frame, im->mailbox);
-        buf_bytes(&frame, mark.key);
-        im->err = talk_give(im->talk, buf_slice(&frame));
-    }
+    im->err = tell_batches(im);
     account_close(im->account);
     im->account = NULL;
 }
@@ -272,32 +330,46 @@ PARKS static Err import(Import *im)
     TRY(stream_flush(im->talk->stream));
     for (;;) {
         TRY(talk_take(im->talk, &frame, &more));
-        if (!more) return flush_batch(im);
+        if (!more) return flush_batch(im, true);
         bool folder = frame.len && frame.at[0] == 'F';
         TRY(folder ? take_folder(im, slice_from(frame, 1)) : take_message(im, frame));
     }
 }
 
-/* import LOGIN SOURCE */
+PARKS static int say_result(Import *im, Err err)
+{
+    int64_t ms = MAX(now_ms() - im->began_ms, (int64_t)1);
+    talk_out(im->talk, "%llu messages imported, %llu octets, %llu messages/s\n",
+             (unsigned long long)im->done, (unsigned long long)im->done_octets,
+             (unsigned long long)(im->done * 1000 / (uint64_t)ms));
+    if (err) return talk_fail(im->talk, err);
+    if (!im->skipped) return EXIT_OK;
+    talk_err(im->talk, "posthouse import: %llu messages were left out\n",
+             (unsigned long long)im->skipped);
+    return EXIT_DATA;
+}
+
+static void name_source(Import *im, Slice path)
+{
+    Buf hex buf_scoped = {0};
+    uint64_t mark = transfer_mark(path, (Slice){0});
+    hex_encode(&hex, slice(&mark, sizeof mark));
+    memcpy(im->source, hex.at, sizeof im->source - 1);
+}
+
+/* import LOGIN SOURCE [TOTAL] */
 PARKS int verb_import(Talk *t)
 {
+    if (t->arg_count < 3 || t->arg_count > 4) return talk_usage(t);
     Import *im = NEW(Import);
     *im = (Import){.talk = t, .began_ms = now_ms()};
-    if (t->arg_count != 3) {
-        free(im);
-        return talk_usage(t);
-    }
-    im->source = t->args[2];
+    name_source(im, t->args[2]);
+    if (t->arg_count < 4 || !slice_to_u64(t->args[3], &im->total)) im->total = 0;
     Err err = talk_account(t, t->args[1], &im->acct);
-    if (!err) err = import(im);
+    int code = err ? talk_fail(t, err) : say_result(im, import(im));
     for (size_t i = 0; i < im->count; i++)
         draft_free(im->batch[i].draft);
-    int64_t ms = MAX(now_ms() - im->began_ms, (int64_t)1);
-    if (!err)
-        talk_out(t, "%llu messages imported, %llu octets, %llu messages/s\n",
-                 (unsigned long long)im->done, (unsigned long long)im->done_octets,
-                 (unsigned long long)(im->done * 1000 / (uint64_t)ms));
-    int code = err ? talk_fail(t, err) : EXIT_OK;
+    buf_done(&im->mailbox);
     arena_done(&im->arena);
     free(im);
     return code;

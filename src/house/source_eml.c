@@ -23,6 +23,16 @@ static int64_t date_of(Slice path, int64_t otherwise)
     return date > 0 && date <= UINT32_MAX ? date : otherwise;
 }
 
+static void add_file(Source *s, Slice path, Slice name, Slice mailbox, const PathInfo *info)
+{
+    SourceItem *item = source_add(s);
+    item->path = arena_copy(&s->arena, path);
+    item->meta = (TransferMeta){.mailbox = mailbox,
+                                .key = arena_copy(&s->arena, name),
+                                .size = info->size,
+                                .date = date_of(path, info->mtime)};
+}
+
 static Err read_dir(Source *s, Slice dir, Slice mailbox, int depth)
 {
     Slice *names;
@@ -33,23 +43,22 @@ static Err read_dir(Source *s, Slice dir, Slice mailbox, int depth)
     for (size_t i = 0; i < count; i++) {
         Slice path = arena_printf(&s->arena, "%.*s/%.*s", SP(dir), SP(names[i]));
         if (slice_starts(names[i], S(".")) || path_info(path, &info)) continue;
-        if (info.is_dir) {
-            Slice name =
-                depth ? arena_printf(&s->arena, "%.*s/%.*s", SP(mailbox), SP(names[i])) : names[i];
-            TRY(read_dir(s, path, name, depth + 1));
-        } else if (slice_ends(names[i], S(".eml"))) {
-            SourceItem *item = source_add(s);
-            item->path = path;
-            item->meta = (TransferMeta){.mailbox = mailbox,
-                                        .key = names[i],
-                                        .size = info.size,
-                                        .date = date_of(path, info.mtime)};
-        }
+        if (info.is_dir)
+            TRY(read_dir(s, path, name_below(&s->arena, depth ? mailbox : (Slice){0}, names[i]),
+                         depth + 1));
+        else if (slice_ends(names[i], S(".eml")))
+            add_file(s, path, names[i], mailbox, &info);
     }
     return OK;
 }
 
 Err source_read_eml(Source *s, Slice path)
 {
-    return read_dir(s, path, S("INBOX"), 0);
+    PathInfo info;
+    TRY(path_info(path, &info));
+    if (info.is_dir) return read_dir(s, path, S("INBOX"), 0);
+    size_t slash = slice_find_last(path, '/');
+    Slice name = slash == path.len ? path : slice_from(path, slash + 1);
+    add_file(s, path, name, S("INBOX"), &info);
+    return OK;
 }

@@ -4,7 +4,6 @@
 #include "base/table.h"
 #include "base/text.h"
 #include "house/transfer.h"
-#include "mail/charset.h"
 #include "run/file.h"
 
 enum { LIST_FILE_MOST = 256 << 20, FOLDER_DEPTH_MOST = 20 };
@@ -12,7 +11,7 @@ enum { LIST_FILE_MOST = 256 << 20, FOLDER_DEPTH_MOST = 20 };
 typedef struct {
     Source *source;
     Slice dir, mailbox;
-    uint32_t uid_validity;
+    uint32_t uid_validity, uid_next;
     Table uids;         /* base name -> uid */
     Slice keywords[26]; /* letters a to z */
 } Folder;
@@ -45,14 +44,16 @@ static void read_uidlist(Folder *f, Arena *a)
     for (size_t i = 0; slice_cut(&line, ' ', &word); i++) {
         uint64_t n = 0;
         bool validity = version3 ? slice_starts(word, S("V")) : i == 1;
-        if (validity && slice_to_u64(version3 ? slice_from(word, 1) : word, &n))
-            f->uid_validity = (uint32_t)n;
+        bool next = version3 ? slice_starts(word, S("N")) : i == 2;
+        bool fits = slice_to_u64(version3 ? slice_from(word, 1) : word, &n) && n < UINT32_MAX;
+        if (validity && fits) f->uid_validity = (uint32_t)n;
+        if (next && fits) f->uid_next = (uint32_t)n;
     }
     while (slice_cut(&text, '\n', &line)) {
         uint64_t uid;
         size_t at = version3 ? slice_find_slice(line, S(" :")) : slice_find(line, ' ');
         if (at == line.len || !slice_to_u64(slice_first(line, slice_find(line, ' ')), &uid) ||
-            !uid || uid > UINT32_MAX)
+            !uid || uid >= UINT32_MAX)
             continue;
         table_put(&f->uids, base_name(slice_from(line, at + (version3 ? 2 : 1))),
                   (void *)(uintptr_t)uid);
@@ -118,10 +119,11 @@ static Err add_message(Folder *f, Slice dir, Slice name)
     item->meta = (TransferMeta){.mailbox = f->mailbox,
                                 .date = info.mtime,
                                 .size = info.size,
-                                .uid_validity = f->uid_validity};
+                                .key = arena_copy(a, base),
+                                .uid_validity = f->uid_validity,
+                                .uid_next = f->uid_next};
     item->meta.uid = (uint32_t)(uintptr_t)table_get(&f->uids, base);
-    item->meta.key = item->meta.uid ? arena_printf(a, "%010u %.*s", item->meta.uid, SP(base))
-                                    : arena_printf(a, "new %.*s", SP(base));
+    item->order = item->meta.uid ? item->meta.uid : UINT64_MAX; /* behind those that have one */
     read_flags(f, name, &item->meta);
     return OK;
 }
@@ -151,25 +153,6 @@ static Err read_folder(Source *s, Slice dir, Slice mailbox)
     return err;
 }
 
-/* Folder names are in modified UTF-7 (Dovecot, Courier); those that are not are taken as they are.
- */
-static Slice decode_name(Arena *a, Slice name)
-{
-    Buf utf8 buf_scoped = {0};
-    if (utf7_decode(name, &utf8)) return arena_copy(a, name);
-    return arena_copy(a, buf_slice(&utf8));
-}
-
-/* Maildir++: ".Work.2025" is Work/2025 */
-static Slice dotted_name(Arena *a, Slice name)
-{
-    Slice decoded = decode_name(a, slice_from(name, 1));
-    char *levels = (char *)decoded.at;
-    for (size_t i = 0; i < decoded.len; i++)
-        if (levels[i] == '.') levels[i] = MAILBOX_SEPARATOR;
-    return decoded;
-}
-
 static bool is_maildir_part(Slice name)
 {
     return slice_eq(name, S("cur")) || slice_eq(name, S("new")) || slice_eq(name, S("tmp"));
@@ -184,31 +167,38 @@ static Err read_tree(Source *s, Slice dir, Slice above, int depth)
     for (size_t i = 0; i < count; i++) {
         Slice path = below(&s->arena, dir, names[i]), name;
         if (is_maildir_part(names[i]) || !is_dir(path)) continue;
-        if (slice_starts(names[i], S(".")))
-            name = dotted_name(&s->arena, names[i]);
-        else
-            name = above.len ? below(&s->arena, above, decode_name(&s->arena, names[i]))
-                             : decode_name(&s->arena, names[i]);
-        TRY(read_folder(s, path, name));
-        if (!slice_starts(names[i], S("."))) TRY(read_tree(s, path, name, depth + 1));
+        bool dotted = slice_starts(names[i], S(".")); /* Maildir++, only at the top */
+        if (dotted && depth) continue;
+        name = dotted ? name_from_dotted(&s->arena, slice_from(names[i], 1))
+                      : name_below(&s->arena, above, names[i]);
+        if (name.len) TRY(read_folder(s, path, name));
+        if (!dotted) TRY(read_tree(s, path, name, depth + 1));
     }
     return OK;
 }
 
-/* subscriptions: one name a line; version 2 has a "V\t2" line and tabs between levels. */
+/* subscriptions: one name a line, levels as in directory names; version 2 begins with "V\t2" and
+ * has tabs between levels. */
+static Slice subscribed_name(Arena *a, Slice line, bool version2)
+{
+    Slice name = {0}, level;
+    if (!version2) return name_from_dotted(a, line);
+    while (slice_cut(&line, '\t', &level))
+        name = name_below(a, name, level);
+    return name;
+}
+
 static void read_subscriptions(Source *s, Slice dir)
 {
     Slice text, line;
     if (path_read(below(&s->arena, dir, S("subscriptions")), LIST_FILE_MOST, &s->arena, &text))
         return;
+    bool version2 = slice_starts(text, S("V\t2\n"));
+    if (version2) text = slice_from(text, 4);
     s->subscriptions = arena_array(&s->arena, Slice, text.len / 2 + 1);
     while (slice_cut(&text, '\n', &line)) {
-        if (!line.len || slice_eq(line, S("V\t2"))) continue;
-        Slice name = arena_printf(&s->arena, ".%.*s", SP(line));
-        char *at = (char *)name.at;
-        for (size_t i = 0; i < name.len; i++)
-            if (at[i] == '\t') at[i] = MAILBOX_SEPARATOR;
-        s->subscriptions[s->subscription_count++] = dotted_name(&s->arena, name);
+        Slice name = subscribed_name(&s->arena, slice_trim(line), version2);
+        if (name.len) s->subscriptions[s->subscription_count++] = name;
     }
 }
 

@@ -1,5 +1,7 @@
 #include "house/transfer.h"
 
+#include "store/digest.h"
+
 #include <stdlib.h>
 
 void transfer_meta_encode(Buf *out, const TransferMeta *m)
@@ -12,6 +14,7 @@ void transfer_meta_encode(Buf *out, const TransferMeta *m)
     buf_varint(out, m->size);
     buf_u32(out, m->uid);
     buf_u32(out, m->uid_validity);
+    buf_u32(out, m->uid_next);
     buf_u8(out, m->flags);
 }
 
@@ -26,8 +29,21 @@ Err transfer_meta_decode(Slice frame, TransferMeta *m)
     m->size = read_varint(&r);
     m->uid = read_u32(&r);
     m->uid_validity = read_u32(&r);
+    m->uid_next = read_u32(&r);
     m->flags = read_u8(&r);
     return r.bad || r.rest.len ? fail(ERR_SYNTAX, "a broken message header") : OK;
+}
+
+uint64_t transfer_mark(Slice mailbox, Slice key)
+{
+    Buf both buf_scoped = {0};
+    uint8_t sha256[32];
+    uint64_t mark;
+    buf_bytes(&both, mailbox);
+    buf_bytes(&both, key);
+    digest_of(buf_slice(&both), sha256);
+    memcpy(&mark, sha256, sizeof mark);
+    return mark;
 }
 
 SourceItem *source_add(Source *s)

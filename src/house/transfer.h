@@ -5,11 +5,14 @@
  *
  *     'M' meta (below) | 'B' octets ... | 'E'
  *
- * and between two of them 'F' with the name of a mailbox has it made, for those without a message.
+ * and a mailbox as 'F' (import: and its name; export: and a meta), for those without messages.
  *
- * Import can be stopped at any moment and started again: the house remembers, per source and
- * mailbox, the key of the last message it has committed, and tells it before the data begin ('R'
- * frames: mailbox, key; then 'S'). */
+ * Between two of them 'F' with the name of a mailbox (import), or with its name and uidvalidity
+ * (export), says that it exists, even without a message.
+ *
+ * Import can be stopped at any moment and started again: the house remembers of each source a mark
+ * (64 bits of a hash) for every message it has committed, and tells them before the data begin ('R'
+ * frames: marks, u64 each; then 'S'). So a second import brings what is new, wherever it stands. */
 #include "house/verbs.h"
 
 enum { TRANSFER_PIECE = 64 * 1024 };
@@ -17,24 +20,32 @@ enum { TRANSFER_PIECE = 64 * 1024 };
 typedef struct {
     Slice mailbox;         /* UTF-8 */
     Slice keywords;        /* separated by ' ' */
-    Slice key;             /* sorts like the order of import within its mailbox */
+    Slice key;             /* which message of its mailbox this is, also when others come and go */
     int64_t date;          /* INTERNALDATE, Unix seconds */
     uint64_t size;         /* octets that follow; as told, not binding */
     uint32_t uid;          /* 0: none */
     uint32_t uid_validity; /* of the source mailbox; 0: none */
+    uint32_t uid_next;     /* the same */
     uint8_t flags;         /* Flag */
 } TransferMeta;
 void transfer_meta_encode(Buf *out, const TransferMeta *m);
 Err transfer_meta_decode(Slice frame, TransferMeta *m) MUST_USE; /* borrows */
+uint64_t transfer_mark(Slice mailbox, Slice key);
+
+/* ---- names of mailboxes in the file system; a level that comes to nothing is left out ---- */
+Slice name_below(Arena *a, Slice above, Slice raw);
+Slice name_from_dotted(Arena *a, Slice raw); /* "Work.2025" is Work/2025 */
+void name_to_dotted(Buf *out, Slice mailbox);
+void name_to_path(Buf *out, Slice mailbox); /* "Work/2025" */
 
 /* ---- sources: what the command line reads ---- */
 typedef struct {
     TransferMeta meta;
     Slice path;
+    uint64_t order;       /* of import within the mailbox */
     uint64_t offset, len; /* of the message in the file; len UINT64_MAX: to its end */
-    bool from_quoted; /* mboxrd: one '>' goes from lines that begin with ">From ", ">>From " ... */
-    bool status_headers; /* mbox: Status, X-Status, X-Keywords, X-UID and the like are not part of
-                            the message */
+    bool mbox; /* one '>' goes from lines that begin with ">From ", ">>From " ...; Status, X-Status,
+                  X-Keywords, X-UID and the like are not part of the message */
 } SourceItem;
 typedef struct {
     Arena arena;
@@ -50,16 +61,21 @@ void source_add_folder(Source *s, Slice mailbox); /* in the source's arena */
 typedef enum { FORMAT_UNKNOWN, FORMAT_MAILDIR, FORMAT_MBOX, FORMAT_EML } Format;
 Err source_read_maildir(Source *s, Slice path)
     MUST_USE; /* Maildir++ (.a.b) or nested (a/b); dovecot-uidlist, dovecot-keywords */
-Err source_read_mbox(
-    Source *s, Slice path) MUST_USE; /* one file: INBOX; a directory: a mailbox for each file */
-Err source_read_eml(Source *s, Slice path) MUST_USE; /* directories below become mailboxes */
-bool mbox_is_status_header(Slice name);              /* one that source_read_mbox has read */
+/* One file: INBOX; a directory: a mailbox for each file, those of directories below (also
+ * Thunderbird's X.sbd) are its children. */
+Err source_read_mbox(Source *s, Slice path) MUST_USE;
+Err source_read_eml(Source *s,
+                    Slice path) MUST_USE; /* one file, or a tree: directories become mailboxes */
+bool mbox_is_status_header(Slice name);   /* one that source_read_mbox has read */
+Err source_read(Source *s, Format format, Slice path) MUST_USE; /* any; sorted */
+Err source_octets(const SourceItem *item, Buf *out) MUST_USE;   /* the message */
 void source_done(Source *s);
 
 /* ---- sinks: what the command line writes ---- */
 typedef struct Sink Sink;
 struct Sink {
     Slice path;
+    Err (*folder)(Sink *s, const TransferMeta *m); /* a mailbox begins; NULL: of no interest */
     Err (*begin)(Sink *s, const TransferMeta *m);
     Err (*octets)(Sink *s, Slice octets); /* wire form */
     Err (*end)(Sink *s);
