@@ -151,6 +151,7 @@ static void qp_octet(ContentDecoder *d, char c, Buf *out)
             qp_misfit(d, c, out);
             return;
         }
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): "=X", see above */
         buf_char(out, (char)(hex_value(d->held[1]) << 4 | low));
         d->held_len = 0;
     } else if (c == '\n') {
