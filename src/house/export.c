@@ -13,8 +13,8 @@ typedef struct {
     MailboxEntry *entries;
     size_t count, at; /* the mailbox we are in */
     uint32_t next_uid;
-    uint64_t offset; /* into the message next_uid, when it was begun; else 0 */
-    bool begun, over;
+    uint64_t offset;         /* into the message next_uid, when it was begun; else 0 */
+    bool begun, over, found; /* found: the mailbox asked for, or any */
     uint64_t done;
     Arena arena;
     Err err;
@@ -97,6 +97,7 @@ PARKS static Err give_round(Export *x, Account *account)
             x->at++, x->next_uid = 1;
             continue;
         }
+        x->found = true;
         TRY(give_mailbox(x, box, &octets));
     }
     x->over = x->at == x->count;
@@ -130,6 +131,7 @@ PARKS int verb_export(Talk *t)
     if (t->arg_count == 3) x.only = t->args[2];
     Err err = talk_account(t, t->args[1], &x.acct);
     if (!err) err = export_all(&x);
+    if (!err && x.only.len && !x.found) err = fail(ERR_NOT_FOUND, "no mailbox %.*s", SP(x.only));
     arena_done(&x.arena);
     if (err) return talk_fail(t, err);
     talk_out(t, "%llu messages exported\n", (unsigned long long)x.done);

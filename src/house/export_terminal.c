@@ -206,10 +206,11 @@ void sink_maildir(Sink *s, Slice path)
 typedef struct {
     Slice mailbox;
     Writer file;
-    Buf line; /* the line being gathered, without its end */
+    bool begins; /* its first message carries the numbers of the mailbox */
+    Buf line;    /* the line being gathered, without its end */
     Unwire unwire;
-    bool header;
-    Buf status; /* header lines that carry the flags */
+    bool header, dropping; /* within the header; within a field of it that says what Status says */
+    Buf status;            /* header lines that carry the flags */
 } Mbox;
 
 static Err mbox_begin(Sink *s, const TransferMeta *meta)
@@ -219,6 +220,7 @@ static Err mbox_begin(Sink *s, const TransferMeta *meta)
     if (!m->file.file || !slice_eq(m->mailbox, meta->mailbox)) {
         TRY(writer_close(&m->file));
         m->mailbox = arena_copy(&s->arena, meta->mailbox);
+        m->begins = true;
         Buf name buf_scoped = {0};
         name_to_path(&name, m->mailbox);
         Slice path = arena_printf(&s->arena, "%.*s/%.*s.mbox", SP(s->path), SP(buf_slice(&name)));
@@ -233,14 +235,26 @@ static Err mbox_begin(Sink *s, const TransferMeta *meta)
                weekday_names[weekday_from_days(days)], month_names[month - 1], day,
                (int)(seconds / 3600), (int)(seconds / 60 % 60), (int)(seconds % 60), year);
     buf_clear(&m->status);
+    if (m->begins && meta->uid_validity)
+        buf_printf(&m->status, "X-IMAPbase: %u %010u\n", meta->uid_validity,
+                   meta->uid_next ? meta->uid_next - 1 : 0);
+    m->begins = false;
     buf_printf(&m->status, "Status: %sO\nX-Status: %s%s%s%s\nX-UID: %u\n",
                meta->flags & FLAG_SEEN ? "R" : "", meta->flags & FLAG_ANSWERED ? "A" : "",
                meta->flags & FLAG_FLAGGED ? "F" : "", meta->flags & FLAG_DRAFT ? "T" : "",
                meta->flags & FLAG_DELETED ? "D" : "", meta->uid);
     if (meta->keywords.len) buf_printf(&m->status, "X-Keywords: %.*s\n", SP(meta->keywords));
-    m->header = true;
+    m->header = true, m->dropping = false;
     m->unwire = (Unwire){0};
     return writer_add(&m->file, buf_slice(&from));
+}
+
+/* A Status the message came with would be taken for ours. */
+static bool mbox_drops(Mbox *m, Slice line)
+{
+    bool folded = line.len && (line.at[0] == ' ' || line.at[0] == '\t');
+    if (!folded) m->dropping = mbox_is_status_header(slice_first(line, slice_find(line, ':')));
+    return m->dropping;
 }
 
 static Err mbox_line(Mbox *m)
@@ -255,10 +269,10 @@ static Err mbox_line(Mbox *m)
     }
     if (!m->header && slice_starts(slice_from(line, quotes), S("From ")))
         TRY(writer_add(&m->file, S(">")));
-    TRY(writer_add(&m->file, line));
-    TRY(writer_add(&m->file, S("\n")));
     buf_clear(&m->line);
-    return OK;
+    if (m->header && mbox_drops(m, line)) return OK;
+    TRY(writer_add(&m->file, line));
+    return writer_add(&m->file, S("\n"));
 }
 
 static Err mbox_octets(Sink *s, Slice octets)

@@ -208,6 +208,7 @@ PARKS static Err take_octets(Import *im, Draft *draft, Err *wrong)
 PARKS static Err take_body(Import *im, Incoming *in, const TransferMeta *meta)
 {
     Slice key = arena_copy(&im->arena, meta->key); /* the frame goes with the next one */
+    uint64_t before = im->octets;
     uint64_t size = meta->size;
     Err wrong = draft_begin(im->talk->house->store, size, &in->draft);
     if (wrong && wrong != ERR_TOO_BIG) return wrong;
@@ -219,6 +220,7 @@ PARKS static Err take_body(Import *im, Incoming *in, const TransferMeta *meta)
     draft_free(in->draft);
     in->draft = NULL;
     TRY(err);
+    im->octets = before;
     im->skipped++;
     talk_err(im->talk, "posthouse import: %.*s: message %.*s: %s\n", SP(buf_slice(&im->mailbox)),
              SP(key), err_meaning(wrong));

@@ -22,8 +22,8 @@ typedef struct {
 
 static void unquote_line(MboxText *t, Slice line, Buf *out)
 {
-    Slice bare = slice_trim(line);
-    if (t->header && !bare.len) t->header = false, t->dropping = false;
+    bool ends = slice_eq(line, S("\n")) || slice_eq(line, S("\r\n"));
+    if (t->header && ends) t->header = false, t->dropping = false;
     if (t->header && !(line.at[0] == ' ' || line.at[0] == '\t'))
         t->dropping = mbox_is_status_header(slice_first(line, slice_find(line, ':')));
     if (t->header && t->dropping) return;

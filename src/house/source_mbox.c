@@ -136,6 +136,7 @@ static Err finish_item(Mbox *m, File *file, uint64_t end)
     size_t crlf = slice_find_slice(buf_slice(&head), S("\r\n\r\n")),
            lf = slice_find_slice(buf_slice(&head), S("\n\n"));
     head.len = MIN(head.len, MIN(crlf + 1, lf) + 1);
+    if (head.len && (head.at[0] == '\n' || slice_starts(buf_slice(&head), S("\r\n")))) head.len = 0;
     read_status(m, buf_slice(&head), &item->meta, &internal);
     item->meta.key = key_of(m, buf_slice(&head));
     if (internal) m->source->count--;
@@ -160,7 +161,7 @@ static Err take_line(Mbox *m, File *file, Slice line, uint64_t at, uint64_t next
         TRY(finish_item(m, file, at));
         begin_item(m, line, at, next_at);
     }
-    m->line_is_empty = slice_trim(line).len == 0;
+    m->line_is_empty = !line.len || slice_eq(line, S("\r"));
     return OK;
 }
 
