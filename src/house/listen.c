@@ -96,6 +96,7 @@ PARKS static void serve(Connection *c)
     case SERVICE_COUNT:
         break;
     }
+    stream_finish(c->stream);
     stream_free(c->stream);
     connection_ended(c);
 }
@@ -115,6 +116,63 @@ PARKS static void connection_begins(void *arg)
     connection_ended(c);
 }
 
+/* ---- no room ---- */
+
+/* Words for a flood would be one more thing to be flooded with. */
+enum { REFUSING_MOST = 200, REFUSE_MS = 5000 };
+
+/* RFC 9051 7.1.5 with RFC 5530's code; RFC 3206 4; RFC 5321 3.8 with RFC 3463's. */
+static void say_no_room(Connection *c)
+{
+    Slice host = house_config(c->house)->hostname;
+    Buf *out = stream_out(c->stream);
+    switch (c->service) {
+    case SERVICE_IMAP:
+    case SERVICE_IMAPS:
+        buf_add(out, S("* BYE [UNAVAILABLE] Too many connections, try again later\r\n"));
+        break;
+    case SERVICE_POP3:
+    case SERVICE_POP3S:
+        buf_add(out, S("-ERR [SYS/TEMP] Too many connections, try again later\r\n"));
+        break;
+    case SERVICE_LMTP:
+    case SERVICE_SMTP:
+        buf_printf(out, "421 4.3.2 %.*s Too many connections, try again later\r\n", SP(host));
+        break;
+    case SERVICE_COUNT:
+        break;
+    }
+}
+
+PARKS static void refuse(void *arg)
+{
+    Connection *c = arg;
+    House *h = c->house;
+    stream_set_write_timeout(c->stream, REFUSE_MS);
+    if (!is_tls_from_start(c->service) || greet_tls(c) == OK) {
+        say_no_room(c);
+        stream_finish(c->stream);
+    }
+    stream_free(c->stream);
+    free(c);
+    atomic_fetch_sub(&h->refusing, 1);
+}
+
+static void no_room(Connection *c)
+{
+    House *h = c->house;
+    atomic_fetch_add(&h->refused, 1);
+    log_event(LOG_LEVEL_WARN, "refused", KV_TEXT("remote", c->remote),
+              KV_TEXT("service", service_names[c->service]), KV_TEXT("why", "too many connections"));
+    if (atomic_fetch_add(&h->refusing, 1) < REFUSING_MOST) {
+        fiber_start("refuse", refuse, c);
+        return;
+    }
+    atomic_fetch_sub(&h->refusing, 1);
+    stream_free(c->stream);
+    free(c);
+}
+
 /* ---- accepting ---- */
 
 typedef struct {
@@ -123,23 +181,19 @@ typedef struct {
     Sock *sock;
 } Listening;
 
-static void hand_over(Listening *l, Sock *sock)
+void listen_arrived(House *h, Service service, Sock *sock)
 {
     static unsigned turn; /* loop 0 only */
     Connection *c = NEW(Connection);
-    c->house = l->house, c->service = l->service, c->stream = stream_new(sock);
+    c->house = h, c->service = service, c->stream = stream_new(sock);
     name_remote(c);
     if (!admit(c)) {
-        atomic_fetch_add(&l->house->refused, 1);
-        log_event(LOG_LEVEL_WARN, "refused", KV_TEXT("remote", c->remote),
-                  KV_TEXT("why", "too many connections"));
-        stream_free(c->stream);
-        free(c);
+        no_room(c);
         return;
     }
-    atomic_fetch_add(&l->house->accepted[l->service], 1);
+    atomic_fetch_add(&h->accepted[service], 1);
     stream_detach(c->stream);
-    fiber_start_on(loop_at(turn++ % loop_count()), service_names[l->service], connection_begins, c);
+    fiber_start_on(loop_at(turn++ % loop_count()), service_names[service], connection_begins, c);
 }
 
 PARKS static void accept_all(void *arg)
@@ -150,7 +204,7 @@ PARKS static void accept_all(void *arg)
         Err err = sock_accept(l->sock, &sock);
         if (err == ERR_CANCELLED) break;
         if (!err)
-            hand_over(l, sock);
+            listen_arrived(l->house, l->service, sock);
         else if (fiber_sleep(100) == WOKEN_CANCELLED)
             break;
     }

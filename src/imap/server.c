@@ -138,8 +138,7 @@ PARKS static void finish(Imap *s)
     void *arg = s->arg;
     imap_unselect(s);
     account_close(s->account);
-    if (!stream_error(s->stream) && !stream_flush(s->stream) && stream_is_tls(s->stream))
-        stream_end_tls(s->stream);
+    stream_finish(s->stream);
     stream_free(s->stream);
     arena_done(&s->arena);
     arena_done(&s->saved_arena);
