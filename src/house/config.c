@@ -193,6 +193,18 @@ Err config_set(Config *c, Slice key, Slice value)
     return fail(ERR_CONFIG, "unknown key \"%.*s\"; did you mean \"%s\"?", SP(key), nearest(key));
 }
 
+Err config_options(Config *c, const Words *options)
+{
+    for (size_t i = 0; i < options->count; i++) {
+        Slice option = options->items[i];
+        size_t at = slice_find(option, '=');
+        if (at == option.len)
+            return fail(ERR_CONFIG, "-o wants KEY=VALUE, not \"%.*s\"", SP(option));
+        TRY(config_set(c, slice_first(option, at), slice_from(option, at + 1)));
+    }
+    return OK;
+}
+
 static Err parse_line(Config *c, Slice line, bool *version_seen)
 {
     line = slice_trim(line);
@@ -239,6 +251,19 @@ Err config_load(Config *c, Slice path)
 void config_done(Config *c)
 {
     arena_done(&c->memory);
+}
+
+/* ---- what a reload cannot change ---- */
+
+bool config_wants_restart(Slice key)
+{
+    static const char *const keys[] = {
+        "store",        "store_on_network", "control",    "throttle", "quota",
+        "message_most", "undelete",         "zero_ahead", "loops",    "checkpoint_milliseconds",
+        "sandbox"};
+    for (size_t i = 0; i < COUNT(keys); i++)
+        if (slice_eq(key, slice_of(keys[i]))) return true;
+    return slice_starts(key, S("listen_"));
 }
 
 /* ---- printing ---- */
@@ -300,7 +325,9 @@ static void print_all(const Config *c, Buf *out, bool help)
             if (help) buf_printf(out, "\n# ---- %s ----\n", s->name);
             continue;
         }
-        if (help) buf_printf(out, "\n# %s\n", s->help);
+        const char *restart =
+            config_wants_restart(slice_of(s->name)) ? " A change wants a restart." : "";
+        if (help) buf_printf(out, "\n# %s%s\n", s->help, restart);
         buf_printf(out, "%s = ", s->name);
         print_value(c, s, out);
         buf_char(out, '\n');
@@ -318,4 +345,14 @@ void config_print_defaults(Buf *out)
     config_defaults(&c);
     print_all(&c, out, true);
     config_done(&c);
+}
+
+void config_compare(const Config *a, const Config *b, void (*tell)(void *arg, Slice key), void *arg)
+{
+    for (size_t i = 0; i < COUNT(settings); i++) {
+        Buf x buf_scoped = {0}, y buf_scoped = {0};
+        print_value(a, &settings[i], &x);
+        print_value(b, &settings[i], &y);
+        if (!slice_eq(buf_slice(&x), buf_slice(&y))) tell(arg, slice_of(settings[i].name));
+    }
 }

@@ -32,7 +32,13 @@ void config_defaults(Config *c);
 Err config_parse(Config *c,
                  Slice text) MUST_USE; /* over what is there; ERR_CONFIG, story "line 3: ..." */
 Err config_set(Config *c, Slice key, Slice value) MUST_USE;
-Err config_load(Config *c, Slice path) MUST_USE; /* defaults, then the file */
+Err config_options(Config *c, const Words *options) MUST_USE; /* KEY=VALUE each */
+Err config_load(Config *c, Slice path) MUST_USE;              /* defaults, then the file */
 void config_print_defaults(Buf *out); /* every option with its documentation, a valid file */
 void config_print(const Config *c, Buf *out); /* what is in force */
+/* Whether a change of it shows only after a restart. */
+bool config_wants_restart(Slice key);
+/* Calls tell for every setting whose value differs. */
+void config_compare(const Config *a, const Config *b, void (*tell)(void *arg, Slice key),
+                    void *arg);
 void config_done(Config *c);

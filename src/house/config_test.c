@@ -182,3 +182,25 @@ TEST(a_file_is_read_and_its_name_told)
     check_ok(path_unlink(path));
     check(!rmdir(dir));
 }
+
+static void gather_key(void *arg, Slice key)
+{
+    buf_add(arg, key);
+    buf_add(arg, config_wants_restart(key) ? S("! ") : S(" "));
+}
+
+TEST(what_differs_is_told_with_what_it_takes)
+{
+    Config a, b;
+    Buf keys buf_scoped = {0};
+    config_defaults(&a);
+    config_defaults(&b);
+    config_compare(&a, &b, gather_key, &keys);
+    check_slice(buf_slice(&keys), S(""));
+    check_ok(config_parse(&b, S("version = 1\nstore = /x\ndomains = a b\nlisten_smtp = *:25\n"
+                                "smtp_idle = 5\nloops = 2\nthrottle = no\n")));
+    config_compare(&a, &b, gather_key, &keys);
+    check_slice(buf_slice(&keys), S("domains store! listen_smtp! smtp_idle throttle! loops! "));
+    config_done(&a);
+    config_done(&b);
+}

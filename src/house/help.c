@@ -16,13 +16,25 @@ int verbs_usage(FILE *out)
     return out == stdout ? EXIT_OK : EXIT_USAGE;
 }
 
+/* The synopsis has " | " between the ways to use it: each gets a line. */
+int verb_help(const Verb *v)
+{
+    Slice rest = slice_of(v->synopsis);
+    for (bool first = true; rest.len; first = false) {
+        size_t end = slice_find_slice(rest, S(" | "));
+        printf("%s posthouse %s%s%.*s\n", first ? "usage:" : "      ", first ? "" : v->name,
+               first ? "" : " ", SP(slice_first(rest, end)));
+        rest = slice_from(rest, end + 3);
+    }
+    printf("\n%s\n", v->help);
+    return EXIT_OK;
+}
+
 PARKS void help_at_terminal(CommandLine *c)
 {
     const Verb *v = c->argc > 1 ? verb_find(slice_of(c->argv[1])) : NULL;
-    if (v)
-        printf("usage: posthouse %s\n\n%s\n", v->synopsis, v->help);
-    else
-        c->exit_code = verbs_usage(c->argc > 1 ? stderr : stdout);
+    if (!v && c->argc > 1) fprintf(stderr, "posthouse: no verb %s\n\n", c->argv[1]);
+    c->exit_code = v ? verb_help(v) : verbs_usage(c->argc > 1 ? stderr : stdout);
 }
 
 PARKS void version_at_terminal(CommandLine *c)

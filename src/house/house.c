@@ -83,12 +83,26 @@ static AuthConfig auth_config_of(const House *h, const Config *c, Arena *a)
 
 /* ---- reloading ---- */
 
+static void tell_change(void *arg, Slice key)
+{
+    (void)arg;
+    if (slice_eq(key, S("hostname"))) return; /* when empty, the system's own was filled in */
+    if (config_wants_restart(key))
+        log_event(LOG_LEVEL_WARN, "reload_wants_restart", KV("setting", key));
+    else
+        log_event(LOG_LEVEL_INFO, "reload_changes", KV("setting", key));
+}
+
 PARKS Err house_reload(House *h)
 {
     Config fresh;
-    if (!h->config_path.len) return certificate_load(house_config(h));
+    const Config *now = house_config(h);
+    if (!h->config_path.len) return certificate_load(now);
     Err err = config_load(&fresh, h->config_path);
-    if (!err && !fresh.hostname.len) fresh.hostname = house_config(h)->hostname;
+    if (!err) err = config_options(&fresh, &h->options);
+    if (!err) config_compare(now, &fresh, tell_change, NULL);
+    if (!err && !fresh.hostname.len) fresh.hostname = now->hostname;
+    fresh.store = now->store; /* the one that is open: the certificate is below it */
     if (!err) err = certificate_load(&fresh);
     if (err) {
         config_done(&fresh);
@@ -182,7 +196,7 @@ PARKS void house_drain(House *h, int64_t ms)
 {
     int64_t deadline = now_ms() + ms;
     Cond nobody = {0}; /* a pause that run_cancel does not cut short */
-    while (atomic_load(&h->connections) && now_ms() < deadline)
+    while (atomic_load(&h->connections) + atomic_load(&h->refusing) && now_ms() < deadline)
         cond_wait(&nobody, now_ms() + 5);
 }
 

@@ -42,15 +42,17 @@ extern const char *const service_names[SERVICE_COUNT];
 
 typedef struct House {
     Slice config_path; /* empty: none, defaults */
+    Words options;     /* KEY=VALUE over the file's, also after a reload; the caller's */
     Arena memory;
     _Atomic(Snapshot *) now;
     Store *store;
     Auth *auth;
     Demo demo;
     bool serving;
-    int64_t started; /* Unix seconds */
-    Mutex lock;      /* the table below */
-    Table addresses; /* remote address -> how many connections */
+    int64_t started;      /* Unix seconds */
+    Mutex lock;           /* the table below */
+    Table addresses;      /* remote address -> how many connections */
+    atomic_uint refusing; /* connections that are told that there is no room for them */
     atomic_uint connections, by_service[SERVICE_COUNT];
     atomic_ulong accepted[SERVICE_COUNT], refused;
 } House;

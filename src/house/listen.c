@@ -163,7 +163,8 @@ static void no_room(Connection *c)
     House *h = c->house;
     atomic_fetch_add(&h->refused, 1);
     log_event(LOG_LEVEL_WARN, "refused", KV_TEXT("remote", c->remote),
-              KV_TEXT("service", service_names[c->service]), KV_TEXT("why", "too many connections"));
+              KV_TEXT("service", service_names[c->service]),
+              KV_TEXT("why", "too many connections"));
     if (atomic_fetch_add(&h->refusing, 1) < REFUSING_MOST) {
         fiber_start("refuse", refuse, c);
         return;

@@ -3,6 +3,7 @@
 #include "run/file.h"
 #include "run/log.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -12,29 +13,41 @@ typedef struct {
     Config config;
     CommandLine line;
     const Verb *verb;
-    char **options; /* the -o ones */
-    int option_count;
+    Arena memory;
     int stopped_by; /* a signal */
 } Program;
 
-static Err load_config(Program *p)
+/* Verbs that a broken configuration must not keep from working. */
+static bool needs_no_file(const Program *p)
 {
-    Config *config = &p->config;
+    return !p->verb->in_house && p->verb->at_terminal != serve_at_terminal;
+}
+
+static Err load_file(Program *p)
+{
     PathInfo info;
     Slice path = p->line.config_path.len ? p->line.config_path : slice_of(default_config);
-    if (p->line.config_path.len || path_info(path, &info) == OK) {
-        p->line.config_path = path;
-        TRY(config_load(config, path));
-    } else {
-        config_defaults(config);
+    if (!p->line.config_path.len && path_info(path, &info)) {
+        config_defaults(&p->config);
+        return OK;
     }
-    for (int i = 0; i < p->option_count; i++) {
-        Slice option = slice_of(p->options[i]);
-        size_t at = slice_find(option, '=');
-        if (at == option.len)
-            return fail(ERR_CONFIG, "-o wants KEY=VALUE, not \"%.*s\"", SP(option));
-        TRY(config_set(config, slice_first(option, at), slice_from(option, at + 1)));
+    p->line.config_path = path;
+    return config_load(&p->config, path);
+}
+
+static Err load_config(Program *p)
+{
+    if (p->verb->at_terminal == demo_at_terminal) {
+        config_defaults(&p->config); /* the same for everybody, whatever this machine is set to */
+        return config_options(&p->config, &p->line.options);
     }
+    Err err = load_file(p);
+    if (!err) err = config_options(&p->config, &p->line.options);
+    if (!err || !needs_no_file(p)) return err;
+    p->line.config_err = err;
+    p->line.config_story = arena_copy(&p->memory, slice_of(err_story()));
+    config_done(&p->config);
+    config_defaults(&p->config);
     return OK;
 }
 
@@ -65,17 +78,26 @@ static void raise_descriptor_limit(void)
 
 static int parse_options(Program *p, int argc, char **argv)
 {
+    static const struct option names[] = {
+        {"help", no_argument, NULL, 'h'},
+        {"version",  no_argument, NULL, 'V'},
+        {0     }
+    };
     int opt;
-    while ((opt = getopt(argc, argv, "+c:o:h")) != -1) {
+    p->line.options.items = arena_array(&p->memory, Slice, (size_t)argc);
+    while ((opt = getopt_long(argc, argv, "+c:o:h", names, NULL)) != -1) {
         switch (opt) {
         case 'c':
             p->line.config_path = slice_of(optarg);
             break;
         case 'o':
-            p->options[p->option_count++] = optarg;
+            p->line.options.items[p->line.options.count++] = slice_of(optarg);
             break;
         case 'h':
             exit(verbs_usage(stdout));
+        case 'V':
+            puts("posthouse " POSTHOUSE_VERSION);
+            exit(EXIT_OK);
         default:
             exit(verbs_usage(stderr));
         }
@@ -107,15 +129,17 @@ static int find_verb_and_run(Program *p, int argc, char **argv)
     }
     p->line.argv = argv + first;
     p->line.argc = argc - first;
+    Slice next = slice_of(p->line.argc > 1 ? p->line.argv[1] : NULL);
+    if (slice_eq(next, S("--help")) || slice_eq(next, S("-h"))) return verb_help(p->verb);
     raise_descriptor_limit();
     return run_program(p);
 }
 
 int main(int argc, char **argv)
 {
-    Program p = {.options = mem_zero(array_bytes((size_t)argc + 1, sizeof(char *)))};
+    Program p = {0};
     int code = find_verb_and_run(&p, argc, argv);
     config_done(&p.config);
-    free(p.options);
+    arena_done(&p.memory);
     return code;
 }

@@ -11,7 +11,7 @@ static void complain(CommandLine *c, Err err)
 {
     fprintf(stderr, "posthouse %s: %s\n", c->argv[0],
             *err_story() ? err_story() : err_meaning(err));
-    c->exit_code = exit_code_of(err);
+    c->exit_code = err == ERR_SYNTAX ? EXIT_USAGE : exit_code_of(err);
 }
 
 /* ---- serve ---- */
@@ -30,11 +30,12 @@ static void serve_ready(House *h, void *arg)
     write_pid(h);
 }
 
-PARKS static Err serve(const Config *config, Slice config_path, const Demo *demo,
+PARKS static Err serve(const CommandLine *c, const Config *config, const Demo *demo,
                        void (*ready)(House *, void *), void *arg)
 {
     House *house = NULL;
-    TRY(house_open(config, config_path, demo, &house));
+    TRY(house_open(config, demo ? (Slice){0} : c->config_path, demo, &house));
+    house->options = c->options;
     Err err = house_serve(house, ready, arg);
     if (err) {
         run_cancel();
@@ -46,7 +47,7 @@ PARKS static Err serve(const Config *config, Slice config_path, const Demo *demo
 
 PARKS void serve_at_terminal(CommandLine *c)
 {
-    Err err = serve(c->config, c->config_path, NULL, serve_ready, NULL);
+    Err err = serve(c, c->config, NULL, serve_ready, NULL);
     if (err) complain(c, err);
 }
 
@@ -80,10 +81,10 @@ static Err demo_args(CommandLine *c, DemoArgs *d)
             fits = demo_option(d, arg, slice_of(c->argv[++i]));
         }
         if (!fits)
-            return fail(ERR_CONFIG, "%.*s: not understood; see posthouse help demo", SP(arg));
+            return fail(ERR_SYNTAX, "%.*s: not understood; see posthouse help demo", SP(arg));
     }
     if (!d->dir.len || !d->base_port)
-        return fail(ERR_CONFIG, "usage: posthouse %s", verb_find(S("demo"))->synopsis);
+        return fail(ERR_SYNTAX, "usage: posthouse %s", verb_find(S("demo"))->synopsis);
     return OK;
 }
 
@@ -129,7 +130,7 @@ PARKS void demo_at_terminal(CommandLine *c)
     log_event(LOG_LEVEL_WARN, "demo",
               KV_TEXT("advice", "plain-text passwords are allowed, everybody knows them"));
     Demo demo = {(uint32_t)args.accounts, args.password};
-    err = serve(&config, (Slice){0}, &demo, demo_ready, NULL);
+    err = serve(c, &config, &demo, demo_ready, NULL);
     if (err) complain(c, err);
     config_done(&config);
 }
@@ -144,13 +145,14 @@ PARKS void config_at_terminal(CommandLine *c)
     Err err = OK;
     if (slice_eq(what, S("--defaults"))) {
         config_print_defaults(&out);
-    } else if (slice_eq(what, S("--show"))) {
-        config_print(c->config, &out);
     } else if (slice_eq(what, S("--check")) && c->argc > 2) {
         err = config_load(&other, slice_of(c->argv[2]));
         config_done(&other);
-    } else if (!slice_eq(what, S("--check"))) {
-        err = fail(ERR_CONFIG, "usage: posthouse %s", verb_find(S("config"))->synopsis);
+    } else if (slice_eq(what, S("--show")) || slice_eq(what, S("--check"))) {
+        if (c->config_err) err = fail(c->config_err, "%.*s", SP(c->config_story));
+        if (!err && slice_eq(what, S("--show"))) config_print(c->config, &out);
+    } else {
+        err = fail(ERR_SYNTAX, "usage: posthouse %s", verb_find(S("config"))->synopsis);
     }
     fwrite(out.at, 1, out.len, stdout);
     if (err) complain(c, err);

@@ -22,9 +22,13 @@ enum {
 };
 
 typedef struct {
-    const Config *config; /* already loaded; NULL for verbs that do not need one */
+    const Config *config; /* already loaded */
     Slice config_path;
-    char **argv; /* from the verb on */
+    Words options;      /* KEY=VALUE of -o, in force already */
+    Err config_err;     /* only for verbs that do without: what is wrong with the file; then config
+                           is the defaults */
+    Slice config_story; /* of it */
+    char **argv;        /* from the verb on */
     int argc;
     int exit_code;
 } CommandLine;
@@ -43,7 +47,8 @@ const Verb *verb_find(Slice name);
 
 extern const char default_config[]; /* read when -c names no other */
 int verbs_usage(FILE *out);         /* prints all verbs; gives the exit code */
-PARKS int verb_run(Talk *t);        /* looks up args[0] and calls it */
+int verb_help(const Verb *v);
+PARKS int verb_run(Talk *t); /* looks up args[0] and calls it */
 int exit_code_of(Err err);
 PARKS int talk_fail(Talk *t, Err err); /* says what went wrong, in one line; gives the exit code */
 PARKS int talk_usage(Talk *t);

@@ -1,0 +1,151 @@
+#include "house/listen.h"
+
+#include "house/house_world.h"
+
+#include <stdio.h>
+
+/* Clients on the loopback interface, which have addresses; each is accepted and handed over at
+ * once. */
+typedef struct {
+    HouseWorld w;
+    Sock *listener;
+    Address at;
+} Port;
+
+PARKS static void port_open(Port *p, const char *most, const char *per_address)
+{
+    Err err = ERR_IN_USE;
+    house_world_open(&p->w);
+    Config *c = &atomic_load(&p->w.house->now)->config;
+    check_ok(config_set(c, S("connections_most"), slice_of(most)));
+    check_ok(config_set(c, S("connections_per_address"), slice_of(per_address)));
+    for (int i = 0; i < 100 && err; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "127.0.0.1:%u", (unsigned)(20000 + random_u64() % 30000));
+        check_ok(address_parse(slice_of(text), &p->at));
+        err = sock_listen(&p->at, &p->listener);
+    }
+    check_ok(err);
+}
+
+PARKS static void port_close(Port *p)
+{
+    house_drain(p->w.house, 20000);
+    check_u64(atomic_load(&p->w.house->connections), 0);
+    check_u64(p->w.house->addresses.count, 0);
+    sock_close(p->listener);
+    house_world_close(&p->w);
+}
+
+PARKS static Stream *come(Port *p, Service service)
+{
+    Sock *ours, *theirs;
+    check_ok(sock_connect(&p->at, now_ms() + 10000, &ours));
+    check_ok(sock_accept(p->listener, &theirs));
+    listen_arrived(p->w.house, service, theirs);
+    Stream *s = stream_new(ours);
+    stream_set_deadline(s, now_ms() + 20000);
+    return s;
+}
+
+/* The first line, or what is wrong. */
+PARKS static Slice greeting(Port *p, Stream *s)
+{
+    Slice line = {0};
+    if (stream_line(s, 1000, &line) != LINE_CRLF) return S("(nothing)");
+    return arena_copy(&p->w.arena, line);
+}
+
+PARKS static void wait_for_connections(Port *p, unsigned count)
+{
+    for (int i = 0; i < 2000 && atomic_load(&p->w.house->connections) != count; i++)
+        fiber_sleep(5);
+    check_u64(atomic_load(&p->w.house->connections), count);
+}
+
+static const struct {
+    Service service;
+    const char *welcome, *refusal;
+} rows[] = {
+    {SERVICE_IMAP,  "* OK ", "* BYE [UNAVAILABLE] "},
+    {SERVICE_IMAPS, "* OK ", "* BYE [UNAVAILABLE] "},
+    {SERVICE_POP3,  "+OK ",  "-ERR [SYS/TEMP] "    },
+    {SERVICE_POP3S, "+OK ",  "-ERR [SYS/TEMP] "    },
+    {SERVICE_SMTP,  "220 ",  "421 4.3.2 "          },
+    {SERVICE_LMTP,  "220 ",  "421 4.3.2 "          },
+};
+
+PARKS static Slice hear(Port *p, Stream *s, Service service)
+{
+    TlsContext *ctx scoped(tls) = NULL;
+    if (service == SERVICE_IMAPS || service == SERVICE_POP3S) {
+        check_ok(tls_client_new(false, &ctx));
+        check_ok(stream_start_tls_client(s, ctx, S("localhost")));
+    }
+    return greeting(p, s);
+}
+
+TEST(who_is_over_the_limit_is_told_so_in_his_language)
+{
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Port p;
+        port_open(&p, "100", "2");
+        Stream *a scoped(stream) = come(&p, rows[i].service), *b scoped(stream) = NULL,
+                  *c scoped(stream) = NULL, *d scoped(stream) = NULL;
+        check(slice_starts(hear(&p, a, rows[i].service), slice_of(rows[i].welcome)));
+        b = come(&p, rows[i].service);
+        check(slice_starts(hear(&p, b, rows[i].service), slice_of(rows[i].welcome)));
+        c = come(&p, rows[i].service);
+        Slice said = hear(&p, c, rows[i].service);
+        check_slice(slice_first(said, strlen(rows[i].refusal)), slice_of(rows[i].refusal));
+        check_slice(greeting(&p, c), S("(nothing)")); /* and then the end */
+        stream_free(b);
+        b = NULL;
+        wait_for_connections(&p, 1);
+        d = come(&p, rows[i].service);
+        check(slice_starts(hear(&p, d, rows[i].service), slice_of(rows[i].welcome)));
+        check_u64(atomic_load(&p.w.house->refused), 1);
+        check_u64(atomic_load(&p.w.house->accepted[rows[i].service]), 3);
+        stream_free(a), stream_free(c), stream_free(d);
+        a = c = d = NULL;
+        port_close(&p);
+    }
+}
+
+TEST(the_house_has_a_limit_too)
+{
+    Port p;
+    port_open(&p, "3", "100");
+    Stream *s[5];
+    for (size_t i = 0; i < COUNT(s); i++) {
+        s[i] = come(&p, SERVICE_IMAP);
+        check(slice_starts(greeting(&p, s[i]), i < 3 ? S("* OK") : S("* BYE")));
+    }
+    for (size_t i = 0; i < COUNT(s); i++)
+        stream_free(s[i]);
+    wait_for_connections(&p, 0);
+    s[0] = come(&p, SERVICE_POP3);
+    check(slice_starts(greeting(&p, s[0]), S("+OK")));
+    stream_free(s[0]);
+    port_close(&p);
+}
+
+/* Words cost something: beyond a number of those who are just being told, the door only closes. */
+TEST(a_flood_does_not_make_us_talk_without_end)
+{
+    Port p;
+    enum { FLOOD = 300 };
+    port_open(&p, "0", "100");
+    Stream *s[FLOOD];
+    unsigned told = 0;
+    for (size_t i = 0; i < FLOOD; i++) {
+        s[i] = come(&p, SERVICE_IMAPS); /* silent clients: the handshake waits for them */
+        check(atomic_load(&p.w.house->refusing) <= 200);
+        told = MAX(told, atomic_load(&p.w.house->refusing));
+    }
+    check_u64(told, 200);
+    check_u64(atomic_load(&p.w.house->refused), FLOOD);
+    for (size_t i = 0; i < FLOOD; i++)
+        stream_free(s[i]);
+    port_close(&p);
+}
