@@ -103,6 +103,7 @@ static void put_seen(Fetching *f, Buf *out)
 
 PARKS static void tell_message(Fetching *f)
 {
+    imap_tell_new_keywords(f->s); /* they may be among its FLAGS */
     Buf *out = stream_out(f->s->stream);
     size_t start = out->len, told = 0;
     f->has_summary = false;

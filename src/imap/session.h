@@ -69,6 +69,7 @@ struct Imap {
                         */
     unsigned mistakes; /* BADs in a row, and failed logins */
     uint64_t told_keywords; /* hash of the FLAGS told last */
+    uint32_t told_keywords_version;
     int64_t login_deadline_ms;
     Arena saved_arena; /* "$", RFC 9051 6.4.4.1 */
     UidSet saved;

@@ -5,9 +5,34 @@
 
 /* ---- telling ---- */
 
+void imap_tell_keywords(Imap *s)
+{
+    s->told_keywords_version = mailbox_keywords_version(s->box);
+    Slice keywords = mailbox_keywords(s->box, &s->arena);
+    const char *sp = keywords.len ? " " : "";
+    s->told_keywords = keyed_hash(keywords);
+    imap_say(s, "FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s)", sp, SP(keywords));
+    if (s->read_only)
+        imap_say(s, "OK [PERMANENTFLAGS ()] Read-only mailbox");
+    else
+        imap_say(s,
+                 "OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s \\*)] "
+                 "Flags permitted",
+                 sp, SP(keywords));
+}
+
+/* A keyword that is new to this mailbox is told before the FETCH that shows it (RFC 3501 7.2.6). */
+void imap_tell_new_keywords(Imap *s)
+{
+    if (mailbox_keywords_version(s->box) == s->told_keywords_version) return;
+    s->told_keywords_version = mailbox_keywords_version(s->box);
+    if (keyed_hash(mailbox_keywords(s->box, &s->arena)) != s->told_keywords) imap_tell_keywords(s);
+}
+
 void imap_tell_flags(Imap *s, uint32_t number, const Message *m)
 {
     bool condstore = imap_has(s, ENABLED_CONDSTORE);
+    imap_tell_new_keywords(s);
     Buf *out = stream_out(s->stream);
     buf_add(out, S("* "));
     buf_number(out, number);
@@ -27,21 +52,6 @@ void imap_tell_flags(Imap *s, uint32_t number, const Message *m)
     buf_add(out, S(")\r\n"));
 }
 
-void imap_tell_keywords(Imap *s)
-{
-    Slice keywords = mailbox_keywords(s->box, &s->arena);
-    const char *sp = keywords.len ? " " : "";
-    s->told_keywords = keyed_hash(keywords);
-    imap_say(s, "FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s)", sp, SP(keywords));
-    if (s->read_only)
-        imap_say(s, "OK [PERMANENTFLAGS ()] Read-only mailbox");
-    else
-        imap_say(s,
-                 "OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s \\*)] "
-                 "Flags permitted",
-                 sp, SP(keywords));
-}
-
 static void tell_expunges(Imap *s, const ViewNews *news)
 {
     Buf *out = stream_out(s->stream);
@@ -57,12 +67,6 @@ static void tell_expunges(Imap *s, const ViewNews *news)
         buf_number(out, news->expunged[i]);
         buf_add(out, S(" EXPUNGE\r\n"));
     }
-}
-
-/* A keyword that is new to this mailbox is told before the FETCH that shows it (RFC 3501 7.2.6). */
-void imap_tell_new_keywords(Imap *s)
-{
-    if (keyed_hash(mailbox_keywords(s->box, &s->arena)) != s->told_keywords) imap_tell_keywords(s);
 }
 
 PARKS static void tell_changed(Imap *s, const ViewNews *news)

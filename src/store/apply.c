@@ -309,6 +309,7 @@ static void flag_message(Applying *ap, const Op *op, Box *b, Message *m)
                                      op->how == FLAG_HOW_REPLACE);
     ap->old_kwset = m->kwset;
     ap->kwset_known = true;
+    views_overlaid(b, m);
     box_flag(b, m, flags, ap->new_kwset, ap->seq);
 }
 

@@ -36,7 +36,9 @@ void box_note_kwset(Box *b, uint16_t kwset)
         memset(b->kwsets + b->kwset_words, 0, (word + 1 - b->kwset_words) * sizeof *b->kwsets);
         b->kwset_words = word + 1;
     }
-    b->kwsets[word] |= UINT64_C(1) << kwset % 64;
+    uint64_t bit = UINT64_C(1) << kwset % 64;
+    b->kwset_news += !(b->kwsets[word] & bit);
+    b->kwsets[word] |= bit;
 }
 
 /* ---- pages ---- */

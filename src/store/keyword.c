@@ -234,3 +234,8 @@ Slice mailbox_keywords(Mailbox *box, Arena *arena)
     }
     return arena_copy(arena, buf_slice(&text));
 }
+
+uint32_t mailbox_keywords_version(const Mailbox *box)
+{
+    return box->box->kwset_news;
+}

@@ -51,6 +51,7 @@ struct Box {
     uint32_t before_valid; /* pages[0 .. before_valid) know `before` */
     uint64_t *kwsets;      /* bit set of combinations that occur (or did since loading) */
     uint32_t kwset_words;
+    uint32_t kwset_news;   /* counts the new ones */
     VanishedPage *vanished; /* those touched; the last is the one that fills up */
     uint32_t vanished_count;
     uint8_t vanished_state; /* some of them is dirty, folding */
@@ -194,6 +195,8 @@ struct View {
     uint32_t recent;
     uint64_t *own; /* modseqs of our own changes since synced */
     uint32_t own_count, own_room;
+    UidSet overlaid; /* changed again before the earlier change, another's, was reported */
+    Arena overlaid_arena;
     Fiber *fiber;
 };
 
@@ -384,6 +387,8 @@ PARKS Err directory_login(Store *store, uint32_t acct, Arena *a, Slice *login) M
 
 /* ---- view.c ---- */
 void views_expunged(Box *b, const Message *gone, size_t count, uint64_t seq); /* by uid */
+/* Before m, by a flag change, gets a new modseq. */
+void views_overlaid(Box *b, const Message *m);
 void views_nudge(Box *b);
 uint64_t views_floor(Account *a); /* the smallest gone_since; UINT64_MAX: none */
 

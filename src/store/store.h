@@ -201,6 +201,8 @@ PARKS Err mailbox_vanished(Mailbox *box, uint64_t modseq, Arena *a, UidSet *vani
 Slice account_keywords(const Account *account, uint16_t kwset);
 /* All keywords in use in this mailbox, for SELECT's FLAGS. In the arena. */
 Slice mailbox_keywords(Mailbox *box, Arena *a);
+/* Another number whenever there may be more of them. */
+uint32_t mailbox_keywords_version(const Mailbox *box);
 
 /* ---- changes of messages ---- */
 typedef struct {

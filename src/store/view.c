@@ -129,6 +129,7 @@ void view_close(View *v)
     list_remove(&v->of_account);
     gone_forget(v);
     arena_done(&v->recent_arena);
+    arena_done(&v->overlaid_arena);
     free(v->own);
     free(v);
 }
@@ -173,6 +174,15 @@ static bool is_own(const View *v, uint64_t modseq)
     for (uint32_t i = v->own_count; i-- > 0;)
         if (v->own[i] == modseq) return true;
     return false;
+}
+
+void views_overlaid(Box *b, const Message *m)
+{
+    list_each (l, &b->views) {
+        View *v = CONTAINER(l, View, link);
+        if (m->modseq <= v->synced || m->uid >= v->uid_end || is_own(v, m->modseq)) continue;
+        uidset_add(&v->overlaid_arena, &v->overlaid, m->uid, m->uid);
+    }
 }
 
 /* ---- numbers ---- */
@@ -290,7 +300,10 @@ static void report_changed(View *v, Arena *a, ViewNews *news)
     size_t room = 0;
     const Message *m = box_next_changed(b, 1, v->synced);
     for (; m && m->uid < v->uid_end; m = box_next_changed(b, m->uid + 1, v->synced))
-        if (!is_own(v, m->modseq)) add_changed(a, news, &room, m->uid);
+        if (!is_own(v, m->modseq) || uidset_has(&v->overlaid, m->uid))
+            add_changed(a, news, &room, m->uid);
+    arena_done(&v->overlaid_arena);
+    v->overlaid = (UidSet){0};
 }
 
 static void report_new(View *v, ViewNews *news)

@@ -17,8 +17,7 @@ typedef struct {
     uint32_t uids[MOST];
     size_t count;
     uint32_t uid_end;
-    uint64_t synced, own[STEPS];
-    size_t own_count;
+    bool news[MOST]; /* by letter: somebody else changed it since */
 } Eye;
 typedef struct {
     World *w;
@@ -65,15 +64,16 @@ static PARKS void change(Scene *s)
     FlagChange c = {.how = CHANGE_REPLACE, .flags = (uint8_t)below(s, 32)};
     uint64_t modseq = 0;
     check_ok(mailbox_change(s->box, &uids, &c, &a, NULL, &modseq));
+    Eye *own = below(s, 2) ? &s->eyes[below(s, VIEWS)] : NULL;
     for (uint32_t uid = 0; uidset_next(&uids, &uid); uid++) {
         Letter *l = letter(s, uid);
         l->flags = c.flags;
+        if (l->modseq == mailbox_message(s->box, uid)->modseq) continue;
         l->modseq = mailbox_message(s->box, uid)->modseq;
+        for (Eye *e = s->eyes; e < s->eyes + VIEWS; e++)
+            if (e != own) e->news[l - s->letters] = true;
     }
-    Eye *e = &s->eyes[below(s, VIEWS)];
-    if (!e->view || below(s, 2)) return;
-    view_mark_own(e->view, modseq);
-    e->own[e->own_count++] = modseq;
+    if (own && own->view) view_mark_own(own->view, modseq);
 }
 
 static PARKS void expunge(Scene *s)
@@ -91,8 +91,7 @@ static void see_new(Scene *s, Eye *e)
         if (s->letters[i].alive && s->letters[i].uid >= e->uid_end)
             e->uids[e->count++] = s->letters[i].uid;
     e->uid_end = mailbox_status(s->box).uid_next;
-    e->synced = account_seq(s->w->account);
-    e->own_count = 0;
+    memset(e->news, 0, sizeof e->news);
 }
 
 static PARKS void open_or_close(Scene *s)
@@ -151,13 +150,6 @@ static void see_expunged(Scene *s, Eye *e, const ViewNews *news)
     e->count = kept;
 }
 
-static bool is_own(const Eye *e, uint64_t modseq)
-{
-    for (size_t i = 0; i < e->own_count; i++)
-        if (e->own[i] == modseq) return true;
-    return false;
-}
-
 static void sync_one(Scene *s)
 {
     Arena a arena_scoped = {0};
@@ -169,7 +161,7 @@ static void sync_one(Scene *s)
     view_sync(e->view, expunges, &a, &news);
     for (size_t i = 0; i < was; i++) {
         const Letter *l = letter(s, e->uids[i]);
-        if (!l->alive || l->modseq <= e->synced || is_own(e, l->modseq)) continue;
+        if (!l->alive || !e->news[l - s->letters]) continue;
         check(changed < news.changed_count && news.changed[changed] == l->uid);
         changed++;
     }

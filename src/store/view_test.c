@@ -105,6 +105,32 @@ TEST(changes_of_others_are_reported_own_ones_not)
     world_close(&w);
 }
 
+/* STORE .SILENT on top of what another did, which was not told yet: the client would never hear it.
+ */
+TEST(an_own_change_does_not_hide_what_another_did_before)
+{
+    World w;
+    world_open(&w, NULL);
+    Arena a arena_scoped = {0};
+    Mailbox *box = world_box(&w, "INBOX");
+    View *mine = NULL;
+    world_append_many(&w, box, 200);
+    check_ok(view_open(box, false, &mine));
+    world_flag(box, 65, 66, CHANGE_ADD, FLAG_SEEN);
+    UidSet some = world_uids(&a, 64, 65);
+    for (uint8_t flag = FLAG_FLAGGED; flag <= FLAG_DELETED; flag = (uint8_t)(flag * 2)) {
+        uint64_t modseq;
+        FlagChange change = {.how = CHANGE_ADD, .flags = flag};
+        check_ok(mailbox_change(box, &some, &change, &a, NULL, &modseq));
+        view_mark_own(mine, modseq);
+    }
+    check_slice(sync(&w, mine, false), S("!65 !66"));
+    check_slice(sync(&w, mine, true), S(""));
+    view_close(mine);
+    mailbox_close(box);
+    world_close(&w);
+}
+
 TEST(recent_belongs_to_the_first_who_takes_it)
 {
     World w;
