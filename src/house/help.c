@@ -7,8 +7,11 @@ const char default_config[] = "/etc/posthouse/posthouse.conf";
 int verbs_usage(FILE *out)
 {
     fprintf(out, "usage: posthouse [-c FILE] [-o KEY=VALUE]... VERB ...\n\n");
-    for (size_t i = 0; i < verb_count; i++)
-        fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].help);
+    for (size_t i = 0; i < verb_count; i++) {
+        Slice help = slice_of(verbs[i].help); /* its first sentence */
+        Slice first = slice_first(help, slice_find_slice(help, S(". ")) + 1);
+        fprintf(out, "  %-9s %.*s\n", verbs[i].name, SP(first));
+    }
     fprintf(
         out,
         "\nposthouse help VERB says more. The configuration is %s unless -c names another file.\n",

@@ -136,7 +136,9 @@ PARKS static Err open_store(House *h, const Config *c)
                    .checkpoint_ms = (int64_t)c->checkpoint_milliseconds}
     };
     TRY(path_mkdir(c->store));
-    return store_open(c->store, &options, &h->store);
+    Err err = store_open(c->store, &options, &h->store);
+    return err == ERR_IN_USE ? fail(err, "another process has the store %.*s open", SP(c->store))
+                             : err;
 }
 
 PARKS static Err open_auth(House *h, const Config *c)

@@ -172,8 +172,10 @@ PARKS static Err flush_batch(Import *im, bool leaving)
     loop_call(store_home(im->talk->house->store, im->acct), commit_at_home, im);
     for (size_t i = 0; i < im->count; i++)
         draft_free(im->batch[i].draft);
-    im->done_octets += im->octets;
-    if (!im->err) tell(im);
+    if (!im->err) {
+        im->done_octets += im->octets;
+        tell(im);
+    }
     im->count = 0, im->octets = 0;
     arena_reset(&im->arena);
     return im->err;

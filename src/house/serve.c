@@ -37,12 +37,14 @@ PARKS static Err serve(const CommandLine *c, const Config *config, const Demo *d
     TRY(house_open(config, demo ? (Slice){0} : c->config_path, demo, &house));
     house->options = c->options;
     Err err = house_serve(house, ready, arg);
+    Arena a arena_scoped = {0};
+    Slice story = arena_copy(&a, slice_of(err_story())); /* those that end have stories too */
     if (err) {
         run_cancel();
         house_drain(house, 1000);
     }
     house_close(house);
-    return err;
+    return err ? fail(err, "%.*s", SP(story)) : OK;
 }
 
 PARKS void serve_at_terminal(CommandLine *c)

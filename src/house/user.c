@@ -13,7 +13,23 @@ enum { AT_ONCE = 1000 };
 PARKS static int done(Talk *t, Err err)
 {
     int code = err ? talk_fail(t, err) : EXIT_OK;
-    return err == ERR_NOT_FOUND ? EXIT_NO_USER : err == ERR_SYNTAX ? EXIT_USAGE : code;
+    return err == ERR_SYNTAX ? EXIT_USAGE : code;
+}
+
+/* What is missing is whom the command is about. */
+PARKS static int done_with(Talk *t, const char *what, Err err)
+{
+    if (err != ERR_NOT_FOUND) return done(t, err);
+    return talk_fail(t, fail(ERR_AUTH, "no %s %.*s", what, SP(t->args[2])));
+}
+
+/* Mail for an address that leads nowhere would be refused; better to hear of it now. */
+PARKS static Err put_alias(Talk *t)
+{
+    uint32_t acct;
+    for (size_t i = 3; i < t->arg_count; i++)
+        TRY(talk_account(t, t->args[i], &acct));
+    return alias_put(t->house->auth, t->args[2], t->args + 3, t->arg_count - 3);
 }
 
 PARKS static int list_users(Talk *t)
@@ -54,17 +70,24 @@ typedef struct {
     Err err;
 } OnAccount;
 
+static Err take_size(Slice text, uint64_t *octets)
+{
+    static const char units[] = "kmg";
+    const char *unit =
+        text.len ? memchr(units, ascii_lower(text.at[text.len - 1]), sizeof units - 1) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (unit) text.len--;
+    if (!slice_to_u64(text, octets) || *octets >> (63 - shift))
+        return fail(ERR_SYNTAX, "a quota is a number of octets, or like 500M, 10G; 0: none");
+    *octets <<= shift;
+    return OK;
+}
+
 PARKS static Err quota_of(Talk *t, Account *account)
 {
     uint64_t octets = 0, messages = 0;
     if (t->arg_count > 3) {
-        Slice size = t->args[3];
-        uint64_t factor = slice_ends(size, S("G"))   ? 1 << 30
-                          : slice_ends(size, S("M")) ? 1 << 20
-                                                     : 1;
-        if (factor > 1) size.len--;
-        if (!slice_to_u64(size, &octets) || __builtin_mul_overflow(octets, factor, &octets))
-            return fail(ERR_SYNTAX, "a quota is a number of octets, or like 500M, 10G");
+        TRY(take_size(t->args[3], &octets));
         if (t->arg_count > 4 && !slice_to_u64(t->args[4], &messages))
             return fail(ERR_SYNTAX, "a quota of messages is a number");
         TRY(account_set_quota(account, octets, messages));
@@ -157,12 +180,11 @@ PARKS int verb_user(Talk *t)
     if (slice_eq(what, S("add")) && t->arg_count == 4)
         return done(t, user_add(auth, name, t->args[3]));
     if (slice_eq(what, S("password")) && t->arg_count == 4)
-        return done(t, user_set_password(auth, name, t->args[3]));
-    if (slice_eq(what, S("remove"))) return done(t, user_remove(auth, name));
+        return done_with(t, "user", user_set_password(auth, name, t->args[3]));
+    if (slice_eq(what, S("remove"))) return done_with(t, "user", user_remove(auth, name));
     if (slice_eq(what, S("quota")) || slice_eq(what, S("pop3"))) return with_account(t);
-    if (slice_eq(what, S("alias")) && t->arg_count > 3)
-        return done(t, alias_put(auth, name, t->args + 3, t->arg_count - 3));
-    if (slice_eq(what, S("unalias"))) return done(t, alias_remove(auth, name));
+    if (slice_eq(what, S("alias")) && t->arg_count > 3) return done(t, put_alias(t));
+    if (slice_eq(what, S("unalias"))) return done_with(t, "alias", alias_remove(auth, name));
     return talk_usage(t);
 }
 

@@ -1,6 +1,6 @@
 #include "house/verbs.h"
 
-#include "run/log.h"
+#include "run/file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -117,10 +117,22 @@ PARKS static void serve_here(void *arg)
     cond_broadcast(&l->done);
 }
 
+/* Only serving and the first user make a store; a question about a directory mistyped must not. */
+static Err store_is_there(const Config *config, const Slice *args, size_t count)
+{
+    Arena a arena_scoped = {0};
+    PathInfo info;
+    bool adds = count > 1 && slice_eq(args[0], S("user")) && slice_eq(args[1], S("add"));
+    if (adds || path_info(house_path(config, &a, "format"), &info) == OK) return OK;
+    return fail(ERR_NOT_FOUND, "no store in %.*s; \"posthouse user add LOGIN\" makes one",
+                SP(config->store));
+}
+
 PARKS static Err ask_here(CommandLine *c, const Slice *args, size_t count, ControlClient *client)
 {
     Local l = {0};
     House *house = NULL;
+    TRY(store_is_there(c->config, args, count));
     TRY(house_open(c->config, c->config_path, NULL, &house));
     l.house = house;
     Err err = stream_pair(&l.stream, &client->stream);
@@ -142,7 +154,7 @@ PARKS static Err ask_server(CommandLine *c, const Slice *args, size_t count, Con
     client->stream = stream_new(sock);
     Err err = control_ask(client, args, count, &c->exit_code);
     stream_free(client->stream);
-    return err;
+    return err == ERR_END ? fail(err, "the server has gone away in the middle of it") : err;
 }
 
 PARKS void verb_ask(CommandLine *c, const Slice *args, size_t count, ControlClient *client)
