@@ -11,7 +11,7 @@ typedef enum {
     KEY_FLAG,    /* flags: all of them set */
     KEY_KEYWORD, /* text: its name */
     KEY_RECENT,
-    KEY_SET,    /* uids */
+    KEY_SET,    /* set, of_uids; uids once search_run has looked them up */
     KEY_BEFORE, /* number: days since 1970; INTERNALDATE, without time and zone */
     KEY_ON,
     KEY_SINCE,
@@ -36,6 +36,8 @@ typedef struct SearchKey {
     uint8_t flags;
     uint64_t number;
     Slice text, field;
+    ImapSet set;
+    bool of_uids;
     UidSet uids;
     int cost; /* to ask: 1 of the slot, 2 of the summary, 3 the header, 4 the text */
     struct SearchKey *child, *next; /* by rising cost */
@@ -52,4 +54,4 @@ typedef struct {
 PARKS Err search_parse(Imap *s, Search *search) MUST_USE;
 
 /* Which messages of the view fit: their UIDs, ascending, and the highest of their mod-sequences. */
-PARKS Err search_run(Imap *s, const SearchKey *key, UidSet *uids, uint64_t *modseq) MUST_USE;
+PARKS Err search_run(Imap *s, SearchKey *key, UidSet *uids, uint64_t *modseq) MUST_USE;

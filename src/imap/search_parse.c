@@ -193,9 +193,9 @@ PARKS static SearchKey *from_row(Parser *p, const KeyRow *row)
 static SearchKey *set_key(Parser *p, bool uids_given)
 {
     SearchKey *key = new_key(p, KEY_SET);
-    ImapSet set = imap_sequence_set(p->s->in);
-    if (!uids_given && !set.saved) p->s->uses_numbers = true;
-    imap_resolve_key(p->s, &set, uids_given, &key->uids);
+    key->set = imap_sequence_set(p->s->in);
+    key->of_uids = uids_given;
+    if (!uids_given && !key->set.saved) p->s->uses_numbers = true;
     return key;
 }
 
@@ -361,7 +361,10 @@ static void return_options(In *in, Search *search)
             imap_mistake(in, "Unknown return option");
         else
             search->wants |= words[i].bit;
-        if (imap_peek(in) != ')') imap_space(in);
+        if (imap_peek(in) != ')') {
+            imap_space(in);
+            if (imap_peek(in) == ')') imap_mistake(in, "A return option is missing");
+        }
     }
     if (!search->wants) search->wants = RETURN_ALL;
 }

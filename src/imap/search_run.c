@@ -340,9 +340,18 @@ PARKS static void run_chunk(Run *r, const SearchKey *key, UidSet *uids, uint64_t
     arena_reset(&r->keep);
 }
 
-PARKS Err search_run(Imap *s, const SearchKey *key, UidSet *uids, uint64_t *modseq)
+/* Depth is bounded here too. */
+static void look_up_sets(Imap *s, SearchKey *key)
+{
+    if (key->type == KEY_SET) imap_resolve_key(s, &key->set, key->of_uids, &key->uids);
+    for (SearchKey *c = key->child; c; c = c->next)
+        look_up_sets(s, c);
+}
+
+PARKS Err search_run(Imap *s, SearchKey *key, UidSet *uids, uint64_t *modseq)
 {
     Run r = {.s = s};
+    look_up_sets(s, key);
     r.messages = mem_new(array_bytes(CHUNK, sizeof *r.messages));
     r.eids = mem_new(array_bytes(CHUNK, sizeof *r.eids));
     for (uint32_t uid = 1; uid && !r.err && !stream_error(s->stream);) {
