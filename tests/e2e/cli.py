@@ -49,7 +49,7 @@ def words():
     for verb in listed:
         done = run([PROGRAM, "help", verb])
         check(f"help {verb}", done.code == 0 and done.out.startswith(f"usage: posthouse {verb}"), done)
-    for args in (["nonsense"], [], ["help", "nonsense"], ["user", "nonsense"], ["-z"]):
+    for args in (["nonsense"], [], ["help", "nonsense"], ["-z"]):
         done = run([PROGRAM, "-o", f"store={scratch('store')}", *args])
         check(f"{' '.join(args) or 'no verb'}: usage", done.code == 64 and "usage" in done.err, done)
 
@@ -87,6 +87,8 @@ def users(s, when):
     check(f"{when}: mailbox list", done.code == 0 and "Work/Post" in done.out and "INBOX" in done.out, done)
     done = s.command("mailbox", "list", "nobody-here")
     check(f"{when}: of an unknown user", done.code not in (0, None) and done.err, done)
+    done = s.command("user", "nonsense")
+    check(f"{when}: user nonsense", done.code == 64 and "usage" in done.err, done)
     done = s.command("user", "quota", "anna", "2M", "50")
     check(f"{when}: quota", done.code == 0 and "of 2097152" in done.out and "of 50" in done.out, done)
     done = s.command("user", "pop3", "anna", "delete=trash", "expire=30")

@@ -216,15 +216,36 @@ def interrupted(s):
     check("interrupted: at least four times in the middle", cut >= 4, cut)
     done = s.command("import", "u00005", place)
     check("interrupted: taken up again", done.code == 0 and "were there already" in done.out, done)
+    session.logout()
+    check_large("interrupted", s, "u00005")
+    return place
+
+
+def check_large(name, s, user):
+    session = s.imap(user)
     session.select(readonly=True)
     lines = session.uid("FETCH", "1:*", "(UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]
     session.logout()
     got = [(int(re.search(rb"UID (\d+)", x[0]).group(1)), int(re.search(rb"number (\d+)", x[1]).group(1))) for x in lines
            if isinstance(x, tuple)]
     numbers = [n for _, n in got]
-    equal("interrupted: all are there", len(set(numbers)), LARGE)
-    equal("interrupted: none twice", len(numbers), LARGE)
-    check("interrupted: with their UIDs", all(uid == 5 + 2 * n for uid, n in got), [g for g in got if g[0] != 5 + 2 * g[1]][:5])
+    equal(f"{name}: all are there", len(set(numbers)), LARGE)
+    equal(f"{name}: none twice", len(numbers), LARGE)
+    check(f"{name}: with their UIDs", all(uid == 5 + 2 * n for uid, n in got), [g for g in got if g[0] != 5 + 2 * g[1]][:5])
+
+
+def interrupted_alone(s, place):
+    """The same where the command opens the store itself."""
+    s.command("user", "add", "u00009", input="secret\n")
+    for how in (signal.SIGINT, signal.SIGKILL, signal.SIGTERM):
+        process = start([PROGRAM, "-o", f"store={s.dir}", "import", "u00009", place], stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.7)
+        os.kill(process.pid, how)
+        code = process.wait(15)
+        check(f"not serving: interrupted by {how.name}", code in (0, -how, 128 + how), code)
+    done = s.command("import", "u00009", place)
+    check("not serving: taken up again", done.code == 0, done)
 
 
 def count(session):
@@ -317,12 +338,13 @@ def test():
     mbox_import(s)
     eml_import(s)
     bad_arguments(s)
-    interrupted(s)
+    place = interrupted(s)
     folder, m = exports(s, "serving")
     round_trip(s, folder, m)
     export_mbox(s)
     equal("stops", s.stop(), 0)
     exports(s, "not serving")
+    interrupted_alone(s, place)
     other = make_maildir(True, inbox=100)
     done = s.command("import", "u00008", other.path)
     if done.code != 0:  # the account of a demo is made at its first login: here nobody has logged in
@@ -331,6 +353,7 @@ def test():
     check("not serving: import", done.code == 0 and "161 messages imported" in done.out, done)
     s.start()
     check_maildir("not serving", s, "u00008", other)
+    check_large("not serving, interrupted", s, "u00009")
     s.check_end()
 
 

@@ -5,10 +5,12 @@ import grp
 import os
 import pwd
 import re
+import shutil
 import smtplib
 import subprocess
+import sys
 
-from lib import HOST, Served, check, equal, free_ports, main, run, sample, scratch, start, wait_for
+from lib import HOST, PROGRAM, Served, check, equal, free_ports, main, run, sample, scratch, start, wait_for
 
 USERS = [f"user{n}" for n in range(12)]
 MAIN = """compatibility_level = 3.6
@@ -203,9 +205,14 @@ def waits_for_us(s, postfix):
     equal("still once", count(s, "user10"), before + 10)
 
 
+def become_root():
+    """Postfix's master starts as root only. Without root and without sudo the test fails: it was not run."""
+    if os.getuid() != 0 and run(["sudo", "-n", "true"], 10).code == 0:
+        os.execvp("sudo", ["sudo", "-n", "env", f"POSTHOUSE={PROGRAM}", sys.executable, os.path.abspath(__file__)])
+
+
 def test():
-    if os.getuid() != 0:
-        check("Postfix's master can be started (only root may)", False)
+    if not check("Postfix's master can be started: we are root", os.getuid() == 0):
         return
     folder = scratch("lmtp")
     os.chmod(folder, 0o755)
@@ -227,4 +234,6 @@ def test():
     s.check_end()
 
 
+if shutil.which("sudo"):
+    become_root()
 main(test, 170)
