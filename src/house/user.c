@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "house/verbs.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <termios.h>
 #include <unistd.h>
@@ -190,7 +191,16 @@ PARKS int verb_user(Talk *t)
 
 /* ---- at the terminal: the password is not an argument, others could see it ---- */
 
-static Err read_password(char *out, size_t room)
+/* Reading would hold the loop, and with it the fiber that hears Ctrl-C. */
+PARKS static bool wait_for_line(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (!poll(&input, 1, 0))
+        if (fiber_sleep(50) == WOKEN_CANCELLED) return false;
+    return true;
+}
+
+PARKS static Err read_password(char *out, size_t room)
 {
     struct termios old, quiet;
     bool terminal = isatty(STDIN_FILENO) && !tcgetattr(STDIN_FILENO, &old);
@@ -200,7 +210,7 @@ static Err read_password(char *out, size_t room)
         fputs("Password: ", stderr);
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     }
-    char *line = fgets(out, (int)room, stdin);
+    char *line = wait_for_line() ? fgets(out, (int)room, stdin) : NULL;
     if (terminal) {
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
         fputs("\n", stderr);
