@@ -25,7 +25,7 @@ static bool unquote(Slice quoted, Buf *out)
     return true;
 }
 
-static Err to_a_labels(Slice domain, Buf *out)
+Err auth_to_a_labels(Slice domain, Buf *out)
 {
     if (text_is_ascii(domain)) {
         add_lower(out, domain);
@@ -52,7 +52,7 @@ static Err split(Slice address, Parts *p)
     }
     if (!p->local.len || memchr(p->local.at, 0, p->local.len))
         return fail(ERR_NOT_FOUND, "no local part");
-    return at < address.len ? to_a_labels(slice_from(address, at + 1), &p->domain) : OK;
+    return at < address.len ? auth_to_a_labels(slice_from(address, at + 1), &p->domain) : OK;
 }
 
 bool auth_is_local_domain(const Auth *auth, Slice domain)

@@ -13,7 +13,7 @@ typedef struct Auth Auth;
 typedef struct {
     Slice dir;              /* the keeper's own directory: DIR/keeper */
     bool plain_without_tls; /* allow plain-text passwords on bare connections (the demo) */
-    const Slice *domains;   /* local domains, lower case A-labels */
+    const Slice *domains;   /* local domains, A-labels or U-labels */
     size_t domain_count;
     Slice catch_all;  /* login that takes mail for unknown local parts; empty: none */
     Slice postmaster; /* login that takes mail for postmaster (RFC 5321 4.5.1); empty: none */

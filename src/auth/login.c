@@ -123,6 +123,14 @@ PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice logi
 
 /* ---- opening ---- */
 
+/* People write their domain as they read it. */
+static Slice keep_domain(Arena *a, Slice domain)
+{
+    Buf labels buf_scoped = {0};
+    if (auth_to_a_labels(domain, &labels)) return arena_copy(a, domain);
+    return arena_copy(a, buf_slice(&labels));
+}
+
 static const AuthConfig *keep_config(Auth *auth, const AuthConfig *config)
 {
     Arena *a = &auth->memory;
@@ -134,7 +142,7 @@ static const AuthConfig *keep_config(Auth *auth, const AuthConfig *config)
     kept->demo_password = arena_copy(a, config->demo_password);
     Slice *domains = arena_array(a, Slice, config->domain_count + 1);
     for (size_t i = 0; i < config->domain_count; i++)
-        domains[i] = arena_copy(a, config->domains[i]);
+        domains[i] = keep_domain(a, config->domains[i]);
     kept->domains = domains;
     atomic_store(&auth->config, kept);
     return kept;

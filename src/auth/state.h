@@ -20,6 +20,8 @@ static inline const AuthConfig *auth_config(const Auth *auth)
 {
     return atomic_load(&auth->config);
 }
+/* The domain as DNS has it, lower case; ERR_NOT_FOUND: it cannot be one. */
+Err auth_to_a_labels(Slice domain, Buf *out) MUST_USE;
 bool auth_is_local_domain(const Auth *auth, Slice domain);
 /* What the user typed to the login it means: normalised, and without a local domain if only that
  * exists. */

@@ -40,6 +40,18 @@ TEST(a_reload_changes_who_gets_mail)
     house_world_close(&w);
 }
 
+TEST(domains_are_written_as_people_read_them)
+{
+    HouseWorld w;
+    house_world_open(&w);
+    check_ok(reload(&w, "domains = B\u00fccher.example xn--e1afmkfd.example\n"));
+    check_slice(who_gets(&w, "u00001@b\u00fccher.example"), S("u00001"));
+    check_slice(who_gets(&w, "u00001@XN--bcher-kva.example"), S("u00001"));
+    check_slice(who_gets(&w, "u00001@\u043f\u0440\u0438\u043c\u0435\u0440.example"), S("u00001"));
+    check_slice(who_gets(&w, "u00001@bucher.example"), S("FORBIDDEN"));
+    house_world_close(&w);
+}
+
 TEST(a_reload_with_a_mistake_changes_nothing)
 {
     HouseWorld w;

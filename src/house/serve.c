@@ -156,6 +156,6 @@ PARKS void config_at_terminal(CommandLine *c)
     } else {
         err = fail(ERR_SYNTAX, "usage: posthouse %s", verb_find(S("config"))->synopsis);
     }
-    fwrite(out.at, 1, out.len, stdout);
+    if (out.len) fwrite(out.at, 1, out.len, stdout);
     if (err) complain(c, err);
 }
