@@ -125,7 +125,9 @@ PARKS_UNCHECKED static void parse(ParseCase *c, Imap *s)
     buf_add(&c->seen, S("\r\n"));
 }
 
-/* NEW is told in other words, which may nest deeper than allowed. */
+/* NEW is told in other words, which may nest deeper than allowed. Text is told folded, and folding
+ * what was beyond ASCII once more may change it (RFC 5051: first title case, then decomposition).
+ */
 static void check_again(Slice program)
 {
     ParseCase again = {.text = program, .piece = 64 * 1024, .parse = parse};
@@ -145,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     parse_run(&cut);
     must(whole.err == cut.err);
     must(slice_eq(buf_slice(&whole.seen), buf_slice(&cut.seen)));
-    if (!whole.err) check_again(buf_slice(&whole.seen));
+    if (!whole.err && text_is_ascii(text)) check_again(buf_slice(&whole.seen));
     buf_done(&whole.seen);
     buf_done(&cut.seen);
     return 0;
