@@ -7,13 +7,13 @@ static Slice keep(Arena *a, const Buf *b)
     return b->len ? arena_copy(a, buf_slice(b)) : S("");
 }
 
-static Slice decoded_column(Arena *a, const Fields *f, Field field)
+static Slice decoded_column(Arena *a, const Fields *f, Field field, Slice name)
 {
     Buf plain buf_scoped = {0}, folded buf_scoped = {0};
     size_t next = 0;
     for (Slice value; fields_each(f, field, &next, &value);) {
         if (plain.len) buf_char(&plain, '\n');
-        header_decode(&plain, value);
+        header_search_text(&plain, name, value);
     }
     casemap(&folded, buf_slice(&plain));
     return keep(a, &folded);
@@ -56,11 +56,11 @@ void columns(MailSummary *m, Arena *a, const Fields *f)
     m->sent_zone = INT16_MIN;
     if (!f->count[FIELD_DATE] || header_date(f->first[FIELD_DATE], &m->sent, &m->sent_zone))
         m->sent = 0, m->sent_zone = INT16_MIN;
-    m->from = decoded_column(a, f, FIELD_FROM);
-    m->to = decoded_column(a, f, FIELD_TO);
-    m->cc = decoded_column(a, f, FIELD_CC);
-    m->bcc = decoded_column(a, f, FIELD_BCC);
-    m->subject = decoded_column(a, f, FIELD_SUBJECT);
+    m->from = decoded_column(a, f, FIELD_FROM, S("From"));
+    m->to = decoded_column(a, f, FIELD_TO, S("To"));
+    m->cc = decoded_column(a, f, FIELD_CC, S("Cc"));
+    m->bcc = decoded_column(a, f, FIELD_BCC, S("Bcc"));
+    m->subject = decoded_column(a, f, FIELD_SUBJECT, S("Subject"));
     m->base_subject = base_subject(a, f);
     m->message_id = first_id(a, f, FIELD_MESSAGE_ID);
     m->references = references(a, f);

@@ -19,6 +19,10 @@ void header_unfold(Buf *out, Slice value); /* removes CRLF before white space */
  * become SP. */
 void header_decode(Buf *out, Slice value);
 
+/* What SEARCH looks at: the field decoded, and where comments, quoted pairs or white space make
+ * them read differently, its addresses once more as the envelope has them, each behind '\n'. */
+void header_search_text(Buf *out, Slice name, Slice value);
+
 /* RFC 5322 3.4. One row per mailbox; groups as RFC 9051 7.5.2 wants them: a row with host NIL
  * (group_start, its name in `mailbox`) opens, one with nothing at all (group_end) closes. Slices in
  * the arena: comments and quoting removed, encoded words kept as they are. */

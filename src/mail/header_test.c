@@ -236,3 +236,24 @@ TEST(message_ids_are_found)
         check_slice(buf_slice(&out), slice_of(ids[i].out));
     }
 }
+
+TEST(addresses_are_found_as_the_envelope_has_them)
+{
+    static const struct {
+        const char *name, *value, *text;
+    } fields[] = {
+        {"From",    "Joe Q <joe@x>",               "Joe Q <joe@x>"                       },
+        {"From",    "\"Joe Q\" <joe@x>,\r\n a@x",  "\"Joe Q\" <joe@x>, a@x"              },
+        {"to",      "Joe (c (d)) Q <joe@x>",       "Joe (c (d)) Q <joe@x>\nJoe Q <joe@x>"},
+        {"Cc",      "\"a \\\"b\\\"\" <c@d>",       "\"a \\\"b\\\"\" <c@d>\na \"b\" <c@d>"},
+        {"From",    "a b\r\n  c <d@e>",            "a b  c <d@e>\na b c <d@e>"           },
+        {"Bcc",     "g: a @ b, c (d);",            "g: a @ b, c (d);\ng\na@b\nd <c>"     },
+        {"From",    "=?utf-8?q?=C3=A4?=  b <c@d>", "ä  b <c@d>\nä b <c@d>"             },
+        {"Subject", "a (b)  c",                    "a (b)  c"                            },
+    };
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        Buf out buf_scoped = {0};
+        header_search_text(&out, slice_of(fields[i].name), slice_of(fields[i].value));
+        check_slice(buf_slice(&out), slice_of(fields[i].text));
+    }
+}

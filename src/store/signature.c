@@ -61,7 +61,7 @@ void signature_header_text(Buf *out, Slice header)
         buf_clear(&field);
         buf_add(&field, f.name);
         buf_add(&field, S(": "));
-        header_decode(&field, f.value);
+        header_search_text(&field, f.name, f.value);
         casemap(out, buf_slice(&field));
         buf_char(out, '\n');
     }
