@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+enum { STILL_HERE_MS = 2 * 60 * 1000 };
+
 /* At rest nothing is kept but the session; the tag, which the arena held, is kept apart. */
 PARKS static Wake rest(Imap *s, int64_t deadline)
 {
@@ -13,23 +15,29 @@ PARKS static Wake rest(Imap *s, int64_t deadline)
     return stream_wait(s->stream, deadline);
 }
 
-/* Until the client speaks. Nudges come from the view when its mailbox changes. */
+/* Until the client speaks. Nudges come from the view when its mailbox changes. A line every now and
+ * then keeps a NAT between us from forgetting the connection, and finds peers that are gone: so
+ * there is no other limit to how long a client may be idle here (Dovecot does the same, and phones
+ * rely on it). */
 PARKS static Wake idle(Imap *s)
 {
-    int64_t deadline = imap_deadline(s);
+    int64_t every = s->config->still_here_ms ? s->config->still_here_ms : STILL_HERE_MS;
+    int64_t next = now_ms() + every;
     for (;;) {
         if (s->state == SELECTED) imap_tell_news(s, true);
         if (s->state == LEAVING) return WOKEN_CANCELLED;
-        Wake wake = rest(s, deadline);
-        if (wake != WOKEN_NUDGED) return wake;
+        Wake wake = rest(s, next);
+        if (wake != WOKEN_NUDGED && wake != WOKEN_TIMEOUT) return wake;
+        if (wake == WOKEN_TIMEOUT) imap_say(s, "OK Still here");
+        if (now_ms() >= next) next = now_ms() + every;
     }
 }
 
 PARKS static Err done(Imap *s, Wake wake)
 {
     if (s->state == LEAVING) return OK;
-    if (wake == WOKEN_TIMEOUT || wake == WOKEN_CANCELLED) {
-        imap_say(s, "BYE %s", wake == WOKEN_TIMEOUT ? "Idle for too long" : "Shutting down");
+    if (wake == WOKEN_CANCELLED) {
+        imap_say(s, "BYE The server is shutting down");
         s->state = LEAVING;
         return OK;
     }

@@ -15,6 +15,7 @@ typedef struct {
     TlsContext *(*tls)(void); /* for STARTTLS; NULL: not offered */
     int64_t login_ms;         /* time to log in; 0: 60 s */
     int64_t idle_ms;          /* RFC 9051 5.4: at least 30 minutes; 0: that */
+    int64_t still_here_ms;    /* how often IDLE says that it is still there; 0: 2 minutes */
     uint64_t message_most;    /* octets of one APPEND */
 } ImapConfig;
 /* Takes the stream over and frees it; calls ended(arg) once, on whichever loop. */

@@ -1,0 +1,104 @@
+/* Conversations over a pair of streams, with a real store behind them: what talks/ cannot show,
+ * because it is about time. */
+#include "base/text.h"
+#include "imap/imap.h"
+#include "net/script_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct {
+    Store *store;
+    Auth *auth;
+    ImapConfig config;
+    int ended;
+    char dir[40];
+} World;
+
+PARKS static void world_open(World *w)
+{
+    Arena arena arena_scoped = {0};
+    *w = (World){.dir = "/tmp/imap_test.XXXXXX"};
+    check(mkdtemp(w->dir));
+    StoreOptions options = {0};
+    check_ok(store_open(slice_of(w->dir), &options, &w->store));
+    AuthConfig config = {.dir = arena_printf(&arena, "%s/keeper", w->dir),
+                         .plain_without_tls = true,
+                         .demo_accounts = 9,
+                         .demo_password = S("secret"),
+                         .argon2_memory_kib = 64,
+                         .argon2_passes = 1,
+                         .scram_iterations = 16};
+    check_ok(auth_open(&config, w->store, &w->auth));
+    w->config = (ImapConfig){.auth = w->auth, .store = w->store, .hostname = S("imap.example.org")};
+}
+
+PARKS static void world_close(World *w)
+{
+    char command[80];
+    auth_close(w->auth);
+    store_close(w->store);
+    snprintf(command, sizeof command, "rm -rf %s", w->dir);
+    check(system(command) == 0);
+}
+
+/* ---- conversations ---- */
+
+static void has_ended(void *arg)
+{
+    __atomic_add_fetch(&((World *)arg)->ended, 1, __ATOMIC_SEQ_CST);
+}
+
+typedef struct {
+    World *w;
+    Stream *stream;
+} Serving;
+
+PARKS_UNCHECKED static void serve(void *arg)
+{
+    Serving v = *(Serving *)arg;
+    free(arg);
+    imap_serve(v.stream, &v.w->config, has_ended, v.w);
+}
+
+PARKS static Stream *connect_to(World *w)
+{
+    Stream *client;
+    Serving *v = NEW(Serving);
+    v->w = w;
+    check_ok(stream_pair(&client, &v->stream));
+    fiber_start("imap", serve, v);
+    script(client, "S: * OK *\nC: a LOGIN u00001 secret\nS: a OK *\n");
+    return client;
+}
+
+PARKS static void hang_up(World *w, Stream *client, int sessions)
+{
+    stream_free(client);
+    while (__atomic_load_n(&w->ended, __ATOMIC_SEQ_CST) < sessions)
+        fiber_sleep(1);
+}
+
+TEST(idle_says_that_it_is_still_there)
+{
+    World w;
+    world_open(&w);
+    w.config.still_here_ms = 30;
+    w.config.idle_ms = 20; /* for those that do nothing */
+    Stream *c = connect_to(&w);
+    script(c, "C: b SELECT INBOX\nC: c IDLE\nS: ...\nS: + idling\nS: * OK Still here\n"
+              "S: * OK Still here\nC: DONE\nS: ...\nS: c OK *\n");
+    hang_up(&w, c, 1);
+    world_close(&w);
+}
+
+TEST(who_does_nothing_is_sent_away)
+{
+    World w;
+    world_open(&w);
+    w.config.idle_ms = 20;
+    Stream *c = connect_to(&w);
+    script(c, "S: * BYE *\nS: -\n");
+    hang_up(&w, c, 1);
+    world_close(&w);
+}
