@@ -124,11 +124,19 @@ static UidRange without_star(UidRange r, uint32_t largest)
     return in_order((UidRange){r.first ? r.first : largest, r.last ? r.last : largest});
 }
 
+/* "1:*", which phones, Thunderbird and mbsync also send for a mailbox that is empty or has become
+ * so: all of nothing. "*" alone is a mistake there (RFC 9051 9, seq-number). */
+static bool is_everything(UidRange r)
+{
+    return (r.first == 1 && !r.last) || (!r.first && r.last == 1);
+}
+
 /* A view is sorted by UID, so a range of numbers is a range of UIDs. False: a number was too large,
  * which is passed over. */
 static bool add_numbers(Imap *s, UidRange r, UidSet *uids)
 {
     uint32_t exists = view_exists(s->view);
+    if (!exists && is_everything(r)) return true;
     r = without_star(r, exists);
     bool fits = r.first && r.last <= exists;
     r.first = MAX(r.first, 1), r.last = MIN(r.last, exists);
