@@ -4,6 +4,9 @@
 #include "run/log.h"
 
 #include <getopt.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -135,9 +138,20 @@ static int find_verb_and_run(Program *p, int argc, char **argv)
     return run_program(p);
 }
 
+/* Left to itself, glibc keeps the buffers of large messages for later, in pieces that it cannot
+ * give back: 20 APPENDs at once left 21 MB behind, with a fixed limit 3. */
+static void give_memory_back(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     Program p = {0};
+    give_memory_back();
     int code = find_verb_and_run(&p, argc, argv);
     config_done(&p.config);
     arena_done(&p.memory);

@@ -70,7 +70,10 @@ static PARKS Err spill(Draft *d)
     }
     look_at_new(d);
     TRY(blob_write(d->writer, buf_slice(&d->body)));
-    buf_clear(&d->body);
+    if (d->body.len > 2 * PIECE)
+        buf_done(&d->body); /* from now on it is small */
+    else
+        buf_clear(&d->body);
     d->scanned = 0;
     return OK;
 }
