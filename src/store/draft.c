@@ -194,7 +194,8 @@ static PARKS Err end(Draft *d)
 
 PARKS Err draft_end(Draft *d)
 {
-    if (!d->err && !d->ended) d->err = end(d);
+    if (d->ended) return d->err; /* several loops may ask at once, after the first has ended it */
+    if (!d->err) d->err = end(d);
     d->ended = true;
     return d->err;
 }
