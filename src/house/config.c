@@ -45,7 +45,8 @@ static bool put_number(Slice value, const char *units, const uint64_t *factors, 
 {
     uint64_t factor = 1, number, product;
     if (value.len && !is_digit((unsigned char)value.at[value.len - 1])) {
-        const char *unit = strchr(units, ascii_lower(value.at[value.len - 1]));
+        char last = ascii_lower(value.at[value.len - 1]);
+        const char *unit = memchr(units, last, strlen(units)); /* strchr would find a NUL */
         if (!unit) return false;
         factor = factors[unit - units];
         value.len--;

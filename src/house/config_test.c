@@ -108,6 +108,15 @@ TEST(numbers_sizes_and_times)
     }
 }
 
+TEST(a_nul_is_no_unit)
+{
+    Config c;
+    config_defaults(&c);
+    check_err(config_set(&c, S("quota"), S("99\0")), ERR_CONFIG);
+    check_err(config_set(&c, S("loops"), S("9\0")), ERR_CONFIG);
+    config_done(&c);
+}
+
 TEST(mistakes_name_the_line_and_what_is_wanted)
 {
     static const struct {
