@@ -253,7 +253,7 @@ static Err mbox_begin(Sink *s, const TransferMeta *meta)
 static bool mbox_drops(Mbox *m, Slice line)
 {
     bool folded = line.len && (line.at[0] == ' ' || line.at[0] == '\t');
-    if (!folded) m->dropping = mbox_is_status_header(slice_first(line, slice_find(line, ':')));
+    if (!folded) m->dropping = mbox_is_status_line(line);
     return m->dropping;
 }
 

@@ -23,13 +23,15 @@ static void check_places(const Source *s, size_t size)
     table_done(&keys);
 }
 
-/* As the store has it: only CRLF. */
+/* As the store has it: only CRLF. A CR by itself is another octet here. */
 static void to_wire(Slice octets, Buf *out)
 {
     for (size_t i = 0; i < octets.len; i++) {
-        if (octets.at[i] == '\r') continue;
-        if (octets.at[i] == '\n') buf_char(out, '\r');
-        buf_char(out, octets.at[i]);
+        char c = octets.at[i];
+        bool crlf = c == '\r' && i + 1 < octets.len && octets.at[i + 1] == '\n';
+        if (crlf) continue;
+        if (c == '\n') buf_char(out, '\r');
+        buf_char(out, c == '\r' ? '?' : c);
     }
 }
 

@@ -25,7 +25,7 @@ static void unquote_line(MboxText *t, Slice line, Buf *out)
     bool ends = slice_eq(line, S("\n")) || slice_eq(line, S("\r\n"));
     if (t->header && ends) t->header = false, t->dropping = false;
     if (t->header && !(line.at[0] == ' ' || line.at[0] == '\t'))
-        t->dropping = mbox_is_status_header(slice_first(line, slice_find(line, ':')));
+        t->dropping = mbox_is_status_line(line);
     if (t->header && t->dropping) return;
     buf_add(out, !t->header && is_from_quoted(line) ? slice_from(line, 1) : line);
 }

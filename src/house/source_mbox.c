@@ -71,6 +71,12 @@ bool mbox_is_status_header(Slice name)
     return false;
 }
 
+bool mbox_is_status_line(Slice line)
+{
+    size_t colon = slice_find(line, ':');
+    return colon < line.len && mbox_is_status_header(slice_first(line, colon));
+}
+
 /* "X-IMAPbase: 1700000000 0000000042 keyword ...": the validity and the last UID given out. */
 static void read_base(Mbox *m, Slice value)
 {

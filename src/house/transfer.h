@@ -67,6 +67,7 @@ Err source_read_mbox(Source *s, Slice path) MUST_USE;
 Err source_read_eml(Source *s,
                     Slice path) MUST_USE; /* one file, or a tree: directories become mailboxes */
 bool mbox_is_status_header(Slice name);   /* one that source_read_mbox has read */
+bool mbox_is_status_line(Slice line);     /* a field of that name begins */
 Err source_read(Source *s, Format format, Slice path) MUST_USE; /* any; sorted */
 Err source_octets(const SourceItem *item, Buf *out) MUST_USE;   /* the message */
 void source_done(Source *s);
