@@ -75,7 +75,7 @@ PARKS void smtp_message_begin(Smtp *s);
 PARKS void smtp_message_add(Smtp *s, Slice octets);
 PARKS void smtp_message_end(Smtp *s);
 /* RFC 5321 4.4: Return-Path: and Received: of the transaction. */
-void smtp_trace(Buf *out, const Smtp *s);
+void smtp_trace(Buf *out, Smtp *s);
 
 /* ---- the commands of commands.def ---- */
 #define COMMAND(name, protocol, from, handler, argument, rfc)                                      \

@@ -146,8 +146,8 @@ TEST(a_message_is_received)
                      "S: -\n");
     world_disconnect(&w);
     check_u64(mail_of(&w, S("u00001"), S("INBOX"), &got), 1);
-    check(slice_starts(buf_slice(&got), S("Delivered-To: u00001@example.org\r\n"
-                                          "Return-Path: <Smith@bar.com>\r\n"
+    check(slice_starts(buf_slice(&got), S("Return-Path: <Smith@bar.com>\r\n"
+                                          "Delivered-To: u00001@example.org\r\n"
                                           "Received: from client.example (")));
     check(has(&got, "\tby mx.example.org with ESMTP\r\n"));
     check(has(&got, " for <u00001@Example.ORG>;\r\n\t"));

@@ -27,10 +27,21 @@ static void from_peer(Buf *out, const Smtp *s)
                SP(buf_slice(&host)), named ? "" : "]");
 }
 
-/* "for" only with one recipient (RFC 5321 7.2: nobody shall learn of the others). */
-void smtp_trace(Buf *out, const Smtp *s)
+/* RFC 5321 4.4: Return-Path stands first. With one delivery Delivered-To follows it in the message;
+ * with several, who share one body, it is the part of the message that is each one's own, in front. */
+static void delivered_to(Buf *out, Smtp *s)
 {
-    buf_printf(out, "Return-Path: <%.*s>\r\nReceived: ", SP(s->sender.mailbox));
+    if (s->delivery_count != 1) return;
+    buf_add(out, s->deliveries[0].place.prefix);
+    s->deliveries[0].place.prefix = (Slice){0};
+}
+
+/* "for" only with one recipient (RFC 5321 7.2: nobody shall learn of the others). */
+void smtp_trace(Buf *out, Smtp *s)
+{
+    buf_printf(out, "Return-Path: <%.*s>\r\n", SP(s->sender.mailbox));
+    delivered_to(out, s);
+    buf_add(out, S("Received: "));
     from_peer(out, s);
     buf_printf(out, "\r\n\tby %.*s with ", SP(s->config->hostname));
     with_protocol(out, s);
