@@ -28,7 +28,8 @@ static void from_peer(Buf *out, const Smtp *s)
 }
 
 /* RFC 5321 4.4: Return-Path stands first. With one delivery Delivered-To follows it in the message;
- * with several, who share one body, it is the part of the message that is each one's own, in front. */
+ * with several, who share one body, it is the part of the message that is each one's own, in front.
+ */
 static void delivered_to(Buf *out, Smtp *s)
 {
     if (s->delivery_count != 1) return;

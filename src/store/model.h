@@ -51,7 +51,7 @@ struct Box {
     uint32_t before_valid; /* pages[0 .. before_valid) know `before` */
     uint64_t *kwsets;      /* bit set of combinations that occur (or did since loading) */
     uint32_t kwset_words;
-    uint32_t kwset_news;   /* counts the new ones */
+    uint32_t kwset_news;    /* counts the new ones */
     VanishedPage *vanished; /* those touched; the last is the one that fills up */
     uint32_t vanished_count;
     uint8_t vanished_state; /* some of them is dirty, folding */
