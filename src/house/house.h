@@ -54,6 +54,7 @@ typedef struct House {
     Table addresses;      /* remote address -> how many connections */
     atomic_uint refusing; /* connections that are told that there is no room for them */
     atomic_uint connections, by_service[SERVICE_COUNT];
+    atomic_uint crowd; /* the most connections since memory was given back */
     atomic_ulong accepted[SERVICE_COUNT], refused;
 } House;
 

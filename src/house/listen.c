@@ -2,6 +2,10 @@
 
 #include "run/log.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <stdatomic.h>
 #include <stdlib.h>
 
 const char *const service_names[SERVICE_COUNT] = {"imap", "imaps", "pop3", "pop3s", "lmtp", "smtp"};
@@ -23,11 +27,53 @@ static void name_remote(Connection *c)
     }
 }
 
+/* ---- what a crowd leaves behind ---- */
+
+enum { CROWD = 256 };
+static atomic_bool giving_back;
+
+static void give_back(Job *job)
+{
+    (void)job;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+static void gave_back(Job *job)
+{
+    (void)job;
+    atomic_store(&giving_back, false);
+}
+
+/* When half of a crowd has gone: the allocator keeps what thousands of TLS connections used, in
+ * pieces, unless it is asked. The house may be gone once the last connection is. */
+static void has_left(House *h)
+{
+    static Job job;
+    unsigned crowd = atomic_load(&h->crowd), left = atomic_load(&h->connections) - 1;
+    bool thin = crowd >= CROWD && left <= crowd / 2 && !atomic_exchange(&giving_back, true);
+    if (thin) atomic_store(&h->crowd, left);
+    atomic_fetch_sub(&h->connections, 1);
+    if (!thin) return;
+    job = (Job){.work = give_back, .done = gave_back, .loop = loop_current()};
+    aside_post(&job);
+}
+
+static unsigned has_come(House *h)
+{
+    unsigned before = atomic_fetch_add(&h->connections, 1);
+    if (before >= atomic_load(&h->crowd)) atomic_store(&h->crowd, before + 1);
+    return before;
+}
+
+/* ---- who is let in ---- */
+
 static bool admit(Connection *c)
 {
     House *h = c->house;
     const Config *config = house_config(h);
-    bool fits = atomic_fetch_add(&h->connections, 1) < config->connections_most;
+    bool fits = has_come(h) < config->connections_most;
     if (c->remote[0] && fits) {
         Slice key = slice_of(c->remote);
         mutex_lock(&h->lock);
@@ -56,7 +102,7 @@ static void connection_ended(void *arg)
     Service service = c->service;
     free(c);
     atomic_fetch_sub(&h->by_service[service], 1);
-    atomic_fetch_sub(&h->connections, 1); /* last: house_drain waits for it */
+    has_left(h); /* last: house_drain waits for it */
 }
 
 /* ---- one connection ---- */
