@@ -118,9 +118,9 @@ TEST(an_own_change_does_not_hide_what_another_did_before)
     check_ok(view_open(box, false, &mine));
     world_flag(box, 65, 66, CHANGE_ADD, FLAG_SEEN);
     UidSet some = world_uids(&a, 64, 65);
-    for (uint8_t flag = FLAG_FLAGGED; flag <= FLAG_DELETED; flag = (uint8_t)(flag * 2)) {
+    for (unsigned flag = FLAG_FLAGGED; flag <= FLAG_DELETED; flag *= 2) {
         uint64_t modseq;
-        FlagChange change = {.how = CHANGE_ADD, .flags = flag};
+        FlagChange change = {.how = CHANGE_ADD, .flags = (uint8_t)flag};
         check_ok(mailbox_change(box, &some, &change, &a, NULL, &modseq));
         view_mark_own(mine, modseq);
     }
