@@ -92,6 +92,14 @@ Err copies_make(Engine *e)
 }
 
 /* A young store (one segment) is read again from its beginning as fast as a copy is put back. */
+static bool has_several_segments(Engine *e)
+{
+    mutex_lock(&e->lock); /* the log adds them on a helper thread */
+    bool several = e->segment_count > 1;
+    mutex_unlock(&e->lock);
+    return several;
+}
+
 bool copies_are_due(Engine *e)
 {
     if (e->copy_ms && now_ms() - e->copy_ms < LOOK_EVERY_MS) return false;
@@ -102,7 +110,7 @@ bool copies_are_due(Engine *e)
     size_t count;
     PathInfo info;
     if (copies_list(e, &a, &names, &lsns, &count)) return false;
-    if (!count) return e->segment_count > 1;
+    if (!count) return has_several_segments(e);
     if (lsns[0] == e->checkpoint_lsn) return false;
     if (path_info(engine_path(e, &a, "idx/%.*s", SP(names[0])), &info)) return false;
     return wall_seconds() - info.mtime >= A_DAY;
