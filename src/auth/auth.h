@@ -22,6 +22,7 @@ typedef struct {
     Slice demo_password;
     uint32_t argon2_memory_kib, argon2_passes; /* 0: 19456, 2 */
     uint32_t scram_iterations;                 /* 0: 4096 */
+    bool reversible;                           /* keep new passwords themselves, for APOP */
     bool throttle;                             /* delay after failures, per address and per login */
 } AuthConfig;
 PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth) MUST_USE;
@@ -40,6 +41,10 @@ typedef struct {
  * "imap", "pop3", "smtp". */
 PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice login, Slice password,
                      AuthUser *user) MUST_USE;
+/* APOP, RFC 1939 7: digest is the hexadecimal MD5 of timestamp and password. ERR_AUTH also for
+ * accounts whose password was set without `reversible`. */
+PARKS Err auth_apop(Auth *auth, Stream *stream, Slice login, Slice timestamp, Slice digest,
+                    AuthUser *user) MUST_USE;
 /* Whether plain-text logins are allowed on this stream now (TLS, or plain_without_tls):
  * LOGINDISABLED and friends. */
 bool auth_plain_allowed(const Auth *auth, const Stream *stream);

@@ -29,6 +29,7 @@ PARKS static void world_open(World *w, bool plain, uint32_t demo)
                          .subaddress_separator = '+',
                          .demo_accounts = demo,
                          .demo_password = S("secret"),
+                         .reversible = true,
                          .argon2_memory_kib = 64,
                          .argon2_passes = 1,
                          .scram_iterations = 16};
@@ -226,5 +227,26 @@ TEST(empty_logins_are_wrong_not_fatal)
     world_open(&w, true, 1);
     check_err(auth_login(w.auth, "imap", w.server, S(""), S(""), &user), ERR_AUTH);
     check_err(auth_login(w.auth, "imap", w.server, (Slice){0}, (Slice){0}, &user), ERR_AUTH);
+    world_close(&w);
+}
+
+TEST(apop_is_a_login)
+{
+    World w;
+    AuthUser user;
+    Slice timestamp = S("<1896.697170952@dbc.mtview.ca.us>");
+    world_open(&w, false, 0);
+    check_ok(user_add(w.auth, S("mrose"), S("tanstaaf")));
+    check_ok(auth_apop(w.auth, w.server, S("mrose"), timestamp,
+                       S("c4c9334bac560ecc979e58001b3e22fb"), &user));
+    check_slice(slice_of(user.login), S("mrose"));
+    check_err(auth_apop(w.auth, w.server, S("mrose"), timestamp,
+                        S("c4c9334bac560ecc979e58001b3e22fc"), &user),
+              ERR_AUTH);
+    check_err(auth_apop(w.auth, w.server, S("nobody"), timestamp,
+                        S("c4c9334bac560ecc979e58001b3e22fb"), &user),
+              ERR_AUTH);
+    check_err(auth_apop(w.auth, w.server, S("mrose"), timestamp, S("00"), &user), ERR_AUTH);
+    check_err(auth_apop(w.auth, w.server, (Slice){0}, timestamp, (Slice){0}, &user), ERR_AUTH);
     world_close(&w);
 }

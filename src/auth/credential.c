@@ -55,7 +55,21 @@ Err credential_make(Credential *c, Slice password, const KeeperConfig *config)
         return fail(ERR_TEMPORARY, "argon2id: not enough memory");
     if (!derive_keys(c, SCRAM_SHA1, password) || !derive_keys(c, SCRAM_SHA256, password))
         return fail(ERR_TEMPORARY, "PBKDF2 failed");
+    if (config->reversible && password.len < sizeof c->secret && password.len)
+        memcpy(c->secret, password.at, password.len);
     return OK;
+}
+
+bool credential_apop(const Credential *c, Slice timestamp, const uint8_t digest[16])
+{
+    Buf text buf_scoped = {0};
+    uint8_t wanted[EVP_MAX_MD_SIZE];
+    buf_add(&text, timestamp);
+    buf_add(&text, slice_of(c->secret));
+    bool made = EVP_Digest(text.at, text.len, wanted, NULL, EVP_md5(), NULL);
+    wipe(text.at, text.len);
+    return made && c->secret[0] &&
+           bytes_equal_in_constant_time(slice(wanted, 16), slice(digest, 16));
 }
 
 bool credential_verify(const Credential *c, Slice password)
@@ -79,11 +93,12 @@ bool credential_scram(const Credential *c, ScramHash hash, Slice auth_message,
     return right;
 }
 
-/* version u8 = 1 | generation u64 | iterations u32 | salt | keys (SHA-1, SHA-256: stored, server) |
- * argon2 with its length */
+/* version u8 = 2 | generation u64 | iterations u32 | salt | keys (SHA-1, SHA-256: stored, server) |
+ * argon2 with its length |
+ * the password with its length, mostly empty (not in version 1) */
 void credential_encode(Buf *out, const Credential *c)
 {
-    buf_u8(out, 1);
+    buf_u8(out, 2);
     buf_u64(out, c->generation);
     buf_u32(out, c->iterations);
     buf_add(out, slice(c->salt, sizeof c->salt));
@@ -92,6 +107,7 @@ void credential_encode(Buf *out, const Credential *c)
         buf_add(out, slice(c->server_key[hash], scram_hash_len((ScramHash)hash)));
     }
     buf_bytes(out, slice_of(c->argon2));
+    buf_bytes(out, slice_of(c->secret));
 }
 
 static void read_into(Reader *r, uint8_t *out, size_t len)
@@ -100,11 +116,28 @@ static void read_into(Reader *r, uint8_t *out, size_t len)
     if (raw.len == len) memcpy(out, raw.at, len);
 }
 
+static Err read_text(Reader *r, char *out, size_t room)
+{
+    Slice text = read_bytes(r);
+    if (r->bad || text.len >= room || (text.len && memchr(text.at, 0, text.len)))
+        return fail(ERR_CORRUPT, "credential is cut or too long");
+    if (text.len) memcpy(out, text.at, text.len);
+    return OK;
+}
+
+static Err read_texts(Reader *r, uint8_t version, Credential *c)
+{
+    TRY(read_text(r, c->argon2, sizeof c->argon2));
+    if (version > 1) TRY(read_text(r, c->secret, sizeof c->secret));
+    return r->rest.len ? fail(ERR_CORRUPT, "credential is too long") : OK;
+}
+
 Err credential_decode(Slice stored, Credential *c)
 {
     Reader r = reader(stored);
     *c = (Credential){0};
-    if (read_u8(&r) != 1) return fail(ERR_CORRUPT, "credential of an unknown version");
+    uint8_t version = read_u8(&r);
+    if (version != 1 && version != 2) return fail(ERR_CORRUPT, "credential of an unknown version");
     c->generation = read_u64(&r);
     c->iterations = read_u32(&r);
     read_into(&r, c->salt, SCRAM_SALT);
@@ -112,9 +145,5 @@ Err credential_decode(Slice stored, Credential *c)
         read_into(&r, c->stored_key[hash], scram_hash_len((ScramHash)hash));
         read_into(&r, c->server_key[hash], scram_hash_len((ScramHash)hash));
     }
-    Slice argon2 = read_bytes(&r);
-    if (r.bad || r.rest.len || argon2.len >= sizeof c->argon2 || memchr(argon2.at, 0, argon2.len))
-        return fail(ERR_CORRUPT, "credential is cut or too long");
-    memcpy(c->argon2, argon2.at, argon2.len);
-    return OK;
+    return read_texts(&r, version, c);
 }

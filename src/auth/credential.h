@@ -9,6 +9,7 @@ typedef struct {
     uint32_t iterations;
     uint8_t salt[SCRAM_SALT];
     uint8_t stored_key[2][32], server_key[2][32]; /* by ScramHash; RFC 5802 3 */
+    char secret[256]; /* the password itself, when it is to be kept; empty: it is not */
 } Credential;
 
 Err credential_make(Credential *c, Slice password,
@@ -17,6 +18,8 @@ bool credential_verify(const Credential *c, Slice password); /* blocks for tens 
 /* RFC 5802 3: checks ClientProof for AuthMessage and makes ServerSignature. */
 bool credential_scram(const Credential *c, ScramHash hash, Slice auth_message,
                       const uint8_t proof[32], uint8_t signature[32]);
+/* RFC 1939 7: MD5 of the timestamp and the password. False also when the password was not kept. */
+bool credential_apop(const Credential *c, Slice timestamp, const uint8_t digest[16]);
 void credential_encode(Buf *out, const Credential *c);
 Err credential_decode(Slice stored, Credential *c) MUST_USE;
 /* HMAC by OpenSSL; out has scram_hash_len octets. */

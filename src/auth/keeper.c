@@ -252,6 +252,17 @@ static Err scram_end(Keeper *k, const KeeperRequest *q, KeeperReply *r)
     return fail(ERR_AUTH, "wrong login or proof");
 }
 
+static Err apop(Keeper *k, const KeeperRequest *q)
+{
+    Credential c;
+    Err err = find(k, slice_of(q->login), &c);
+    if (err && err != ERR_NOT_FOUND) return ERR_TEMPORARY;
+    if (err) c = k->nobody;
+    bool right = credential_apop(&c, slice(q->message, q->message_len), q->proof);
+    wipe(c.secret, sizeof c.secret);
+    return !err && right ? OK : fail(ERR_AUTH, "wrong login or digest");
+}
+
 PARKS static Err set(Keeper *k, KeeperRequest *q)
 {
     Work w = {.keeper = k, .request = q};
@@ -296,6 +307,8 @@ PARKS static Err answer(Keeper *k, KeeperRequest *q, KeeperReply *r)
         return forget(k, q);
     case KEEPER_HAS:
         return has(k, q);
+    case KEEPER_APOP:
+        return apop(k, q);
     }
     return fail(ERR_SYNTAX, "unknown message to the keeper");
 }

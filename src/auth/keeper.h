@@ -26,8 +26,8 @@ typedef struct {
     uint16_t password_len, message_len;
     char login[KEEPER_LOGIN_MOST + 1];   /* normalised, NUL-terminated */
     char password[KEEPER_PASSWORD_MOST]; /* VERIFY, SET: SASLprep'd */
-    char message[SCRAM_MESSAGE_MOST];    /* SCRAM_END: AuthMessage, RFC 5802 3 */
-    uint8_t proof[32];                   /* SCRAM_END: ClientProof */
+    char message[SCRAM_MESSAGE_MOST];    /* SCRAM_END: AuthMessage, RFC 5802 3; APOP: timestamp */
+    uint8_t proof[32];                   /* SCRAM_END: ClientProof; APOP: MD5, 16 octets */
 } KeeperRequest;
 
 typedef struct {
@@ -42,6 +42,7 @@ typedef struct {
     uint32_t argon2_memory_kib, argon2_passes, scram_iterations;
     uint32_t demo_accounts; /* u00001 ... share one credential */
     Slice demo_password;
+    bool reversible; /* keep new passwords themselves too: only APOP needs that */
 } KeeperConfig;
 PARKS Err keeper_open(const KeeperConfig *config, Keeper **keeper) MUST_USE;
 void keeper_close(Keeper *keeper);

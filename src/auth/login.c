@@ -121,6 +121,31 @@ PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice logi
     return auth_attempt_ends(auth, service, "password", stream, buf_slice(&canonical), err, user);
 }
 
+PARKS static Err check_digest(Auth *auth, Slice given, Slice timestamp, Slice digest, Buf *login)
+{
+    Buf octets buf_scoped = {0};
+    KeeperRequest *ask scoped(request) = NULL;
+    KeeperReply reply;
+    TRY(auth_canonical_login(auth, given, login));
+    TRY(keeper_request(KEEPER_APOP, buf_slice(login), (Slice){0}, &ask));
+    if (!hex_decode(&octets, digest) || octets.len != 16 || timestamp.len > sizeof ask->message)
+        return fail(ERR_AUTH, "APOP: not a digest");
+    memcpy(ask->message, timestamp.at, timestamp.len);
+    ask->message_len = (uint16_t)timestamp.len;
+    memcpy(ask->proof, octets.at, octets.len);
+    keeper_ask(auth->keeper, ask, &reply);
+    return reply.err;
+}
+
+PARKS Err auth_apop(Auth *auth, Stream *stream, Slice login, Slice timestamp, Slice digest,
+                    AuthUser *user)
+{
+    Buf canonical buf_scoped = {0};
+    TRY(auth_attempt_begins(auth, stream));
+    Err err = check_digest(auth, login, timestamp, digest, &canonical);
+    return auth_attempt_ends(auth, "pop3", "APOP", stream, buf_slice(&canonical), err, user);
+}
+
 /* ---- opening ---- */
 
 /* People write their domain as they read it. */
@@ -163,7 +188,8 @@ PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth)
                                .argon2_passes = config->argon2_passes,
                                .scram_iterations = config->scram_iterations,
                                .demo_accounts = config->demo_accounts,
-                               .demo_password = config->demo_password};
+                               .demo_password = config->demo_password,
+                               .reversible = config->reversible};
     if (config->throttle) new->throttle = throttle_new();
     Err err = keeper_open(&new->demo, &new->keeper);
     if (err) {

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(first.username.len && first.nonce.len);
     }
     if (!scram_final_parse(text, &a, &final)) must(final.without_proof.len < size);
-    if (!credential_decode(text, &c)) {
+    if (!credential_decode(text, &c) && data[0] == 2) { /* version 1 is written as 2 */
         Buf again buf_scoped = {0};
         credential_encode(&again, &c);
         must(slice_eq(buf_slice(&again), text));

@@ -140,3 +140,21 @@ TEST(credentials_survive_their_stored_form)
     for (size_t cut = 0; cut < stored.len; cut++)
         check_err(credential_decode(slice(stored.at, cut), &back), ERR_CORRUPT);
 }
+
+TEST(rfc_1939_7_example)
+{
+    KeeperConfig cheap = {
+        .argon2_memory_kib = 64, .argon2_passes = 1, .scram_iterations = 4, .reversible = true};
+    Credential c, back;
+    Buf digest buf_scoped = {0}, stored buf_scoped = {0};
+    Slice timestamp = S("<1896.697170952@dbc.mtview.ca.us>");
+    check(hex_decode(&digest, S("c4c9334bac560ecc979e58001b3e22fb")));
+    check_ok(credential_make(&c, S("tanstaaf"), &cheap));
+    credential_encode(&stored, &c);
+    check_ok(credential_decode(buf_slice(&stored), &back));
+    check(credential_apop(&back, timestamp, (uint8_t *)digest.at));
+    check(!credential_apop(&back, S("<1896.697170953@dbc.mtview.ca.us>"), (uint8_t *)digest.at));
+    cheap.reversible = false; /* then there is nothing to compare with */
+    check_ok(credential_make(&c, S("tanstaaf"), &cheap));
+    check(!credential_apop(&c, timestamp, (uint8_t *)digest.at));
+}

@@ -78,6 +78,7 @@ static AuthConfig auth_config_of(const House *h, const Config *c, Arena *a)
                         .subaddress_separator = separator.len ? separator.at[0] : 0,
                         .demo_accounts = h->demo.accounts,
                         .demo_password = h->demo.password,
+                        .reversible = c->pop3_apop,
                         .throttle = c->throttle};
 }
 

@@ -35,15 +35,21 @@ PARKS void pop3_pass(Pop3 *s, Slice password)
         pop3_is_known(s, &who);
 }
 
-/* RFC 1939 7. It needs the password itself to compare digests, and we keep none: whoever turns the
- * setting on gets the banner and this answer. */
+/* RFC 1939 7: APOP name digest, the MD5 of the banner's timestamp and the password. */
 PARKS void pop3_apop(Pop3 *s, Slice text)
 {
-    (void)text;
-    if (s->config->apop)
-        pop3_mistake(s, "[AUTH] This account has no secret for APOP");
-    else
+    AuthUser who;
+    size_t end = slice_find(text, ' ');
+    if (!s->config->apop) {
         pop3_mistake(s, "APOP is not offered");
+        return;
+    }
+    Slice name = slice_first(text, end), digest = slice_from(text, end + 1);
+    Err err = auth_apop(s->config->auth, s->stream, name, buf_slice(&s->timestamp), digest, &who);
+    if (err)
+        pop3_say_err(s, err);
+    else
+        pop3_is_known(s, &who);
 }
 
 /* ---- AUTH, RFC 5034 ---- */

@@ -12,11 +12,10 @@ typedef struct {
     Slice hostname;
     TlsContext *(*tls)(void); /* for STLS; NULL: not offered */
     int64_t idle_ms;          /* RFC 1939 3: at least 10 minutes; 0: that */
-    bool apop; /* off by default: needs a reversible secret, so it is refused for accounts without
-                  one */
-    bool last; /* LAST of RFC 1460 */
-    bool shared_maildrop;   /* several sessions at once instead of [IN-USE] */
-    uint32_t login_delay_s; /* LOGIN-DELAY announced and enforced; 0: none */
+    bool apop;                /* off by default; for accounts whose password the keeper keeps */
+    bool last;                /* LAST of RFC 1460 */
+    bool shared_maildrop;     /* several sessions at once instead of [IN-USE] */
+    uint32_t login_delay_s;   /* LOGIN-DELAY announced and enforced; 0: none */
 } Pop3Config;
 /* Per account, object collection "pref", id "pop3": "delete=expunge|trash expire=DAYS|never
  * leave=yes|no". expire: what QUIT removes after that many days on the server; 0: at once when

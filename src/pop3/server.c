@@ -123,6 +123,7 @@ PARKS static void end(Pop3 *s)
     stream_free(s->stream);
     if (s->user.at) wipe(s->user.at, s->user.room);
     buf_done(&s->user);
+    buf_done(&s->timestamp);
     arena_done(&s->arena);
     if (s->ended) s->ended(s->ended_arg);
     free(s);
@@ -160,11 +161,13 @@ PARKS_UNCHECKED static void continue_at_home(void *arg)
 static void greet(Pop3 *s)
 {
     Slice host = s->config->hostname;
-    if (s->config->apop)
-        pop3_ok(s, "%.*s POP3 posthouse <%llu.%lld@%.*s>", SP(host),
-                (unsigned long long)random_u64(), (long long)wall_seconds(), SP(host));
-    else
+    if (s->config->apop) {
+        buf_printf(&s->timestamp, "<%llu.%lld@%.*s>", (unsigned long long)random_u64(),
+                   (long long)wall_seconds(), SP(host));
+        pop3_ok(s, "%.*s POP3 posthouse %.*s", SP(host), SP(buf_slice(&s->timestamp)));
+    } else {
         pop3_ok(s, "%.*s POP3 posthouse", SP(host));
+    }
 }
 
 PARKS void pop3_serve(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg)

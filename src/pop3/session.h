@@ -26,7 +26,8 @@ typedef struct Pop3 {
     bool is_known; /* who.acct is; the maildrop is not open yet */
     bool utf8;     /* RFC 6856 2.1 */
     unsigned mistakes;
-    Buf user; /* of USER, for PASS */
+    Buf user;      /* of USER, for PASS */
+    Buf timestamp; /* of the banner, for APOP */
     AuthUser who;
 
     Account *account;
