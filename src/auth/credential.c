@@ -55,7 +55,7 @@ Err credential_make(Credential *c, Slice password, const KeeperConfig *config)
         return fail(ERR_TEMPORARY, "argon2id: not enough memory");
     if (!derive_keys(c, SCRAM_SHA1, password) || !derive_keys(c, SCRAM_SHA256, password))
         return fail(ERR_TEMPORARY, "PBKDF2 failed");
-    if (config->reversible && password.len < sizeof c->secret && password.len)
+    if (config->reversible && password.at && password.len < sizeof c->secret)
         memcpy(c->secret, password.at, password.len);
     return OK;
 }
