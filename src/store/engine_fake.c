@@ -260,9 +260,24 @@ void fake_close(FakeHost *h)
     memset(h->accounts, 0, sizeof h->accounts);
 }
 
-FakeAccount *fake_account(FakeHost *h, uint32_t acct)
+typedef struct {
+    FakeHost *host;
+    uint32_t acct;
+    Err err;
+} Loading;
+
+static PARKS void load_at_home(void *arg)
 {
-    if (!h->accounts[acct].loaded) check_ok(load(h, acct));
+    Loading *l = (Loading *)arg;
+    if (!l->host->accounts[l->acct].loaded) l->err = load(l->host, l->acct);
+}
+
+/* At its home, where a checkpoint may be looking at it. */
+PARKS FakeAccount *fake_account(FakeHost *h, uint32_t acct)
+{
+    Loading l = {.host = h, .acct = acct};
+    loop_call(home(h, acct), load_at_home, &l);
+    check_ok(l.err);
     return &h->accounts[acct];
 }
 
