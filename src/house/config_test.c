@@ -207,9 +207,10 @@ TEST(what_differs_is_told_with_what_it_takes)
     config_compare(&a, &b, gather_key, &keys);
     check_slice(buf_slice(&keys), S(""));
     check_ok(config_parse(&b, S("version = 1\nstore = /x\ndomains = a b\nlisten_smtp = *:25\n"
-                                "smtp_idle = 5\nloops = 2\nthrottle = no\n")));
+                                "smtp_idle = 5\nloops = 2\nthrottle = no\npop3_apop = yes\n")));
     config_compare(&a, &b, gather_key, &keys);
-    check_slice(buf_slice(&keys), S("domains store! listen_smtp! smtp_idle throttle! loops! "));
+    check_slice(buf_slice(&keys),
+                S("domains store! listen_smtp! smtp_idle throttle! pop3_apop! loops! "));
     config_done(&a);
     config_done(&b);
 }
