@@ -48,7 +48,7 @@ PARKS static Err check(Imap *s, const Append *a, Mailbox **box)
     if (a->literal.size > imap_message_most(s))
         return fail(ERR_TOO_BIG, "a message may have %llu octets",
                     (unsigned long long)imap_message_most(s));
-    TRY(mailbox_open(s->account, s->user.acct, a->mailbox, box));
+    TRY(imap_open(s, a->mailbox, box));
     if (!(mailbox_rights(*box) & RIGHT_INSERT)) return fail(ERR_FORBIDDEN, "no right to insert");
     return account_has_room(s->account, a->literal.size);
 }

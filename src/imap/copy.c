@@ -25,7 +25,7 @@ PARKS static Err copy_or_move(Imap *s, bool move, CopyResult *result)
     TRY(imap_resolve(s, &set, &uids));
 
     Mailbox *to scoped(mailbox) = NULL;
-    TRY(mailbox_open(s->account, s->user.acct, name, &to));
+    TRY(imap_open(s, name, &to));
     if (!uids.count) return OK;
     if (move) return mailbox_move(s->box, &uids, to, &s->arena, result);
     return mailbox_copy(s->box, &uids, to, &s->arena, result);

@@ -171,7 +171,7 @@ void imap_unselect(Imap *s)
 PARKS static Err open_mailbox(Imap *s, Slice name, bool examine)
 {
     Mailbox *box scoped(mailbox) = NULL;
-    TRY(mailbox_open(s->account, s->user.acct, name, &box));
+    TRY(imap_open(s, name, &box));
     Rights rights = mailbox_rights(box);
     if (!(rights & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read it");
     Rights writing = RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE;

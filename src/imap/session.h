@@ -49,6 +49,8 @@ enum { /* what ENABLE, or CONDSTORE by using it, switched on */
        ENABLED_CONDSTORE = 1,
        ENABLED_QRESYNC = 2, /* implies CONDSTORE */
        ENABLED_REV2 = 4,
+       ENABLED_UTF8 = 8,     /* UTF8=ACCEPT, RFC 9755 */
+       ENABLED_UIDONLY = 16, /* RFC 9586 */
 };
 struct Imap {
     Stream *stream;
@@ -128,6 +130,11 @@ void imap_tell_flags(Imap *s, uint32_t number, const Message *m);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the selected mailbox. */
 void imap_tell_keywords(Imap *s);
 void imap_tell_new_keywords(Imap *s); /* the same, if they are not what was told last */
+
+/* ---- mailboxes by name (open.c) ---- */
+/* The mailbox that this name means to this user, with the rights the user has there.
+ * ERR_NOT_FOUND also when it may not be looked up (RFC 4314 6). */
+PARKS Err imap_open(Imap *s, Slice name, Mailbox **box) MUST_USE;
 
 /* ---- the selected mailbox (select.c) ---- */
 void imap_unselect(Imap *s); /* nothing is told */

@@ -81,7 +81,7 @@ Err imap_cmd_status(Imap *s)
     TRY(imap_end(s->in));
 
     Mailbox *box scoped(mailbox) = NULL;
-    TRY(mailbox_open(s->account, s->user.acct, name, &box));
+    TRY(imap_open(s, name, &box));
     if (!(mailbox_rights(box) & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read it");
     MailboxStatus status = mailbox_status(box);
     imap_tell_status(s, name, &status, items);
