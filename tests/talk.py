@@ -11,6 +11,8 @@ Directives, at the top of a file:
   login: 1 2                              these clients are logged in (as $user) before the first line
   login: 2=other                          the same, as $other, the talk's second account
   inbox: N                                N messages "message 1" ... are in $user's INBOX before (message() below)
+  options: KEY=VALUE KEY=VALUE            settings of the server; each set of them is served by a server of its own. $dir is
+                                          its directory; "_" stands for a space in a value, "__" for "_"
 Lines (a client without a number is client 1; it connects when it is first named):
   C: text       sent with CRLF            C-: text    sent without
   C| text       a line of a literal: {size} in the C line before it is the size of all C| lines that follow
@@ -24,6 +26,7 @@ In any text: \\xHH an octet; $name a value ($user, $other, $password, $port, or 
 Alone on a line: C: {close} closes, C: {starttls} shakes hands, C: {sleep:SECONDS}; S: {eof} the server has closed,
   S: {quiet} nothing comes for a while.
 """
+import itertools
 import os
 import random
 import re
@@ -58,9 +61,16 @@ def short(text):
 
 
 class Server:
-    def __init__(self, program):
+    def __init__(self, program, options=""):
         self.program, self.process, self.next_account = program, None, 1
         self.dir = tempfile.mkdtemp(prefix="posthouse-talk-")
+        self.options = [word for option in options.split() for word in ("-o", self.value(option))]
+
+    def value(self, option):
+        """The text of KEY=VALUE."""
+        key, _, value = option.partition("=")
+        value = value.replace("__", "\0").replace("_", " ").replace("\0", "_").replace("$dir", self.dir)
+        return f"{key}={value}"
 
     def start(self):
         for _ in range(20):
@@ -68,7 +78,7 @@ class Server:
             if not any(self.is_taken(self.base + i) for i in range(6)):
                 break
         self.log = open(os.path.join(self.dir, "log"), "ab")
-        self.process = subprocess.Popen([self.program, "demo", os.path.join(self.dir, "store"), "--base-port", str(self.base),
+        self.process = subprocess.Popen([self.program, *self.options, "demo", os.path.join(self.dir, "store"), "--base-port", str(self.base),
                                          "--accounts", "100000"], stdout=subprocess.PIPE, stderr=self.log)
         watchdog = threading.Timer(60, self.process.kill)
         watchdog.start()
@@ -162,7 +172,7 @@ class Talk:
                 self.read(number, text.rstrip("\n"))
 
     def read(self, number, text):
-        directive = re.match(r"(port|login|inbox): *(.*)$", text)
+        directive = re.match(r"(port|login|inbox|options): *(.*)$", text)
         line = LINE.match(text)
         if not text or text.startswith("#"):
             return
@@ -175,6 +185,8 @@ class Talk:
             self.protocol = directive[2]
         elif directive[1] == "inbox":
             self.inbox = int(directive[2])
+        elif directive[1] == "options":
+            pass  # whoever chose our server has read it
         else:
             for who in directive[2].split():
                 client, _, name = who.partition("=")
@@ -380,6 +392,22 @@ def run_talk(server, path, verbose):
     return why is None
 
 
+def options_of(path):
+    with open(path, encoding="utf-8") as f:
+        return next((line.split(":", 1)[1].strip() for line in f if line.startswith("options:")), "")
+
+
+def run_group(server, talks, verbose):
+    """These talks on one server: a result each, and one more if the server does not end well."""
+    server.start()
+    results = [run_talk(server, t, verbose) for t in talks]
+    if not server.stop():
+        print(f"FAILED the server did not end well\n{server.tail()}")
+        results.append(False)
+    shutil.rmtree(server.dir, ignore_errors=True)
+    return results
+
+
 def main():
     program, verbose, wanted = os.path.join(TOP, "build/posthouse"), False, []
     arguments = iter(sys.argv[1:])
@@ -393,13 +421,9 @@ def main():
     talks = sorted(os.path.join(d, f) for d, _, files in os.walk(os.path.join(TOP, "talks")) for f in files
                    if f.endswith(".talk"))
     talks = [t for t in talks if not wanted or any(w in t for w in wanted)]
-    server = Server(program)
-    server.start()
-    results = [run_talk(server, t, verbose) for t in talks]
-    if not server.stop():
-        print(f"FAILED the server did not end well\n{server.tail()}")
-        results.append(False)
-    shutil.rmtree(server.dir, ignore_errors=True)
+    results = []
+    for options, group in itertools.groupby(sorted(talks, key=options_of), options_of):
+        results += run_group(Server(program, options), list(group), verbose)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     sys.exit(0 if all(results) and results else 1)
 
