@@ -13,6 +13,7 @@ Directives, at the top of a file:
   inbox: N                                N messages "message 1" ... are in $user's INBOX before (message() below)
   options: KEY=VALUE KEY=VALUE            settings of the server; each set of them is served by a server of its own. $dir is
                                           its directory; "_" stands for a space in a value, "__" for "_"
+  shows: NAME NAME                        capabilities that are exercised here, for tools/features; a comment that names them does too
 Lines (a client without a number is client 1; it connects when it is first named):
   C: text       sent with CRLF            C-: text    sent without
   C| text       a line of a literal: {size} in the C line before it is the size of all C| lines that follow
@@ -172,7 +173,7 @@ class Talk:
                 self.read(number, text.rstrip("\n"))
 
     def read(self, number, text):
-        directive = re.match(r"(port|login|inbox|options): *(.*)$", text)
+        directive = re.match(r"(port|login|inbox|options|shows): *(.*)$", text)
         line = LINE.match(text)
         if not text or text.startswith("#"):
             return
@@ -185,8 +186,8 @@ class Talk:
             self.protocol = directive[2]
         elif directive[1] == "inbox":
             self.inbox = int(directive[2])
-        elif directive[1] == "options":
-            pass  # whoever chose our server has read it
+        elif directive[1] in ("options", "shows"):
+            pass  # whoever chose our server, or tools/features, has read it
         else:
             for who in directive[2].split():
                 client, _, name = who.partition("=")

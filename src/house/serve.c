@@ -120,10 +120,9 @@ PARKS void demo_at_terminal(CommandLine *c)
     DemoArgs args;
     Config config;
     config_defaults(&config);
-    config.log_level = c->config->log_level; /* -o log_level=none is for tools that want silence */
-    config.sandbox = c->config->sandbox;
     Err err = demo_args(c, &args);
     if (!err) err = demo_config(&config, &args);
+    if (!err) err = config_options(&config, &c->options); /* -o has the last word */
     if (err) {
         complain(c, err);
         config_done(&config);
