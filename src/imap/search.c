@@ -91,7 +91,7 @@ static void save(Imap *s, const Search *search, const Found *found)
     imap_save(s, all ? &found->uids : &some);
 }
 
-PARKS static Err bad_charset(Imap *s)
+PARKS Err search_bad_charset(Imap *s)
 {
     return imap_no(s,
                    "[BADCHARSET (UTF-8 US-ASCII ISO-8859-1 ISO-8859-2 ISO-8859-15 WINDOWS-1251 "
@@ -126,7 +126,7 @@ Err imap_cmd_search(Imap *s)
     /* RFC 9051 6.4.4.1: NO leaves "$" empty, BAD leaves it alone. */
     bool bad = imap_syntax(s->in) || err == ERR_SYNTAX;
     if (err && !bad && program.wants & RETURN_SAVE) imap_save(s, &(UidSet){0});
-    if (err == ERR_CHARSET) return bad_charset(s);
+    if (err == ERR_CHARSET) return search_bad_charset(s);
     if (err) return err;
     return imap_ok(s, "SEARCH completed");
 }

@@ -52,6 +52,12 @@ typedef struct {
     Slice bad_charset; /* ERR_CHARSET */
 } Search;
 PARKS Err search_parse(Imap *s, Search *search) MUST_USE;
+/* The same in pieces, for SORT and THREAD: ["RETURN (" ... ")" SP], and charset 1*(SP search-key).
+ */
+void search_parse_return(Imap *s, Search *search);
+PARKS Err search_parse_criteria(Imap *s, Search *search) MUST_USE;
+/* The tagged NO for ERR_CHARSET. */
+PARKS Err search_bad_charset(Imap *s);
 
 /* Which messages of the view fit: their UIDs, ascending, and the highest of their mod-sequences. */
 PARKS Err search_run(Imap *s, SearchKey *key, UidSet *uids, uint64_t *modseq) MUST_USE;

@@ -369,29 +369,52 @@ static void return_options(In *in, Search *search)
     if (!search->wants) search->wants = RETURN_ALL;
 }
 
-PARKS static void charset(Parser *p)
+static void set_charset(Parser *p, Slice name)
 {
-    In *in = p->s->in;
-    if (!imap_see(in, "CHARSET ")) return;
-    Slice name = imap_astring(in);
-    imap_space(in);
     bool utf8 = slice_eq_nocase(name, S("UTF-8")) || slice_eq_nocase(name, S("US-ASCII"));
     if (utf8) return;
     p->charset = charset_find(name);
-    if (!p->charset && !imap_syntax(in)) p->search->bad_charset = name;
+    if (!p->charset && !imap_syntax(p->s->in)) p->search->bad_charset = name;
+}
+
+static Parser *parser(Imap *s, Search *search)
+{
+    Parser *p = arena_new(&s->arena, Parser);
+    *p = (Parser){.s = s, .search = search};
+    return p;
+}
+
+PARKS static Err finish(Parser *p)
+{
+    keys(p);
+    TRY(imap_end(p->s->in));
+    return p->search->bad_charset.at ? fail(ERR_CHARSET, "unknown charset") : OK;
+}
+
+void search_parse_return(Imap *s, Search *search)
+{
+    if (!imap_see(s->in, "RETURN (")) return;
+    return_options(s->in, search);
+    imap_space(s->in);
+}
+
+/* RFC 5256 5: search-criteria = charset 1*(SP search-key) */
+PARKS Err search_parse_criteria(Imap *s, Search *search)
+{
+    Parser *p = parser(s, search);
+    set_charset(p, imap_astring(s->in));
+    imap_space(s->in);
+    return finish(p);
 }
 
 PARKS Err search_parse(Imap *s, Search *search)
 {
-    Parser *p = arena_new(&s->arena, Parser);
-    *p = (Parser){.s = s, .search = search};
+    Parser *p = parser(s, search);
     imap_space(s->in);
-    if (imap_see(s->in, "RETURN (")) {
-        return_options(s->in, search);
+    search_parse_return(s, search);
+    if (imap_see(s->in, "CHARSET ")) {
+        set_charset(p, imap_astring(s->in));
         imap_space(s->in);
     }
-    charset(p);
-    keys(p);
-    TRY(imap_end(s->in));
-    return search->bad_charset.at ? fail(ERR_CHARSET, "unknown charset") : OK;
+    return finish(p);
 }
