@@ -4,11 +4,14 @@ enum { BREATH = 64 }; /* messages */
 
 /* ---- what the summary holds ---- */
 
-static const char *const summary_names[] = {
-    [ITEM_ENVELOPE] = "ENVELOPE ", [ITEM_BODY] = "BODY ", [ITEM_BODYSTRUCTURE] = "BODYSTRUCTURE "};
+static const char *const summary_names[] = {[ITEM_ENVELOPE] = "ENVELOPE ",
+                                            [ITEM_BODY] = "BODY ",
+                                            [ITEM_BODYSTRUCTURE] = "BODYSTRUCTURE ",
+                                            [ITEM_PREVIEW] = "PREVIEW "};
 
 /* ENVELOPE and BODYSTRUCTURE have no word for "unknown": what cannot be had is left out, and the
- * command ends with NO. */
+ * command ends with NO. PREVIEW was made when the message came, so it is there for LAZY too and NIL
+ * is never said (RFC 8970 3.2). */
 PARKS static bool put_summary(Fetching *f, const FetchItem *item)
 {
     const MailSummary *summary = &f->summary;
@@ -24,6 +27,8 @@ PARKS static bool put_summary(Fetching *f, const FetchItem *item)
         buf_add(out, summary->envelope);
     else if (item->type == ITEM_BODYSTRUCTURE)
         buf_add(out, summary->body_structure);
+    else if (item->type == ITEM_PREVIEW)
+        imap_put_string(out, summary->preview);
     else
         mail_body_of_structure(out, summary->body_structure);
     return true;
@@ -68,6 +73,7 @@ PARKS static bool put_item(Fetching *f, const FetchItem *item)
     case ITEM_ENVELOPE:
     case ITEM_BODY:
     case ITEM_BODYSTRUCTURE:
+    case ITEM_PREVIEW:
         return put_summary(f, item);
     case ITEM_SECTION:
         f->has_summary = false; /* what it has borrowed does not outlive a wait */
@@ -90,8 +96,7 @@ PARKS static bool put_item(Fetching *f, const FetchItem *item)
 static void put_seen(Fetching *f, Buf *out)
 {
     bool condstore = imap_has(f->s, ENABLED_CONDSTORE);
-    bool uid = condstore || imap_has(f->s, ENABLED_REV2);
-    if (uid && !fetch_has(f->fetch, ITEM_UID)) put_number(out, " UID ", f->m.uid);
+    if (imap_tells_uid(f->s) && !fetch_has(f->fetch, ITEM_UID)) put_number(out, " UID ", f->m.uid);
     if (!fetch_has(f->fetch, ITEM_FLAGS)) {
         buf_char(out, ' ');
         put_flags(f, out);
@@ -107,8 +112,7 @@ PARKS static void tell_message(Fetching *f)
     Buf *out = stream_out(f->s->stream);
     size_t start = out->len, told = 0;
     f->has_summary = false;
-    put_number(out, "* ", f->number);
-    buf_add(out, S(" FETCH ("));
+    imap_begin_fetch(f->s, f->number, f->m.uid);
     for (size_t i = 0; i < f->fetch->count; i++) {
         size_t before = out->len;
         if (told) buf_char(out, ' ');
@@ -176,22 +180,32 @@ PARKS static void set_seen(Imap *s, const Fetch *f, const UidSet *uids, UidSet *
     if (modseq) view_mark_own(s->view, modseq);
 }
 
-PARKS static bool pause_after(Fetching *f)
+PARKS static bool pause_after(Fetching *f, uint64_t goal)
 {
     if (stream_drain(f->s->stream)) return false;
-    if (++f->told % BREATH == 0) breathe();
+    if (++f->told % BREATH) return true;
+    breathe();
+    imap_in_progress(f->s, f->told, goal);
     return true;
+}
+
+/* How many there may be, for imap_in_progress. */
+static uint64_t goal_of(Imap *s, const Fetch *fetch, const UidSet *uids)
+{
+    if (fetch->changed_since) return 0;
+    return MIN(uidset_size(uids), (uint64_t)view_exists(s->view));
 }
 
 PARKS static Err tell_messages(Imap *s, const Fetch *fetch, const UidSet *uids,
                                const UidSet *unseen)
 {
     Fetching f = {.s = s, .fetch = fetch};
+    uint64_t goal = goal_of(s, fetch, uids);
     for (uint32_t uid = 1; next(&f, uids, &uid); uid++) {
         uid = f.m.uid;
         f.seen_now = uidset_has(unseen, uid);
         tell_message(&f);
-        if (!pause_after(&f) || uid == UINT32_MAX) break;
+        if (!pause_after(&f, goal) || uid == UINT32_MAX) break;
     }
     arena_done(&f.arena);
     return f.trouble;

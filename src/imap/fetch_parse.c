@@ -172,6 +172,17 @@ PARKS static void binary_item(Imap *s, Fetch *f)
         sectioned(s, f, ITEM_BINARY, "BINARY", imap_see(s->in, ".PEEK"));
 }
 
+/* RFC 8970 6: "PREVIEW" [SP "(" preview-mod *(SP preview-mod) ")"]; preview-mod = "LAZY" */
+static void preview(Imap *s, Fetch *f)
+{
+    add(s, f, ITEM_PREVIEW);
+    if (!imap_see(s->in, " (")) return;
+    do
+        imap_need(s->in, "LAZY");
+    while (imap_see(s->in, " "));
+    imap_need(s->in, ")");
+}
+
 PARKS static void fetch_att(Imap *s, Fetch *f)
 {
     In *in = s->in;
@@ -193,6 +204,8 @@ PARKS static void fetch_att(Imap *s, Fetch *f)
         old_item(s, f, "RFC822.TEXT", SECTION_TEXT, false);
     else if (imap_see(in, "RFC822"))
         old_item(s, f, "RFC822", SECTION_WHOLE, false);
+    else if (imap_see(in, "PREVIEW"))
+        preview(s, f);
     else if (imap_see(in, "UID"))
         add(s, f, ITEM_UID);
     else if (imap_see(in, "MODSEQ"))
@@ -244,10 +257,11 @@ static void modifiers(Imap *s, Fetch *f)
         imap_mistake(in, "VANISHED needs UID FETCH, CHANGEDSINCE and ENABLE QRESYNC");
 }
 
-/* UID FETCH tells the UID (RFC 9051 6.4.9); CHANGEDSINCE tells MODSEQ. Once each, in front. */
+/* UID FETCH tells the UID (RFC 9051 6.4.9), unless UIDFETCH does; CHANGEDSINCE tells MODSEQ. Once
+ * each, in front. */
 static void add_implied(Imap *s, Fetch *f)
 {
-    bool uid = s->by_uid && !fetch_has(f, ITEM_UID);
+    bool uid = s->by_uid && !fetch_has(f, ITEM_UID) && !imap_has(s, ENABLED_UIDONLY);
     bool modseq = f->changed_since && !fetch_has(f, ITEM_MODSEQ);
     FetchItem *all = arena_array(&s->arena, FetchItem, f->count + 2);
     size_t n = 0;

@@ -84,6 +84,29 @@ void imap_say(Imap *s, const char *fmt, ...)
     va_end(args);
 }
 
+/* RFC 9585 4: inprogress-tag is quoted / nil, and NIL when the tag has a "]"; PROGRESS is smaller
+ * than GOAL, and without it GOAL is NIL as well. */
+PARKS void imap_in_progress(Imap *s, uint64_t done, uint64_t goal)
+{
+    if (now_ms() < s->progress_due_ms) return;
+    s->progress_due_ms = now_ms() + imap_progress_ms(s);
+    Buf *out = stream_out(s->stream);
+    Slice tag = s->in->tag;
+    buf_add(out, S("* OK [INPROGRESS ("));
+    if (tag.len && slice_find(tag, ']') == tag.len)
+        imap_put_string(out, tag);
+    else
+        buf_add(out, S("NIL"));
+    if (done < goal)
+        buf_printf(out, " %llu %llu", (unsigned long long)done, (unsigned long long)goal);
+    else if (done)
+        buf_printf(out, " %llu NIL", (unsigned long long)done);
+    else
+        buf_add(out, S(" NIL NIL"));
+    buf_add(out, S(")] Still at it\r\n"));
+    (void)stream_flush(s->stream);
+}
+
 /* ---- every Err in IMAP's words ---- */
 
 typedef struct {

@@ -16,6 +16,7 @@ const size_t imap_command_count = COUNT(imap_commands);
 
 enum {
     LOGIN_MS = 60 * 1000,
+    PROGRESS_MS = 10 * 1000,  /* RFC 9585 4: every 10 to 15 seconds */
     IDLE_MS = 30 * 60 * 1000, /* RFC 9051 5.4 */
     MESSAGE_MOST = 100 * 1024 * 1024,
     MISTAKES_BEFORE_LOGIN = 20,
@@ -28,6 +29,11 @@ int64_t imap_deadline(const Imap *s)
 {
     if (s->state == STRANGER) return s->login_deadline_ms;
     return now_ms() + (s->config->idle_ms ? s->config->idle_ms : IDLE_MS);
+}
+
+int64_t imap_progress_ms(const Imap *s)
+{
+    return s->config->progress_ms ? s->config->progress_ms : PROGRESS_MS;
 }
 
 uint64_t imap_message_most(const Imap *s)
@@ -78,6 +84,7 @@ PARKS static void serve_command(Imap *s)
     stream_set_deadline(s->stream, imap_deadline(s));
     s->command = NULL;
     Err err = imap_next(s->in);
+    s->progress_due_ms = now_ms() + imap_progress_ms(s);
     if (!err) err = run_command(s);
     if (err) imap_answer_err(s, err);
     if (!imap_skip_command(s->in) && !stream_error(s->stream)) {

@@ -73,7 +73,8 @@ struct Imap {
     uint64_t told_keywords; /* hash of the FLAGS told last */
     uint32_t told_keywords_version;
     int64_t login_deadline_ms;
-    Arena saved_arena; /* "$", RFC 9051 6.4.4.1 */
+    int64_t progress_due_ms; /* when imap_in_progress says something next */
+    Arena saved_arena;       /* "$", RFC 9051 6.4.4.1 */
     UidSet saved;
     void (*ended)(void *arg);
     void *arg;
@@ -98,6 +99,7 @@ void imap_resolve_key(Imap *s, const ImapSet *set, bool uids_given, UidSet *uids
 void imap_save(Imap *s, const UidSet *uids);
 
 int64_t imap_deadline(const Imap *s);      /* of what is read now; RFC 9051 5.4 */
+int64_t imap_progress_ms(const Imap *s);   /* from one imap_in_progress that speaks to the next */
 uint64_t imap_message_most(const Imap *s); /* octets of one APPEND */
 
 /* ---- answering (response.c) ---- */
@@ -109,6 +111,9 @@ PARKS Err imap_bad(Imap *s, const char *fmt, ...) PRINTF(2, 3);
 PARKS void imap_answer_err(Imap *s, Err err);
 /* "* text CRLF"; does not wait. */
 void imap_say(Imap *s, const char *fmt, ...) PRINTF(2, 3);
+/* RFC 9585: how far a long command is, `done` of `goal` (0: unknown). To be called often, between
+ * responses; says something every ten seconds at most. */
+PARKS void imap_in_progress(Imap *s, uint64_t done, uint64_t goal);
 
 /* ---- values (response.c) ---- */
 void imap_put_string(Buf *out, Slice octets);               /* quoted, or a literal */
@@ -124,8 +129,13 @@ void imap_put_date_time(Buf *out,
 /* Brings the view up to date and tells it: VANISHED or EXPUNGE if allowed, EXISTS, RECENT, FETCH.
  */
 PARKS void imap_tell_news(Imap *s, bool expunges);
-/* "* n FETCH (UID u FLAGS (...) MODSEQ (m))": UID when by_uid or CONDSTORE, MODSEQ once CONDSTORE
- * (RFC 7162 3.2.4). */
+/* The beginning of every FETCH response, "* n FETCH (", or "* uid UIDFETCH (" once UIDONLY is
+ * enabled (RFC 9586 3.3). */
+void imap_begin_fetch(Imap *s, uint32_t number, uint32_t uid);
+/* Whether a FETCH response nobody asked for names the UID: once CONDSTORE (RFC 7162 3.2.4) or rev2
+ * is enabled; UIDFETCH has it in front. */
+bool imap_tells_uid(const Imap *s);
+/* "* n FETCH (UID u FLAGS (...) MODSEQ (m))": UID also when by_uid, MODSEQ once CONDSTORE. */
 void imap_tell_flags(Imap *s, uint32_t number, const Message *m);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the selected mailbox. */
 void imap_tell_keywords(Imap *s);

@@ -45,9 +45,10 @@ static Err read_store(In *in, StoreArgs *st)
 /* .SILENT tells only what a CONDSTORE client has to know: the new mod-sequence. */
 static void tell_modseq(Imap *s, uint32_t number, const Message *m)
 {
+    imap_begin_fetch(s, number, m->uid);
     Buf *out = stream_out(s->stream);
-    buf_printf(out, "* %u FETCH (UID %u MODSEQ (%llu))\r\n", number, m->uid,
-               (unsigned long long)m->modseq);
+    if (imap_tells_uid(s)) buf_printf(out, "UID %u ", m->uid);
+    buf_printf(out, "MODSEQ (%llu))\r\n", (unsigned long long)m->modseq);
 }
 
 /* Those that failed the condition are told too, so that the client need not ask (RFC 7162 3.1.3).

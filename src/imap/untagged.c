@@ -29,15 +29,27 @@ void imap_tell_new_keywords(Imap *s)
     if (keyed_hash(mailbox_keywords(s->box, &s->arena)) != s->told_keywords) imap_tell_keywords(s);
 }
 
+void imap_begin_fetch(Imap *s, uint32_t number, uint32_t uid)
+{
+    bool uid_only = imap_has(s, ENABLED_UIDONLY);
+    Buf *out = stream_out(s->stream);
+    buf_add(out, S("* "));
+    buf_number(out, uid_only ? uid : number);
+    buf_add(out, uid_only ? S(" UIDFETCH (") : S(" FETCH ("));
+}
+
+bool imap_tells_uid(const Imap *s)
+{
+    return !imap_has(s, ENABLED_UIDONLY) && imap_has(s, ENABLED_CONDSTORE | ENABLED_REV2);
+}
+
 void imap_tell_flags(Imap *s, uint32_t number, const Message *m)
 {
     bool condstore = imap_has(s, ENABLED_CONDSTORE);
     imap_tell_new_keywords(s);
     Buf *out = stream_out(s->stream);
-    buf_add(out, S("* "));
-    buf_number(out, number);
-    buf_add(out, S(" FETCH ("));
-    if (s->by_uid || condstore || imap_has(s, ENABLED_REV2)) {
+    imap_begin_fetch(s, number, m->uid);
+    if (imap_tells_uid(s) || (s->by_uid && !imap_has(s, ENABLED_UIDONLY))) {
         buf_add(out, S("UID "));
         buf_number(out, m->uid);
         buf_char(out, ' ');
@@ -55,7 +67,7 @@ void imap_tell_flags(Imap *s, uint32_t number, const Message *m)
 static void tell_expunges(Imap *s, const ViewNews *news)
 {
     Buf *out = stream_out(s->stream);
-    if (imap_has(s, ENABLED_QRESYNC)) { /* RFC 7162 3.2.10 */
+    if (imap_has(s, ENABLED_QRESYNC | ENABLED_UIDONLY)) { /* RFC 7162 3.2.10, RFC 9586 3.4 */
         if (!news->vanished.count) return;
         buf_add(out, S("* VANISHED "));
         uidset_print(out, &news->vanished);
