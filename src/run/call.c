@@ -30,24 +30,19 @@ void fiber_start_on(Loop *loop, const char *name, void (*fn)(void *), void *arg)
     loop_post(loop, &s->task);
 }
 
-/* Stories of errors are kept per thread; this one travels with the answer. */
-typedef struct {
-    char text[400];
-} Story;
-
 static void story_forget(void)
 {
     (void)fail(OK, "%s", "");
 }
 
-static void story_keep(Story *s)
+void story_keep(Story *s)
 {
     Slice told = slice_first(slice_of(err_story()), sizeof s->text - 1);
     memcpy(s->text, told.at, told.len);
     s->text[told.len] = 0;
 }
 
-static void story_tell(const Story *s)
+void story_tell(const Story *s)
 {
     if (s->text[0]) (void)fail(OK, "%s", s->text);
 }

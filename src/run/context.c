@@ -228,7 +228,7 @@ void context_switch(Context *from, Context *to)
 #endif
     jump(from, to);
 #if RUN_ASAN
-    __sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
+    __sanitizer_finish_switch_fiber(from->fake_stack, &from->met_bottom, &from->met_size);
 #endif
 }
 
@@ -241,6 +241,16 @@ void context_entered(Context *from)
     from->bottom = (void *)bottom;
 #else
     (void)from;
+#endif
+}
+
+void context_moved(const Context *c, Context *from)
+{
+#if RUN_ASAN
+    from->bottom = (void *)(uintptr_t)c->met_bottom;
+    from->size = c->met_size;
+#else
+    (void)c, (void)from;
 #endif
 }
 

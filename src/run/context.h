@@ -30,9 +30,11 @@ typedef struct {
     void *sp; /* where it stopped; below it lies nothing of value */
     void *bottom;
     size_t size;
-    void *fake_stack; /* address sanitizer */
-    void *tsan;       /* thread sanitizer */
-    void *other;      /* ucontext */
+    void *fake_stack; /* address sanitizer; so are the next two */
+    const void *met_bottom;
+    size_t met_size;
+    void *tsan;  /* thread sanitizer */
+    void *other; /* ucontext */
     unsigned valgrind;
 } Context;
 
@@ -43,4 +45,6 @@ void context_done(Context *c); /* it has left, or will never be entered again */
 /* Stops here as `from`, goes on as `to`. */
 void context_switch(Context *from, Context *to);
 void context_entered(Context *from);
+/* After a switch to c came back on another thread: `from` is who let it in there. */
+void context_moved(const Context *c, Context *from);
 _Noreturn void context_leave(Context *from, Context *to);

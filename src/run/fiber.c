@@ -25,7 +25,7 @@ Fiber *fiber_new(Loop *loop, const char *name, void (*fn)(void *), void *arg)
     char *stack = stack_take(&loop->stacks);
     size_t room = (STACK_BYTES - sizeof(Fiber)) & ~(size_t)63;
     Fiber *f = (Fiber *)(void *)(stack + room);
-    *f = (Fiber){.loop = loop, .name = name, .stack = stack, .fn = fn, .arg = arg};
+    *f = (Fiber){.loop = loop, .born = loop, .name = name, .stack = stack, .fn = fn, .arg = arg};
     size_t guard = stack_guard_bytes();
     context_make(&f->context, stack + guard, room - guard, fiber_main, f);
     f->parked_at_ms = loop->now_ms;
@@ -34,12 +34,42 @@ Fiber *fiber_new(Loop *loop, const char *name, void (*fn)(void *), void *arg)
     return f;
 }
 
+static void stack_is_home(Task *t)
+{
+    Fiber *f = CONTAINER(t, Fiber, task);
+    stack_give(&f->born->stacks, f->stack);
+}
+
+/* The stack goes back to the loop it was taken from: one that only accepts would take new ones for
+ * ever. */
 static void fiber_free(Fiber *f)
 {
     list_remove(&f->of_loop);
     list_remove(&f->fresh);
     context_done(&f->context);
-    stack_give(&f->loop->stacks, f->stack);
+    f->task.run = stack_is_home;
+    if (f->born == f->loop)
+        stack_is_home(&f->task);
+    else
+        loop_post(f->born, &f->task);
+}
+
+static void arrive(Task *t)
+{
+    Fiber *f = CONTAINER(t, Fiber, task);
+    list_add(&f->loop->fibers, &f->of_loop);
+    f->parked_at_ms = f->loop->now_ms;
+    make_ready(f);
+}
+
+/* Only now that its registers are saved may another thread take it up. */
+static void depart(Fiber *f)
+{
+    list_remove(&f->of_loop);
+    list_remove(&f->fresh);
+    f->loop = f->goes_to;
+    f->task.run = arrive;
+    loop_post(f->loop, &f->task);
 }
 
 /* Only fibers that have run since the last look are looked at, so a loop at rest has no timer. */
@@ -86,7 +116,10 @@ void fiber_resume(Fiber *f)
     f->state = FIBER_RUNNING;
     context_switch(&loop->context, &f->context);
     loop->current = NULL;
-    if (f->state == FIBER_ENDED) fiber_free(f);
+    if (f->state == FIBER_MOVING)
+        depart(f);
+    else if (f->state == FIBER_ENDED)
+        fiber_free(f);
 }
 
 Wake fiber_wait(const char *waits_for, int64_t deadline_ms, unsigned hears)
@@ -121,6 +154,23 @@ void fiber_yield(void)
     make_ready(f);
     f->loop->poll_soon = true;
     context_switch(&f->context, &f->loop->context);
+}
+
+/* Not inlined, nor is anything that looks at thread-local variables before and behind it: they are
+ * others then. */
+__attribute__((noinline)) void fiber_move(Loop *loop)
+{
+    Fiber *f = fiber_current();
+    must(f && !f->held && !loop->is_helper);
+    if (loop == f->loop) return;
+    Story story;
+    story_keep(&story);
+    f->goes_to = loop;
+    f->state = FIBER_MOVING;
+    f->waits_for = "loop";
+    context_switch(&f->context, &f->loop->context);
+    context_moved(&f->context, &f->loop->context);
+    story_tell(&story);
 }
 
 /* ---- what run.h promises ---- */

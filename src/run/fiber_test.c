@@ -250,6 +250,84 @@ TEST(fibers_start_on_other_loops)
     check(direct == 1);
 }
 
+typedef struct {
+    Loop *home;
+    Task task;
+    Cond cond;
+    bool ended, right;
+} Mover;
+
+static void mover_is_home(Task *t)
+{
+    Mover *m = CONTAINER(t, Mover, task);
+    m->ended = true;
+    cond_signal(&m->cond);
+}
+
+/* To and fro, on whatever stack depth, and ends far from where it was born. */
+PARKS static void move_about(void *arg)
+{
+    Mover *m = arg;
+    Fiber *self = fiber_current();
+    pid_t born = gettid(); /* pthread_self would be asked once only: the compiler knows no moves */
+    m->right = true;
+    fiber_nudge(self);
+    for (unsigned i = 1; i < 100; i++) {
+        (void)fail(ERR_IO, "story %u", i);
+        fiber_move(loop_at(i % 2));
+        char expected[16];
+        snprintf(expected, sizeof expected, "story %u", i);
+        if (loop_current() != loop_at(i % 2) || fiber_current() != self) m->right = false;
+        if (strcmp(err_story(), expected) != 0) m->right = false;
+        if ((born == gettid()) != (i % 2 == 0)) m->right = false;
+        if (i == 1 && fiber_park(now_ms() + 5000) != WOKEN_NUDGED) m->right = false;
+        if (i % 10 == 0 && fiber_sleep(1) != WOKEN_TIMEOUT) m->right = false;
+    }
+    loop_post(m->home, &m->task);
+}
+
+TEST(a_fiber_moves_to_another_loop)
+{
+    Mover m = {.home = loop_current(), .task = {.run = mover_is_home}};
+    fiber_start("mover", move_about, &m);
+    while (!m.ended)
+        cond_wait(&m.cond, NEVER);
+    check(m.right);
+    fiber_move(loop_current());
+    check(loop_current() == m.home);
+}
+
+static char *stack_at;
+
+PARKS static void end_elsewhere(void *arg)
+{
+    Mover *m = arg;
+    char here;
+    stack_at = &here;
+    fiber_move(loop_at(1));
+    loop_post(m->home, &m->task);
+}
+
+/* Else a loop that only accepts would take new stacks for ever. */
+TEST(the_stack_of_a_moved_fiber_comes_home)
+{
+    enum { MANY = 20 };
+    char *seen[MANY];
+    unsigned distinct = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        Mover m = {.home = loop_current(), .task = {.run = mover_is_home}};
+        fiber_start("ends elsewhere", end_elsewhere, &m);
+        while (!m.ended)
+            cond_wait(&m.cond, NEVER);
+        fiber_sleep(2); /* until the stack is here */
+        bool is_new = true;
+        for (unsigned k = 0; k < distinct; k++)
+            if (seen[k] == stack_at) is_new = false;
+        if (is_new) seen[distinct++] = stack_at;
+    }
+    check(distinct < MANY / 2);
+}
+
 /* ---- helpers ---- */
 
 typedef struct {

@@ -24,10 +24,15 @@ void loop_init(Loop *loop, Run *run, unsigned index)
 }
 
 /* Fibers that main_fn did not wait for end here, wherever they stood. */
-void loop_done(Loop *loop)
+void loop_end_fibers(Loop *loop)
 {
     list_each (link, &loop->fibers)
         context_done(&CONTAINER(link, Fiber, of_loop)->context);
+    list_init(&loop->fibers);
+}
+
+void loop_done(Loop *loop)
+{
     context_done(&loop->context);
     timers_done(&loop->timers);
     stacks_done(&loop->stacks);

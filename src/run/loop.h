@@ -9,13 +9,16 @@
 typedef struct World World;
 typedef struct Run Run;
 
-typedef enum { FIBER_READY, FIBER_RUNNING, FIBER_PARKED, FIBER_ENDED } FiberState;
+typedef enum { FIBER_READY, FIBER_RUNNING, FIBER_PARKED, FIBER_MOVING, FIBER_ENDED } FiberState;
 enum { HEARS_NUDGES = 1, HEARS_CANCEL = 2 };
 
 /* Lies at the top of its own stack, so that a fiber at rest costs one page. */
 struct Fiber {
     Context context;
     Loop *loop;
+    Loop *born; /* whose stack it runs on, wherever it runs */
+    Loop *goes_to;
+    Task task; /* on its way to another loop; its stack on the way back */
     const char *name, *waits_for;
     char *stack;
     void (*fn)(void *);
@@ -68,6 +71,8 @@ extern _Thread_local Run *run_now;   /* whose loop or helper this thread is */
 extern Run *run_latest;              /* for the debugger */
 
 void loop_init(Loop *loop, Run *run, unsigned index);
+/* First of all loops, then the other of each: stacks of one loop may be in use on another. */
+void loop_end_fibers(Loop *loop);
 void loop_done(Loop *loop);
 bool loop_has_tasks(Loop *loop);
 bool loop_run_task(Loop *loop); /* one; false: there was none */
@@ -82,6 +87,13 @@ void fiber_resume(Fiber *f);
 PARKS Wake fiber_wait(const char *waits_for, int64_t deadline_ms, unsigned hears);
 PARKS void fiber_yield(void);
 void fiber_wake(Fiber *f, Wake why); /* no effect unless parked */
+
+/* Stories of errors are kept per thread; this one travels. */
+typedef struct {
+    char text[400];
+} Story;
+void story_keep(Story *s);
+void story_tell(const Story *s); /* an empty one: what is known here stays */
 
 void run_signal(Run *run, int number); /* on loop 0 */
 void job_run(Job *job);                /* on a helper */

@@ -232,7 +232,10 @@ static void close_loops(Run *run, RealRun *r)
         Loop *loop = &run->loops[i];
         loop_now = loop;
         loop_run_tasks(loop); /* jobs that nobody waited for want to be freed */
-        loop_done(loop);
+        loop_end_fibers(loop);
+    }
+    for (unsigned i = 0; i < run->count; i++) {
+        loop_done(&run->loops[i]);
         if (r->loops[i].epoll >= 0) close(r->loops[i].epoll);
         if (r->loops[i].wake >= 0) close(r->loops[i].wake);
     }

@@ -3,11 +3,11 @@
  * files and sockets are in run/file.h and run/sock.h; run/sim.h replaces the world behind all of
  * them for tests.
  *
- * Vocabulary: a Fiber is a conversation with its own stack, pinned to the Loop that started it. A
- * Loop is one thread with one epoll; there is one per core. A fiber waits by parking; what wakes it
- * is a Wake. A nudge is a sticky wake-up from a neighbour on the same loop. Blocking work goes
- * aside, to a helper thread. Times are milliseconds; a deadline is a moment of now_ms(), NEVER for
- * none. Begin reading with run_start, then fiber_park. */
+ * Vocabulary: a Fiber is a conversation with its own stack, on the Loop that started it until it
+ * asks to be moved (fiber_move). A Loop is one thread with one epoll; there is one per core. A
+ * fiber waits by parking; what wakes it is a Wake. A nudge is a sticky wake-up from a neighbour on
+ * the same loop. Blocking work goes aside, to a helper thread. Times are milliseconds; a deadline
+ * is a moment of now_ms(), NEVER for none. Begin reading with run_start, then fiber_park. */
 #include "base/base.h"
 
 #define NEVER INT64_MAX
@@ -71,6 +71,11 @@ typedef enum {
  * two seconds are given back to the kernel. */
 Fiber *fiber_start(const char *name, void (*fn)(void *), void *arg);
 void fiber_start_on(Loop *loop, const char *name, void (*fn)(void *), void *arg);
+/* The running fiber goes on on that loop, after those who wait there already; nothing to do when it
+ * is its own. It takes its story (err_story), its stack and a nudge not yet heard along. What it
+ * holds of the old loop (accounts, conditions, sockets not detached) it must not touch there, and
+ * fibers of the old loop may no longer nudge it: stop listening first. */
+PARKS void fiber_move(Loop *loop);
 Fiber *fiber_current(void); /* NULL outside a fiber */
 void fiber_rename(const char *name);
 PARKS Wake fiber_park(int64_t deadline_ms); /* until nudged, the deadline, or run_cancel */

@@ -307,6 +307,8 @@ static void let_arrive(Sim *s)
 static void take_down(Sim *s)
 {
     for (unsigned i = 0; i <= s->run.count; i++)
+        loop_end_fibers(&s->loops[i]);
+    for (unsigned i = 0; i <= s->run.count; i++)
         loop_done(&s->loops[i]);
     timers_done(&s->timers);
     if (s->disk_is_ours) sim_disk_free(s->disk);

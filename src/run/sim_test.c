@@ -330,6 +330,43 @@ TEST(sim_connections_move_between_loops)
     }
 }
 
+typedef struct {
+    unsigned moved, ended;
+    bool left_behind;
+} Movers;
+
+PARKS static void sim_mover(void *arg)
+{
+    Movers *m = arg;
+    for (unsigned i = 0; i < 10; i++) {
+        Loop *to = loop_at((unsigned)(random_u64() % loop_count()));
+        fiber_move(to);
+        if (loop_current() == to) m->moved++;
+        fiber_sleep((int64_t)(random_u64() % 3));
+    }
+    m->ended++;
+    while (m->left_behind) /* ends with the run */
+        cond_wait(&(Cond){0}, NEVER);
+}
+
+PARKS static void sim_movers(void *arg)
+{
+    Movers *m = arg;
+    for (unsigned i = 0; i < 8; i++)
+        fiber_start("mover", sim_mover, m);
+    while (m->ended < 8)
+        fiber_sleep(1);
+}
+
+TEST(sim_fibers_move_between_loops)
+{
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        Movers m = {.left_behind = seed % 2};
+        check_ok(sim_run(&(SimConfig){.seed = seed, .loops = 3}, sim_movers, &m));
+        check(m.moved == 80 && m.ended == 8);
+    }
+}
+
 /* ---- interleaving: helpers and loops meet in every order ---- */
 
 typedef struct {
