@@ -30,19 +30,19 @@ void fiber_start_on(Loop *loop, const char *name, void (*fn)(void *), void *arg)
     loop_post(loop, &s->task);
 }
 
-static void story_forget(void)
+static void run_story_forget(void)
 {
     (void)fail(OK, "%s", "");
 }
 
-void story_keep(Story *s)
+void run_story_keep(RunStory *s)
 {
     Slice told = slice_first(slice_of(err_story()), sizeof s->text - 1);
     memcpy(s->text, told.at, told.len);
     s->text[told.len] = 0;
 }
 
-void story_tell(const Story *s)
+void run_story_tell(const RunStory *s)
 {
     if (s->text[0]) (void)fail(OK, "%s", s->text);
 }
@@ -54,7 +54,7 @@ typedef struct {
     Loop *home;
     Fiber *caller;
     bool ended;
-    Story story;
+    RunStory story;
 } Call;
 
 static void call_ends(Task *t)
@@ -67,9 +67,9 @@ static void call_ends(Task *t)
 static void call_runs(void *arg)
 {
     Call *c = arg;
-    story_forget();
+    run_story_forget();
     c->fn(c->arg);
-    story_keep(&c->story);
+    run_story_keep(&c->story);
     c->task.run = call_ends;
     loop_post(c->home, &c->task);
 }
@@ -91,7 +91,7 @@ void loop_call(Loop *loop, void (*fn)(void *), void *arg)
     loop_post(loop, &c.task);
     while (!c.ended)
         fiber_wait("loop", NEVER, 0);
-    story_tell(&c.story);
+    run_story_tell(&c.story);
 }
 
 /* ---- helpers ---- */
@@ -124,15 +124,15 @@ typedef struct {
     void *arg;
     Fiber *caller;
     bool ended;
-    Story story;
+    RunStory story;
 } Aside;
 
 static void aside_work(Job *job)
 {
     Aside *a = CONTAINER(job, Aside, job);
-    story_forget();
+    run_story_forget();
     a->work(a->arg);
-    story_keep(&a->story);
+    run_story_keep(&a->story);
 }
 
 static void aside_done(Job *job)
@@ -159,7 +159,7 @@ void aside(void (*work)(void *), void *arg)
     while (!a.ended)
         fiber_wait("helper", NEVER, 0);
     f->loop->asides--;
-    story_tell(&a.story);
+    run_story_tell(&a.story);
 }
 
 /* ---- the list of fibers ---- */

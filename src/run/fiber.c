@@ -163,14 +163,14 @@ __attribute__((noinline)) void fiber_move(Loop *loop)
     Fiber *f = fiber_current();
     must(f && !f->held && !loop->is_helper);
     if (loop == f->loop) return;
-    Story story;
-    story_keep(&story);
+    RunStory story;
+    run_story_keep(&story);
     f->goes_to = loop;
     f->state = FIBER_MOVING;
     f->waits_for = "loop";
     context_switch(&f->context, &f->loop->context);
     context_moved(&f->context, &f->loop->context);
-    story_tell(&story);
+    run_story_tell(&story);
 }
 
 /* ---- what run.h promises ---- */

@@ -91,9 +91,9 @@ void fiber_wake(Fiber *f, Wake why); /* no effect unless parked */
 /* Stories of errors are kept per thread; this one travels. */
 typedef struct {
     char text[400];
-} Story;
-void story_keep(Story *s);
-void story_tell(const Story *s); /* an empty one: what is known here stays */
+} RunStory;
+void run_story_keep(RunStory *s);
+void run_story_tell(const RunStory *s); /* an empty one: what is known here stays */
 
 void run_signal(Run *run, int number); /* on loop 0 */
 void job_run(Job *job);                /* on a helper */
