@@ -41,18 +41,7 @@ static void shift_summary(const Draft *d, Slice prefix, Arena *a, Buf *stored)
 
 /* ---- one message on its way into a record ---- */
 
-typedef struct {
-    Draft *draft;
-    Mailbox *box;
-    const DraftPlace *place;
-    Arena *arena;
-    DraftBody *body;
-    uint32_t eid, uid;
-    uint32_t *keywords;
-    Buf joined; /* prefix and body in one, when there are too many prefixes */
-} Placing;
-
-static void placing_done(Placing *p)
+void placing_done(Placing *p)
 {
     buf_done(&p->joined);
 }
@@ -94,7 +83,7 @@ static void carry_body(Placing *p, Change *c, Op *add)
     add->blob = (BlobRef){.at = BLOB_HERE, .len = (uint32_t)commit->body.len};
 }
 
-static void add_op(Placing *p, Change *c)
+void placing_add(Placing *p, Change *c)
 {
     Draft *d = p->draft;
     Slice prefix = p->place->prefix;
@@ -123,7 +112,7 @@ static uint32_t internal_date(int64_t date)
 }
 
 /* RFC 4314 4: flags the rights do not allow are left out; another user's \Seen is his own. */
-static void link_op(Placing *p, Change *c)
+void placing_link(Placing *p, Change *c)
 {
     Mailbox *box = p->box;
     bool other = box->who != box->account->number;
@@ -147,7 +136,7 @@ static void link_op(Placing *p, Change *c)
               &(OpLists){.uids = &(UidSet){.ranges = &one, .count = 1}});
 }
 
-static Err take_uid(Placing *p)
+Err placing_uid(Placing *p)
 {
     Box *b = p->box->box;
     p->uid = MAX(p->place->uid, b->next_uid);
@@ -178,17 +167,30 @@ static Err warm_pages(const Placing *p)
     return email_page(a, a->next_eid / EMAILS, &emails);
 }
 
-static Err prepare(Placing *p, Change *c)
+Err placing_check(const Placing *p)
 {
     TRY(check_place(p));
-    TRY(warm_pages(p));
-    TRY(change_reserve(c, p->draft->size + p->place->prefix.len, 1));
+    return warm_pages(p);
+}
+
+/* A message that takes another's place only needs what it is larger. */
+static Err reserve(const Placing *p, Change *c)
+{
+    uint64_t octets = p->draft->size + p->place->prefix.len;
+    if (!p->replaces) return change_reserve(c, octets, 1);
+    return octets > p->frees ? change_reserve(c, octets - p->frees, 0) : OK;
+}
+
+Err placing_prepare(Placing *p, Change *c)
+{
+    TRY(placing_check(p));
+    TRY(reserve(p, c));
     if (p->place->keywords.count)
         TRY(change_keywords(c, p->place->keywords, p->arena, &p->keywords));
     return OK;
 }
 
-static void index_text(const Placing *p)
+void placing_index(const Placing *p)
 {
     const Draft *d = p->draft;
     signature_add(p->box->account, p->eid, p->place->prefix, buf_slice(&d->text), d->text_whole);
@@ -198,12 +200,12 @@ static PARKS Err place_one(Placing *p)
 {
     Change c change_scoped = {0};
     TRY(change_begin(p->box->account, &c));
-    TRY(prepare(p, &c));
-    add_op(p, &c);
-    TRY(take_uid(p));
-    link_op(p, &c);
+    TRY(placing_prepare(p, &c));
+    placing_add(p, &c);
+    TRY(placing_uid(p));
+    placing_link(p, &c);
     TRY(change_commit(&c));
-    index_text(p);
+    placing_index(p);
     if (p->body->known) return OK;
     p->body->ref = c.commit.ref;
     if (p->body->shared) blob_pin(p->box->account->store->engine, p->body->ref.at);
@@ -228,68 +230,52 @@ PARKS Err draft_commit(Draft *d, Mailbox *box, const DraftPlace *place, uint32_t
     return draft_place(d, box, place, &body, uid);
 }
 
-/* ---- many: each body in a record that links it nowhere, then one record that links them all.
- * They are handed over together; nothing is visible before the last, and if that is lost the others
- * are dropped (dead.c). ---- */
+/* ---- instead of another (RFC 8508) ---- */
 
-static PARKS Err begin_all(Mailbox *box, Change *changes, size_t count)
+static Err look_at_replaced(Placing *p, Mailbox *from, uint32_t old)
 {
-    for (size_t i = 0; i < count; i++)
-        TRY(change_begin(box->account, &changes[i]));
+    EmailPage *page;
+    unsigned both = RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE;
+    must(from->account == p->box->account);
+    TRY(mailbox_check(from));
+    if ((from->rights & both) != both) return fail(ERR_FORBIDDEN, "no right to expunge");
+    TRY(box_load(from->box));
+    const Message *m = box_message(from->box, old);
+    if (!m) return fail(ERR_EXPUNGED, "the message to be replaced is gone");
+    p->replaces = true;
+    p->frees = m->size;
+    return email_page(from->account, m->eid / EMAILS, &page);
+}
+
+static PARKS Err replace_one(Placing *p, Mailbox *from, uint32_t old)
+{
+    Change c change_scoped = {0};
+    TRY(change_begin_alone(from->account, &c));
+    TRY(look_at_replaced(p, from, old));
+    TRY(placing_prepare(p, &c));
+    placing_add(p, &c);
+    TRY(placing_uid(p));
+    placing_link(p, &c);
+    UidRange one = {old, old};
+    change_op(&c,
+              &(Op){
+                  .kind = OP_UNLINK, .mailbox = from->box->s.id
+    },
+              &(OpLists){.uids = &(UidSet){.ranges = &one, .count = 1}});
+    TRY(change_commit(&c));
+    placing_index(p);
     return OK;
 }
 
-static Err prepare_all(Placing *list, Change *changes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        TRY(prepare(&list[i], &changes[count]));
-    for (size_t i = 0; i < count; i++)
-        TRY(take_uid(&list[i]));
-    return OK;
-}
-
-static PARKS Err send_all(Placing *list, Change *changes, size_t count)
-{
-    Err err = OK;
-    for (size_t i = 0; i < count; i++) {
-        add_op(&list[i], &changes[i]);
-        change_send(&changes[i]);
-    }
-    for (size_t i = 0; i < count; i++)
-        link_op(&list[i], &changes[count]);
-    change_send(&changes[count]);
-    for (size_t i = 0; i <= count; i++) {
-        Err one = change_wait(&changes[i]);
-        if (one) err = one;
-    }
-    for (size_t i = 0; i < count && !err; i++)
-        index_text(&list[i]);
-    return err;
-}
-
-PARKS Err draft_commit_many(Draft **drafts, size_t count, Mailbox *box, const DraftPlace *places,
-                            uint32_t *uids)
+PARKS Err draft_replace(Draft *d, Mailbox *box, const DraftPlace *place, Mailbox *from,
+                        uint32_t old, uint32_t *uid)
 {
     Arena arena arena_scoped = {0};
     DraftBody body = {0};
-    if (!count) return OK;
-    if (count == 1) return draft_commit(drafts[0], box, &places[0], &uids[0]);
-    Change *changes = arena_array(&arena, Change, count + 1);
-    Placing *list = arena_array(&arena, Placing, count);
-    for (size_t i = 0; i < count; i++)
-        list[i] = (Placing){
-            .draft = drafts[i], .box = box, .place = &places[i], .arena = &arena, .body = &body};
-    Err err = OK;
-    for (size_t i = 0; i < count && !err; i++)
-        err = draft_end(drafts[i]);
-    if (!err) err = begin_all(box, changes, count + 1);
-    if (!err) err = prepare_all(list, changes, count);
-    if (!err) err = send_all(list, changes, count);
-    for (size_t i = 0; i < count; i++) {
-        uids[i] = err ? 0 : list[i].uid;
-        placing_done(&list[i]);
-    }
-    for (size_t i = 0; i <= count; i++)
-        change_done(&changes[i]);
+    Placing p = {.draft = d, .box = box, .place = place, .arena = &arena, .body = &body};
+    TRY(draft_end(d));
+    Err err = replace_one(&p, from, old);
+    placing_done(&p);
+    if (!err) *uid = p.uid;
     return err;
 }

@@ -47,7 +47,7 @@ static void boxes_changed(Applying *ap, uint32_t id)
 
 static void loose_ends(Applying *ap)
 {
-    if (ap->loose) dead_mark(ap->account, ap->loose, ap->time);
+    if (ap->loose) dead_mark(ap->account, ap->loose, 0);
     ap->loose = 0;
 }
 
@@ -81,8 +81,7 @@ static Err apply_add(Applying *ap, const Op *op)
                  .shared = op->shared,
                  .staged = true,
                  .share_news = op->shared ? SHARE_NEW : SHARE_TOLD,
-                 .dead_seq = ap->seq,
-                 .dead_time = ap->time};
+                 .dead_seq = ap->seq};
     email_dirty(a, p);
     if (op->summary.len) keep_summary(a, op->eid, op->summary);
     a->h.next_eid = MAX(a->h.next_eid, op->eid + 1);

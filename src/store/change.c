@@ -49,8 +49,10 @@ Err change_keywords(Change *c, Keywords names, Arena *arena, uint32_t **ids)
  * then in front of ours. */
 void change_texts(Change *c, OpKind kind, const TextTable *t)
 {
-    for (uint32_t id = t->visible + 1; id <= t->count; id++)
+    uint32_t *told = kind == OP_KEYWORD ? &c->told_keywords : &c->told_prefixes;
+    for (uint32_t id = MAX(t->visible, *told) + 1; id <= t->count; id++)
         change_op(c, &(Op){.kind = kind, .uid = id, .name = t->texts[id - 1]}, NULL);
+    *told = t->count;
 }
 
 /* ---- flags ---- */

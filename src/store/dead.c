@@ -84,7 +84,8 @@ typedef struct {
 
 static bool is_due(const Purge *g, const Email *e)
 {
-    if (e->staged && g->account->in_flight) return false;
+    bool never_linked = !e->dead_time;
+    if (never_linked && (g->account->in_flight || g->account->gathering)) return false;
     return e->dead_seq < g->floor && e->dead_time <= g->due;
 }
 

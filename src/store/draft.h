@@ -38,3 +38,31 @@ typedef struct {
 /* One draft into one mailbox; body->ref is where the body is then. */
 PARKS Err draft_place(Draft *d, Mailbox *box, const DraftPlace *place, DraftBody *body,
                       uint32_t *uid) MUST_USE;
+
+/* ---- append.c: one message on its way into a record ---- */
+typedef struct {
+    Draft *draft;
+    Mailbox *box;
+    const DraftPlace *place;
+    Arena *arena;
+    DraftBody *body;
+    uint32_t eid, uid;
+    bool replaces; /* another, whose octets go at the same time */
+    uint64_t frees;
+    uint32_t *keywords;
+    Buf joined; /* prefix and body in one, when there are too many prefixes */
+} Placing;
+void placing_done(Placing *p);
+/* In this order; between the first and change_send nobody waits. placing_prepare also reserves room
+ * and defines the keywords, in the record that will link the message; placing_index is for when all
+ * is durable. */
+Err placing_check(const Placing *p) MUST_USE;
+Err placing_prepare(Placing *p, Change *link) MUST_USE;
+Err placing_uid(Placing *p) MUST_USE;
+void placing_add(Placing *p, Change *c);
+void placing_link(Placing *p, Change *c);
+void placing_index(const Placing *p);
+
+/* ---- drafts.c ---- */
+/* Those that wait in memory go into the log now, linked nowhere. */
+PARKS Err drafts_spool(Drafts *drafts) MUST_USE;

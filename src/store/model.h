@@ -139,6 +139,7 @@ struct Account {
     bool failing;       /* one failed: wait until none is in flight, then hand out numbers anew */
     bool alone;         /* somebody has change_begin_alone */
     Cond quiet;         /* one of the three changed */
+    uint32_t gathering; /* Drafts: emails that are in no mailbox yet are waited for */
     uint64_t pending_octets, pending_messages; /* reserved by records in flight */
     uint32_t *dead_boxes; /* ids of deleted mailboxes whose pages are to be deleted */
     uint32_t dead_box_count, dead_box_room, dead_boxes_telling;
@@ -262,7 +263,8 @@ typedef struct {
     Account *account; /* a reference */
     Buf record;
     Cond done;
-    uint64_t octets, messages; /* reserved of the quota */
+    uint64_t octets, messages;             /* reserved of the quota */
+    uint32_t told_keywords, told_prefixes; /* up to which this record defines them */
     bool alone, sent, finished;
 } Change;
 /* Waits until records may be made; then nobody must wait until change_send. `alone` also waits

@@ -109,7 +109,8 @@ typedef struct {
     uint8_t share_news;
     bool staged; /* in memory only: in no mailbox yet, a LINK may be on its way */
     uint32_t link_count;
-    uint32_t dead_time; /* without links: since when, for the undelete window ... */
+    uint32_t dead_time; /* without links: since when, for the undelete window (0: it was never in a
+                           mailbox) ... */
     uint64_t dead_seq;  /* ... and by which change */
     EmailLink link;     /* the first one */
     EmailLink *more;    /* the others, malloc: link_count - 1 */

@@ -324,6 +324,24 @@ PARKS Err draft_commit(Draft *draft, Mailbox *box, const DraftPlace *place, uint
 /* Many messages of one mailbox in one durable step (import, MULTIAPPEND): all or none. */
 PARKS Err draft_commit_many(Draft **drafts, size_t count, Mailbox *box, const DraftPlace *places,
                             uint32_t *uids) MUST_USE;
+/* The same for any number of them, given one by one: the bodies of many wait in the log, not in
+ * memory, and are dropped if drafts_commit never comes. On the mailbox's home loop; `box` outlives
+ * it. */
+typedef struct Drafts Drafts;
+PARKS Err drafts_begin(Mailbox *box, Drafts **drafts) MUST_USE;
+/* Takes the draft over, also when it fails; the place is copied. ERR_OVER_QUOTA (room for all is
+ * kept), ERR_LIMIT (10,000). */
+PARKS Err drafts_add(Drafts *drafts, Draft *draft, const DraftPlace *place) MUST_USE;
+size_t drafts_count(const Drafts *drafts);
+/* One durable step, once: uids of all in the order of drafts_add, contiguous. */
+PARKS Err drafts_commit(Drafts *drafts, uint32_t *uids) MUST_USE;
+void drafts_free(Drafts *drafts);
+SCOPED(Drafts, drafts, drafts_free)
+/* The new message comes and `old` of `from` (a mailbox of the same account) goes in one durable
+ * step (RFC 8508). Only what it is larger counts against the quota. ERR_EXPUNGED: old is gone;
+ * ERR_FORBIDDEN also without the rights to expunge it. */
+PARKS Err draft_replace(Draft *draft, Mailbox *box, const DraftPlace *place, Mailbox *from,
+                        uint32_t old, uint32_t *uid) MUST_USE;
 typedef struct {
     uint32_t acct;
     Slice mailbox; /* "INBOX"; created if `create` and missing, else falls back to INBOX */

@@ -237,6 +237,88 @@ TEST(many_drafts_over_quota_change_nothing)
     world_close(&w);
 }
 
+static PARKS Draft *hello(World *w)
+{
+    Draft *d = NULL;
+    check_ok(draft_begin(w->store, 0, &d));
+    check_ok(draft_write(d, HELLO));
+    return d;
+}
+
+TEST(drafts_given_one_by_one_come_together)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    Drafts *drafts = NULL;
+    Slice word = S("$Forwarded");
+    uint32_t uids[150];
+    check_ok(drafts_begin(box, &drafts));
+    for (int i = 0; i < 150; i++) {
+        DraftPlace place = {
+            .flags = FLAG_SEEN, .keywords = {&word, 1},
+                 .date = 100 + i
+        };
+        check_ok(drafts_add(drafts, hello(&w), &place));
+    }
+    check_u64(mailbox_status(box).exists, 0); /* bodies are in the log, nothing is visible */
+    check_ok(engine_checkpoint(store_engine(w.store))); /* and nothing is dropped */
+    check_ok(drafts_commit(drafts, uids));
+    drafts_free(drafts);
+    check_u64(mailbox_status(box).exists, 150);
+    for (uint32_t i = 0; i < 150; i++) {
+        const Message *m = mailbox_message(box, uids[i]);
+        check_u64(uids[i], i + 1);
+        check_u64(m->date, 100 + i);
+        check_slice(account_keywords(w.account, m->kwset), word);
+    }
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(drafts_given_up_leave_nothing)
+{
+    World w;
+    world_open(&w, &(StoreOptions){.quota_octets = 100 * HELLO.len, .undelete_days = 7});
+    Mailbox *box = world_box(&w, "INBOX");
+    Drafts *drafts = NULL;
+    check_ok(drafts_begin(box, &drafts));
+    for (int i = 0; i < 100; i++)
+        check_ok(drafts_add(drafts, hello(&w), &(DraftPlace){0}));
+    check_err(drafts_add(drafts, hello(&w), &(DraftPlace){0}), ERR_OVER_QUOTA);
+    check_err(account_has_room(w.account, 1), ERR_OVER_QUOTA); /* it is kept for them */
+    drafts_free(drafts);
+    check_ok(account_has_room(w.account, 100 * HELLO.len));
+    check_ok(engine_checkpoint(store_engine(w.store)));
+    Slice stored;
+    check_err(email_summary(w.account, 1, &stored),
+              ERR_EXPUNGED); /* no window for what never was */
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(a_draft_takes_the_place_of_a_message)
+{
+    World w;
+    world_open(&w, &(StoreOptions){.quota_octets = HELLO.len});
+    Arena a arena_scoped = {0};
+    Mailbox *box = world_box(&w, "INBOX"), *other = world_box(&w, "Sent");
+    uint32_t uid;
+    world_append_octets(&w, box, HELLO, &(DraftPlace){0});
+    Draft *d = hello(&w), *again = hello(&w);
+    check_ok(draft_replace(d, other, &(DraftPlace){.flags = FLAG_SEEN}, box, 1, &uid));
+    check_u64(mailbox_status(box).exists, 0);
+    check_u64(mailbox_status(other).exists, 1);
+    check_u64(account_quota(w.account).used_octets, HELLO.len);
+    check_err(draft_replace(again, box, &(DraftPlace){0}, box, 1, &uid), ERR_EXPUNGED);
+    check_u64(mailbox_status(box).exists, 0);
+    draft_free(d);
+    draft_free(again);
+    mailbox_close(box);
+    mailbox_close(other);
+    world_close(&w);
+}
+
 TEST(quota_counts_octets_and_copies)
 {
     World w;

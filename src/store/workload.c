@@ -1,5 +1,7 @@
 #include "store/workload.h"
 
+#include "store/draft.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -239,6 +241,22 @@ static PARKS void op_append(Step *t)
     answered(t, err);
 }
 
+/* All at once, or one after the other, the bodies of some in the log before the rest comes. */
+static PARKS Err append_many(Step *t, Mailbox *box, Draft **drafts, const DraftPlace *places,
+                             size_t count, uint32_t *uids)
+{
+    Drafts *all scoped(drafts) = NULL;
+    if (below(t->c, 2)) return draft_commit_many(drafts, count, box, places, uids);
+    TRY(drafts_begin(box, &all));
+    for (size_t i = 0; i < count; i++) {
+        Draft *d = drafts[i];
+        drafts[i] = NULL;
+        TRY(drafts_add(all, d, &places[i]));
+        if (!below(t->c, 3)) TRY(drafts_spool(all));
+    }
+    return drafts_commit(all, uids);
+}
+
 static PARKS void op_append_many(Step *t)
 {
     enum { MANY = 4 };
@@ -257,11 +275,54 @@ static PARKS void op_append_many(Step *t)
         drafts[i] = draft_of(t, buf_slice(&body));
     }
     in_flight(t, "append of %u from %u into %s", MANY, first, b->name);
-    Err err = draft_commit_many(drafts, MANY, box, places, uids);
+    Err err = append_many(t, box, drafts, places, MANY, uids);
     for (unsigned i = 0; i < MANY; i++) {
         if (!err && uids[i] != first + i) work_failed(t->w, "%s got uid %u", t->u->what, uids[i]);
         draft_free(drafts[i]);
     }
+    answered(t, err);
+}
+
+/* Given up when some bodies are in the log already: nothing has changed. */
+static PARKS void op_append_abandoned(Step *t)
+{
+    WorkBox *b = &t->s->boxes[any_box(t)];
+    Mailbox *box scoped(mailbox) = open_box(t, (unsigned)(b - t->s->boxes));
+    Drafts *all scoped(drafts) = NULL;
+    in_flight(t, "append into %s that is given up", b->name);
+    Err err = drafts_begin(box, &all);
+    for (unsigned i = 0; i < 2 && !err; i++) {
+        Buf body buf_scoped = {0};
+        uint32_t number = any_body(t);
+        work_body(&body, number);
+        WorkMessage like = any_message(t, buf_slice(&body), number);
+        DraftPlace place = place_of(t, &like);
+        err = drafts_add(all, draft_of(t, buf_slice(&body)), &place);
+        if (!err) err = drafts_spool(all);
+    }
+    drafts_free(all);
+    all = NULL;
+    answered(t, err);
+}
+
+static PARKS void op_replace(Step *t)
+{
+    unsigned from = any_box(t), into = any_box(t);
+    WorkBox *b = &t->s->boxes[from], *to = &t->s->boxes[into];
+    if (!b->count || to->count == WORK_MESSAGES) return;
+    Buf body buf_scoped = {0};
+    uint32_t number = any_body(t), uid = 0, old = b->messages[below(t->c, b->count)].uid;
+    work_body(&body, number);
+    WorkMessage like = any_message(t, buf_slice(&body), number);
+    WorkMessage *m = model_add(to, &like);
+    DraftPlace place = place_of(t, m);
+    uint32_t wanted = m->uid;
+    model_expunge(b, old);
+    Mailbox *box scoped(mailbox) = open_box(t, from), *target scoped(mailbox) = open_box(t, into);
+    Draft *draft scoped(draft) = draft_of(t, buf_slice(&body));
+    in_flight(t, "%u in place of %u of %s into %s", number, old, b->name, to->name);
+    Err err = draft_replace(draft, target, &place, box, old, &uid);
+    if (!err && uid != wanted) work_failed(t->w, "%s got uid %u", t->u->what, uid);
     answered(t, err);
 }
 
@@ -426,7 +487,7 @@ static PARKS void op_object(Step *t)
 
 static PARKS void choose(Step *t)
 {
-    switch (below(t->c, 20)) {
+    switch (below(t->c, 22)) {
     case 0:
     case 1:
     case 2:
@@ -436,6 +497,12 @@ static PARKS void choose(Step *t)
         return;
     case 5:
         op_append_many(t);
+        return;
+    case 20:
+        op_append_abandoned(t);
+        return;
+    case 21:
+        op_replace(t);
         return;
     case 6:
     case 7:
