@@ -40,16 +40,49 @@ static int64_t rest_of_date(In *in, unsigned day)
     return imap_syntax(in) ? 0 : days;
 }
 
-/* RFC 9051 9: date = date-text / DQUOTE date-text DQUOTE; date-day = 1*2DIGIT */
+/* date-day = 1*2DIGIT; date-day-fixed = (SP DIGIT) / 2DIGIT. Apple Mail and imapflow have sent one
+ * digit where two are wanted, on the first nine days of a month: taken everywhere. */
+static unsigned read_day(In *in)
+{
+    (void)imap_see(in, " ");
+    unsigned day = digits(in, 1);
+    int c = imap_peek(in);
+    return c >= '0' && c <= '9' ? day * 10 + digits(in, 1) : day;
+}
+
+/* RFC 9051 9: date = date-text / DQUOTE date-text DQUOTE */
 int64_t imap_date(In *in)
 {
     bool is_quoted = imap_see(in, "\"");
-    unsigned day = digits(in, 1);
-    int c = imap_peek(in);
-    if (c >= '0' && c <= '9') day = day * 10 + digits(in, 1);
-    int64_t days = rest_of_date(in, day);
+    int64_t days = rest_of_date(in, read_day(in));
     if (is_quoted) imap_need(in, "\"");
     return days;
+}
+
+/* time = 2DIGIT ":" 2DIGIT ":" 2DIGIT, in seconds */
+static int64_t read_time(In *in)
+{
+    unsigned hour = digits(in, 2);
+    imap_need(in, ":");
+    unsigned minute = digits(in, 2);
+    imap_need(in, ":");
+    unsigned second = digits(in, 2);
+    if (hour > 23 || minute > 59 || second > 60) imap_mistake(in, "there is no such time");
+    return (int64_t)hour * 3600 + minute * 60 + second;
+}
+
+/* zone = ("+" / "-") 4DIGIT, in seconds east. Some clients send none: UTC, so that the message is
+ * kept. */
+static int64_t read_zone(In *in)
+{
+    if (imap_peek(in) == '"') return 0;
+    imap_space(in);
+    bool west = imap_see(in, "-");
+    if (!west) imap_need(in, "+");
+    unsigned hours = digits(in, 2), minutes = digits(in, 2);
+    if (minutes > 59) imap_mistake(in, "there is no such zone");
+    int64_t east = ((int64_t)hours * 60 + minutes) * 60;
+    return west ? -east : east;
 }
 
 /* RFC 9051 9: date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE
@@ -57,22 +90,9 @@ int64_t imap_date(In *in)
 int64_t imap_date_time(In *in)
 {
     imap_need(in, "\"");
-    unsigned day = imap_see(in, " ") ? digits(in, 1) : digits(in, 2);
-    int64_t days = rest_of_date(in, day);
+    int64_t days = rest_of_date(in, read_day(in));
     imap_space(in);
-    unsigned hour = digits(in, 2);
-    imap_need(in, ":");
-    unsigned minute = digits(in, 2);
-    imap_need(in, ":");
-    unsigned second = digits(in, 2);
-    imap_space(in);
-    bool west = imap_see(in, "-");
-    if (!west) imap_need(in, "+");
-    unsigned zone_hours = digits(in, 2), zone_minutes = digits(in, 2);
+    int64_t time = read_time(in), zone = read_zone(in);
     imap_need(in, "\"");
-    if (hour > 23 || minute > 59 || second > 60 || zone_minutes > 59)
-        imap_mistake(in, "there is no such time");
-    if (imap_syntax(in)) return 0;
-    int64_t zone = ((int64_t)zone_hours * 60 + zone_minutes) * 60;
-    return days * 86400 + hour * 3600 + minute * 60 + second + (west ? zone : -zone);
+    return imap_syntax(in) ? 0 : days * 86400 + time - zone;
 }

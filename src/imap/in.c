@@ -87,13 +87,14 @@ Err imap_next(In *in)
 {
     in->tag = in->why = (Slice){0};
     in->err = OK;
-    in->literal_open = false;
+    in->blank = in->literal_open = false;
     in->literal = (ImapLiteral){0};
     in->scan = scan((Slice){0});
 
     Slice line = {0};
     Err err = read_line(in, &line);
     if (err && err != ERR_LIMIT) return err;
+    in->blank = !err && !line.len;
     in->scan = scan(line);
     read_tag(in);
     if (err) {
