@@ -195,7 +195,11 @@ static SearchKey *set_key(Parser *p, bool uids_given)
     SearchKey *key = new_key(p, KEY_SET);
     key->set = imap_sequence_set(p->s->in);
     key->of_uids = uids_given;
-    if (!uids_given && !key->set.saved) p->s->uses_numbers = true;
+    if (!uids_given && !key->set.saved) {
+        p->s->uses_numbers = true;
+        if (imap_has(p->s, ENABLED_UIDONLY)) /* RFC 9586 3 */
+            imap_mistake(p->s->in, "[UIDREQUIRED] UIDONLY is enabled: say UID before the set");
+    }
     return key;
 }
 

@@ -23,8 +23,11 @@ static ImapSet plain_set(In *in)
 
 /* select-param =/ "QRESYNC" SP "(" uidvalidity SP mod-sequence-value [SP known-uids]
  * [SP seq-match-data] ")"; seq-match-data = "(" known-sequence-set SP known-uid-set ")" */
-static void match_data(In *in, SelectParams *p)
+static void match_data(Imap *s, SelectParams *p)
 {
+    In *in = s->in;
+    if (imap_has(s, ENABLED_UIDONLY)) /* RFC 9586 3: they are about message numbers */
+        imap_mistake(in, "[UIDREQUIRED] UIDONLY is enabled: no sequence match data");
     imap_need(in, "(");
     p->numbers = plain_set(in);
     imap_space(in);
@@ -32,8 +35,9 @@ static void match_data(In *in, SelectParams *p)
     imap_need(in, ")");
 }
 
-static void qresync(In *in, SelectParams *p)
+static void qresync(Imap *s, SelectParams *p)
 {
+    In *in = s->in;
     p->qresync = p->condstore = true;
     imap_need(in, " (");
     p->uid_validity = imap_nz_number(in);
@@ -44,20 +48,21 @@ static void qresync(In *in, SelectParams *p)
         p->known = plain_set(in);
         more = imap_see(in, " ");
     }
-    if (more) match_data(in, p);
+    if (more) match_data(s, p);
     imap_need(in, ")");
 }
 
 /* RFC 4466 2.1: select-params = SP "(" select-param *(SP select-param) ")" */
-static void params(In *in, SelectParams *p)
+static void params(Imap *s, SelectParams *p)
 {
+    In *in = s->in;
     imap_need(in, " (");
     do {
         Slice name = imap_label(in);
         if (slice_eq_nocase(name, S("CONDSTORE")))
             p->condstore = true;
         else if (slice_eq_nocase(name, S("QRESYNC")))
-            qresync(in, p);
+            qresync(s, p);
         else
             imap_mistake(in, "unknown parameter");
     } while (imap_see(in, " "));
@@ -194,7 +199,8 @@ static void describe(Imap *s, Slice as_sent)
     if (!rev2) {
         uint32_t unseen = view_first_unseen(s->view);
         imap_say(s, "%u RECENT", view_recent(s->view));
-        if (unseen) imap_say(s, "OK [UNSEEN %u] First unseen message", unseen);
+        if (unseen && !imap_has(s, ENABLED_UIDONLY)) /* a message number, RFC 9586 3 */
+            imap_say(s, "OK [UNSEEN %u] First unseen message", unseen);
     }
     imap_say(s, "OK [UIDVALIDITY %u] UIDs valid", status.uid_validity);
     imap_say(s, "OK [UIDNEXT %u] Predicted next UID", status.uid_next);
@@ -209,7 +215,7 @@ PARKS static Err select_mailbox(Imap *s, bool examine)
     Slice as_sent;
     imap_space(s->in);
     Slice name = imap_mailbox(s->in, &as_sent);
-    if (imap_peek(s->in) == ' ') params(s->in, &p);
+    if (imap_peek(s->in) == ' ') params(s, &p);
     TRY(imap_end(s->in));
     if (p.qresync && !imap_has(s, ENABLED_QRESYNC))
         return imap_bad(s, "ENABLE QRESYNC has to come first");

@@ -50,6 +50,12 @@ static const ImapCommand *find_command(Slice name)
     return NULL;
 }
 
+/* What has a UID form talks about message numbers without it. */
+static bool needs_numbers(const ImapCommand *c)
+{
+    return (c->ways & UID_TOO) && !(c->ways & NUMBERLESS);
+}
+
 /* command = tag SP name; "UID" SP name is another form of some. */
 static Err read_command(Imap *s)
 {
@@ -65,6 +71,8 @@ static Err read_command(Imap *s)
     const ImapCommand *c = find_command(name);
     if (!c || (s->by_uid && !(c->ways & UID_TOO))) return fail(ERR_SYNTAX, "unknown command");
     if (!(c->allowed & s->state)) return fail(ERR_SYNTAX, "not in this state");
+    if (imap_has(s, ENABLED_UIDONLY) && !s->by_uid && needs_numbers(c)) /* RFC 9586 3 */
+        return fail(ERR_SYNTAX, "[UIDREQUIRED] UIDONLY is enabled: only the UID form is left");
     s->command = c;
     return OK;
 }

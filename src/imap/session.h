@@ -23,13 +23,14 @@ typedef enum {                    /* bits, for the `allowed` column */
                LEAVING = 8, /* BYE was said */
 } ImapState;
 
-enum {               /* the `ways` column */
-       SEQS = 1,     /* without UID: message numbers must not change under it (RFC 9051 7.5.1) */
-       UID_TOO = 2,  /* also as UID <name> */
-       CHANGES = 4,  /* not on a mailbox opened by EXAMINE */
-       SECRET = 8,   /* arguments are not logged */
-       STREAMS = 16, /* reads on behind its line */
-       QUIET = 32,   /* tells no news: the session leaves the mailbox or the connection */
+enum {                  /* the `ways` column */
+       SEQS = 1,        /* without UID: message numbers must not change under it (RFC 9051 7.5.1) */
+       UID_TOO = 2,     /* also as UID <name> */
+       CHANGES = 4,     /* not on a mailbox opened by EXAMINE */
+       SECRET = 8,      /* arguments are not logged */
+       STREAMS = 16,    /* reads on behind its line */
+       QUIET = 32,      /* tells no news: the session leaves the mailbox or the connection */
+       NUMBERLESS = 64, /* has no message numbers even without UID (RFC 9586) */
 };
 typedef struct {
     Slice name;
