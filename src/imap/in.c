@@ -87,14 +87,15 @@ Err imap_next(In *in)
 {
     in->tag = in->why = (Slice){0};
     in->err = OK;
-    in->blank = in->literal_open = false;
+    bool after_literal = in->literal.is_there;
+    in->literal_open = false;
     in->literal = (ImapLiteral){0};
     in->scan = scan((Slice){0});
 
     Slice line = {0};
     Err err = read_line(in, &line);
     if (err && err != ERR_LIMIT) return err;
-    in->blank = !err && !line.len;
+    in->blank = !err && !line.len && after_literal;
     in->scan = scan(line);
     read_tag(in);
     if (err) {

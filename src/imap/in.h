@@ -39,7 +39,7 @@ typedef struct {
     Slice tag;          /* of the command; empty: it had none that fits */
     Err err;            /* the first mistake that the scan does not know: limits, the stream */
     Slice why;          /* what imap_mistake said */
-    bool blank;         /* the line of the command was empty */
+    bool blank;         /* an empty line behind a command that ended with a literal */
     bool literal_open;  /* imap_literal gave one whose octets have not been read */
     ImapLiteral literal;
 } In;

@@ -93,8 +93,8 @@ PARKS static void serve_command(Imap *s)
     s->command = NULL;
     Err err = imap_next(s->in);
     s->progress_due_ms = now_ms() + imap_progress_ms(s);
-    if (s->in->blank && s->state != STRANGER) {
-        s->mistakes++; /* iOS sends a CRLF too many now and then: not worth an answer */
+    if (s->in->blank) {
+        s->mistakes++; /* iOS sends a CRLF too many behind APPEND's literal: not worth an answer */
         return;
     }
     if (!err) err = run_command(s);
