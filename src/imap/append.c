@@ -50,7 +50,7 @@ PARKS static Err check(Imap *s, const Append *a, Mailbox **box)
                     (unsigned long long)imap_message_most(s));
     TRY(imap_open(s, a->mailbox, box));
     if (!(mailbox_rights(*box) & RIGHT_INSERT)) return fail(ERR_FORBIDDEN, "no right to insert");
-    return account_has_room(s->account, a->literal.size);
+    return account_has_room(mailbox_account(*box), a->literal.size);
 }
 
 Err imap_cmd_append(Imap *s)

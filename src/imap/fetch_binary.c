@@ -82,7 +82,7 @@ PARKS static Err decode_once(Decoding *d)
     buf_reserve(&d->raw, PIECE);
     for (uint64_t done = 0; done < part->body_len && !stream_error(f->s->stream);) {
         size_t len = (size_t)MIN((uint64_t)PIECE, part->body_len - done);
-        TRY(email_read(f->s->account, f->m.eid, part->body_at + done, d->raw.at, len));
+        TRY(email_read(mailbox_account(f->s->box), f->m.eid, part->body_at + done, d->raw.at, len));
         content_decode(&d->decoder, slice(d->raw.at, len), &d->decoded);
         done += len;
         if (done == part->body_len) content_decode_end(&d->decoder, &d->decoded);

@@ -51,7 +51,7 @@ static void without_nul(char *at, size_t len)
 PARKS static Err put_piece(Fetching *f, Buf *out, uint64_t at, size_t len)
 {
     char *to = buf_reserve(out, len + 1);
-    TRY(email_read(f->s->account, f->m.eid, at, to, len));
+    TRY(email_read(mailbox_account(f->s->box), f->m.eid, at, to, len));
     without_nul(to, len);
     out->len += len;
     return OK;

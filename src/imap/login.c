@@ -15,14 +15,6 @@ Err imap_cmd_starttls(Imap *s)
     return stream_start_tls(s->stream, tls); /* a failure sticks and ends the session */
 }
 
-/* The answer is given at home (server.c). */
-static Err welcome_later(Imap *s, const AuthUser *user)
-{
-    s->user = *user;
-    s->moving = true;
-    return OK;
-}
-
 /* RFC 9051 6.2.3: login = "LOGIN" SP userid SP password */
 Err imap_cmd_login(Imap *s)
 {
@@ -34,7 +26,7 @@ Err imap_cmd_login(Imap *s)
     AuthUser user;
     Err err = auth_login(s->config->auth, "imap", s->stream, login, password, &user);
     wipe((char *)(uintptr_t)password.at, password.len); /* the arena is ours */
-    return err ? err : welcome_later(s, &user);
+    return err ? err : imap_welcome(s, &user);
 }
 
 /* base64, or "=" for an empty initial response (RFC 4959). ERR_SYNTAX. */
@@ -79,5 +71,5 @@ Err imap_cmd_authenticate(Imap *s)
         state = sasl_step(sasl, buf_slice(&response), &challenge, &err);
     }
     if (response.len) wipe(response.at, response.len);
-    return state == SASL_DONE ? welcome_later(s, sasl_user(sasl)) : err;
+    return state == SASL_DONE ? imap_welcome(s, sasl_user(sasl)) : err;
 }

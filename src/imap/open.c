@@ -3,5 +3,6 @@
 
 Err imap_open(Imap *s, Slice name, Mailbox **box)
 {
+    imap_go(s, s->user.acct);
     return mailbox_open(s->account, s->user.acct, name, box);
 }

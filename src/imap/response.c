@@ -23,6 +23,7 @@ static bool may_expunge(const Imap *s)
 
 PARKS static Err tagged(Imap *s, const char *status, Slice text)
 {
+    imap_go_back(s);
     if (s->state == SELECTED && s->command && !(s->command->ways & QUIET))
         imap_tell_news(s, may_expunge(s));
     Buf *out = stream_out(s->stream);
@@ -287,7 +288,7 @@ void imap_put_flags(const Imap *s, Buf *out, const Message *m)
     size_t from = out->len;
     for (size_t i = 0; i < COUNT(flag_words); i++)
         if (m->flags & flag_words[i].flag) put_word(out, from, flag_words[i].text);
-    if (m->kwset) put_word(out, from, account_keywords(s->account, m->kwset));
+    if (m->kwset) put_word(out, from, account_keywords(mailbox_account(s->box), m->kwset));
     if (!imap_has(s, ENABLED_REV2) && view_is_recent(s->view, m->uid))
         put_word(out, from, S("\\Recent"));
     buf_char(out, ')');

@@ -60,7 +60,7 @@ static bool next_bit(const Bits *b, size_t *i)
 
 static bool has_keyword(Run *r, const SearchKey *key, uint16_t kwset)
 {
-    Slice words = account_keywords(r->s->account, kwset), word;
+    Slice words = account_keywords(mailbox_account(r->s->box), kwset), word;
     while (slice_cut(&words, ' ', &word))
         if (slice_eq_nocase(word, key->text)) return true;
     return false;
@@ -143,7 +143,8 @@ static size_t gather(Run *r, const Bits *b)
 /* Drops the messages whose header and text certainly do not hold the needle. */
 PARKS static void ask_index(Run *r, Slice needle, Bits *b)
 {
-    size_t asked = gather(r, b), n = text_candidates(r->s->account, needle, r->eids, asked);
+    size_t asked = gather(r, b),
+           n = text_candidates(mailbox_account(r->s->box), needle, r->eids, asked);
     if (n == asked) return;
     for (size_t i = 0; next_bit(b, &i); i++)
         if (!n || !bsearch(&r->messages[i].eid, r->eids, n, sizeof *r->eids, by_number)) drop(b, i);
@@ -213,7 +214,8 @@ PARKS static void ask_headers(Run *r, const SearchKey *key, Bits *b)
     if (key->text.len) ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
         Slice header;
-        Err err = email_header(r->s->account, r->messages[i].eid, &r->scratch, &header);
+        Err err =
+            email_header(mailbox_account(r->s->box), r->messages[i].eid, &r->scratch, &header);
         if (err || !header_fits(key, header)) drop(b, i);
         arena_reset(&r->scratch);
         if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
@@ -229,7 +231,8 @@ PARKS static void ask_texts(Run *r, const SearchKey *key, Bits *b)
     for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
         uint32_t eid = r->messages[i].eid;
         bool found = false;
-        Err err = email_contains(r->s->account, eid, key->text, key->type == KEY_BODY, &found);
+        Err err = email_contains(mailbox_account(r->s->box), eid, key->text, key->type == KEY_BODY,
+                                 &found);
         if (err || !found) drop(b, i); /* a message that cannot be read is not found */
         if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
         breathe();

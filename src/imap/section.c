@@ -37,7 +37,7 @@ PARKS static Err read_fields(Imap *s, const Message *m, const Section *section, 
 {
     size_t len = (size_t)MIN(out->len, (uint64_t)MAIL_HEADER_MOST);
     char *header = arena_alloc(a, len + 1);
-    TRY(email_read(s->account, m->eid, out->at, header, len));
+    TRY(email_read(mailbox_account(s->box), m->eid, out->at, header, len));
     out->made = select_fields(section, slice(header, len), a);
     out->is_made = true;
     out->len = out->made.len;
@@ -56,7 +56,7 @@ PARKS static Err summarise_anew(Imap *s, const Message *m, Arena *a, MailSummary
     buf_reserve(&piece, PIECE);
     for (uint32_t at = 0; at < m->size; at += MIN(m->size - at, (uint32_t)PIECE)) {
         size_t len = MIN(m->size - at, (uint32_t)PIECE);
-        TRY(email_read(s->account, m->eid, at, piece.at, len));
+        TRY(email_read(mailbox_account(s->box), m->eid, at, piece.at, len));
         mail_scan_feed(scan, slice(piece.at, len));
         breathe();
     }
@@ -67,7 +67,7 @@ PARKS static Err summarise_anew(Imap *s, const Message *m, Arena *a, MailSummary
 Err section_summary(Imap *s, const Message *m, bool whole, Arena *a, MailSummary *out)
 {
     Slice stored;
-    Err err = email_summary(s->account, m->eid, &stored);
+    Err err = email_summary(mailbox_account(s->box), m->eid, &stored);
     if (!err && whole) err = mail_summary_decode(arena_copy(a, stored), a, out);
     if (!err && !whole) err = mail_summary_peek(stored, out);
     return err ? summarise_anew(s, m, a, out) : OK;

@@ -99,6 +99,7 @@ PARKS static void serve_command(Imap *s)
     }
     if (!err) err = run_command(s);
     if (err) imap_answer_err(s, err);
+    imap_go_back(s);
     if (!imap_skip_command(s->in) && !stream_error(s->stream)) {
         imap_say(s, "BYE [TOOBIG] That literal is too large to be skipped");
         s->state = LEAVING;
@@ -136,10 +137,9 @@ PARKS static void rest(Imap *s)
     if (wake == WOKEN_CANCELLED) goodbye(s, "The server is shutting down");
 }
 
-/* Until the end, or until a login went well. */
 PARKS static void converse(Imap *s)
 {
-    while (s->state != LEAVING && !s->moving) {
+    while (s->state != LEAVING) {
         arena_reset(&s->arena);
         rest(s);
         if (s->state == LEAVING) break;
@@ -156,6 +156,7 @@ PARKS static void finish(Imap *s)
     void (*ended)(void *) = s->ended;
     void *arg = s->arg;
     imap_unselect(s);
+    if (s->account) imap_go(s, s->user.acct);
     account_close(s->account);
     stream_finish(s->stream);
     stream_free(s->stream);
@@ -176,33 +177,23 @@ static void set_limits(Imap *s)
     s->arena.budget = stranger ? BUDGET_BEFORE_LOGIN : IMAP_COMMAND_BUDGET;
 }
 
-/* The answer to LOGIN or AUTHENTICATE, now that we are where the account is. */
-PARKS static void welcome(Imap *s)
+Err imap_welcome(Imap *s, const AuthUser *user)
 {
-    s->moving = false;
-    Err err = account_open(s->config->store, s->user.acct, &s->account);
+    s->user = *user;
+    imap_go(s, user->acct);
+    Err err = account_open(s->config->store, user->acct, &s->account);
     if (err) {
-        log_err(LOG_LEVEL_ERROR, "imap_account", err, KV_TEXT("user", s->user.login));
+        log_err(LOG_LEVEL_ERROR, "imap_account", err, KV_TEXT("user", user->login));
         imap_answer_err(s, err);
         goodbye(s, "[UNAVAILABLE] The account cannot be opened");
-        return;
+        return OK;
     }
     s->state = AUTHENTICATED;
     s->mistakes = 0;
     set_limits(s);
     Buf capabilities buf_scoped = {0};
     imap_put_capabilities(s, &capabilities);
-    (void)imap_ok(s, "[%.*s] Logged in", SP(buf_slice(&capabilities)));
-}
-
-PARKS static void at_home(void *arg)
-{
-    Imap *s = arg;
-    if (!stream_attach(s->stream)) {
-        welcome(s);
-        converse(s);
-    }
-    finish(s);
+    return imap_ok(s, "[%.*s] Logged in", SP(buf_slice(&capabilities)));
 }
 
 /* ---- the beginning ---- */
@@ -235,17 +226,5 @@ void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *ar
     s->arg = arg;
     greet(s);
     converse(s);
-    if (!s->moving) {
-        finish(s);
-        return;
-    }
-    Loop *home = store_home(config->store, s->user.acct);
-    if (home == loop_current()) {
-        welcome(s);
-        converse(s);
-        finish(s);
-        return;
-    }
-    stream_detach(stream);
-    fiber_start_on(home, "imap", at_home, s);
+    finish(s);
 }

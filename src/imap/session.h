@@ -59,7 +59,7 @@ struct Imap {
     const ImapConfig *config;
     ImapState state;
     AuthUser user;    /* once KNOWN */
-    Account *account; /* once KNOWN */
+    Account *account; /* once KNOWN; to be touched at its own home only */
     Mailbox *box;     /* while SELECTED */
     View *view;
     bool read_only; /* by EXAMINE, or without the rights to change anything */
@@ -67,7 +67,6 @@ struct Imap {
     Arena arena; /* the command's */
     const ImapCommand *command;
     bool by_uid;       /* UID FETCH, UID STORE, ... */
-    bool moving;       /* LOGIN or AUTHENTICATE went well: to the account's home */
     bool uses_numbers; /* this UID SEARCH named message numbers: no VANISHED now (RFC 7162 3.2.10.2)
                         */
     unsigned mistakes; /* BADs in a row, and failed logins */
@@ -142,8 +141,17 @@ void imap_tell_flags(Imap *s, uint32_t number, const Message *m);
 void imap_tell_keywords(Imap *s);
 void imap_tell_new_keywords(Imap *s); /* the same, if they are not what was told last */
 
+/* ---- where the session is (home.c) ---- */
+/* A session rests at the home loop of the selected mailbox's account, else of its own. It goes on
+ * at the home of that account; until it is back it may touch neither s->view and s->box, if another
+ * account is selected, nor s->account, if that is not where it went. imap_ok and its like bring it
+ * back, and the dispatcher does at the end of a command. */
+PARKS void imap_go(Imap *s, uint32_t acct);
+PARKS void imap_go_back(Imap *s);
+
 /* ---- mailboxes by name (open.c) ---- */
-/* The mailbox that this name means to this user, with the rights the user has there.
+/* The mailbox that this name means to this user, with the rights the user has there; the session
+ * has gone to its home (even if there was none).
  * ERR_NOT_FOUND also when it may not be looked up (RFC 4314 6). */
 PARKS Err imap_open(Imap *s, Slice name, Mailbox **box) MUST_USE;
 
@@ -162,3 +170,5 @@ void imap_tell_name(Imap *s, Slice name, Slice called);
 /* ---- before and after the login (login.c, capability.c) ---- */
 void imap_put_capabilities(const Imap *s, Buf *out); /* "CAPABILITY IMAP4rev1 ..." */
 void imap_enable(Imap *s, unsigned enabled);
+/* LOGIN or AUTHENTICATE went well: goes to the account's home and answers there (server.c). */
+PARKS Err imap_welcome(Imap *s, const AuthUser *user);

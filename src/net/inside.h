@@ -22,6 +22,7 @@ struct Stream {
     size_t chunk;       /* octets to ask for next */
     Err error;          /* the first failure */
     bool deaf, mute;    /* no more input, no more output */
+    bool adrift;        /* of no loop: it could not be attached */
     bool shaken;        /* the TLS handshake is done */
     bool tls_is_broken; /* OpenSSL must not be asked again */
     Err sock_error;     /* what stopped the sock underneath OpenSSL */

@@ -182,6 +182,7 @@ void stream_rest(Stream *s)
 
 PARKS void stream_finish(Stream *s)
 {
+    if (s->adrift) return;
     (void)stream_flush(s);
     stream_end_tls(s);
     sock_shutdown(s->sock);
@@ -200,12 +201,15 @@ PARKS void stream_finish(Stream *s)
 
 void stream_detach(Stream *s)
 {
-    sock_detach(s->sock);
+    if (!s->adrift) sock_detach(s->sock);
 }
 
 Err stream_attach(Stream *s)
 {
-    return sock_attach(s->sock);
+    Err err = sock_attach(s->sock);
+    s->adrift = err;
+    if (err) stream_fail(s, err);
+    return err;
 }
 
 Err stream_pair(Stream **a, Stream **b)

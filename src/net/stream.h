@@ -83,6 +83,6 @@ typedef enum {
 Err stream_channel_binding(Stream *s, ChannelBinding type, Buf *out) MUST_USE;
 
 /* ---- moving to another loop, and tests ---- */
-void stream_detach(Stream *s); /* buffers and TLS state travel along */
-Err stream_attach(Stream *s) MUST_USE;
+void stream_detach(Stream *s);         /* buffers and TLS state travel along */
+Err stream_attach(Stream *s) MUST_USE; /* an error sticks */
 Err stream_pair(Stream **a, Stream **b) MUST_USE;

@@ -99,9 +99,20 @@ PARKS Err mailbox_open_id(Account *a, uint32_t who, uint32_t id, Mailbox **box)
     return open_box(a, who, b, box);
 }
 
+static void close_here(Task *t)
+{
+    mailbox_close(CONTAINER(t, Mailbox, closing));
+}
+
+/* A session that has gone on elsewhere need not come back for that. */
 void mailbox_close(Mailbox *m)
 {
     if (!m) return;
+    if (loop_current() != m->account->home->loop) {
+        m->closing.run = close_here;
+        loop_post(m->account->home->loop, &m->closing);
+        return;
+    }
     if (!--m->box->handles && m->box->gone) box_free(m->box);
     account_close(m->account);
     free(m);

@@ -178,6 +178,7 @@ struct Mailbox {
     uint32_t who; /* whose eyes: account->number or another user's */
     Rights rights;
     Message scratch; /* a message with the \Seen of `who` */
+    Task closing;    /* on its way home */
 };
 
 struct View {

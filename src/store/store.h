@@ -152,7 +152,7 @@ typedef enum { /* RFC 4314 rights */
  * RIGHT_LOOKUP the answer is ERR_NOT_FOUND. */
 PARKS Err mailbox_open(Account *account, uint32_t who, Slice name, Mailbox **box) MUST_USE;
 PARKS Err mailbox_open_id(Account *account, uint32_t who, uint32_t id, Mailbox **box) MUST_USE;
-void mailbox_close(Mailbox *box);
+void mailbox_close(Mailbox *box); /* any loop; the other calls are for its home */
 SCOPED(Mailbox, mailbox, mailbox_close)
 Account *mailbox_account(const Mailbox *box);
 Rights mailbox_rights(const Mailbox *box);
