@@ -130,6 +130,9 @@ PARKS static Err open_store(House *h, const Config *c)
 {
     StoreOptions options = {
         .quota_octets = c->quota,
+        .quota_messages = c->quota_messages,
+        .quota_mailboxes = c->quota_mailboxes,
+        .quota_annotation_octets = c->quota_annotations,
         .message_most = c->message_most,
         .undelete_days = (uint32_t)(c->undelete / 86400),
         .engine = {.force_network_fs = c->store_on_network,

@@ -79,24 +79,30 @@ static Err take_size(Slice text, uint64_t *octets)
     unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
     if (unit) text.len--;
     if (!slice_to_u64(text, octets) || *octets >> (63 - shift))
-        return fail(ERR_SYNTAX, "a quota is a number of octets, or like 500M, 10G; 0: none");
+        return fail(ERR_SYNTAX, "a quota is a number, or like 500M, 10G; 0: none");
     *octets <<= shift;
     return OK;
 }
 
 PARKS static Err quota_of(Talk *t, Account *account)
 {
-    uint64_t octets = 0, messages = 0;
-    if (t->arg_count > 3) {
-        TRY(take_size(t->args[3], &octets));
-        if (t->arg_count > 4 && !slice_to_u64(t->args[4], &messages))
-            return fail(ERR_SYNTAX, "a quota of messages is a number");
-        TRY(account_set_quota(account, octets, messages));
+    static const char *const names[QUOTA_RESOURCES] = {"octets", "messages", "mailboxes",
+                                                       "octets of annotations"};
+    uint64_t limit[QUOTA_RESOURCES] = {QUOTA_NONE, QUOTA_NONE, QUOTA_NONE, QUOTA_NONE};
+    for (size_t i = 3; i < MIN(t->arg_count, (size_t)3 + QUOTA_RESOURCES); i++) {
+        TRY(take_size(t->args[i], &limit[i - 3]));
+        if (!limit[i - 3]) limit[i - 3] = QUOTA_NONE;
     }
+    if (t->arg_count > 3) TRY(account_set_quota(account, limit));
     Quota q = account_quota(account);
-    talk_out(t, "octets %llu of %llu, messages %llu of %llu\n", (unsigned long long)q.used_octets,
-             (unsigned long long)q.limit_octets, (unsigned long long)q.used_messages,
-             (unsigned long long)q.limit_messages);
+    for (int i = 0; i < QUOTA_RESOURCES; i++) {
+        talk_out(t, "%s%s %llu of ", i ? ", " : "", names[i], (unsigned long long)q.used[i]);
+        if (q.limit[i] == QUOTA_NONE)
+            talk_out(t, "any number");
+        else
+            talk_out(t, "%llu", (unsigned long long)q.limit[i]);
+    }
+    talk_out(t, "\n");
     return OK;
 }
 

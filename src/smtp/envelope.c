@@ -171,8 +171,7 @@ PARKS_UNCHECKED static void answer_question(void *arg)
     find_folder(q, account);
     q->err = account_has_room(account, q->octets);
     Quota quota = account_quota(account);
-    if (q->err == ERR_OVER_QUOTA && quota.limit_octets && q->octets > quota.limit_octets)
-        q->err = ERR_TOO_BIG;
+    if (q->err == ERR_OVER_QUOTA && q->octets > quota.limit[QUOTA_STORAGE]) q->err = ERR_TOO_BIG;
 }
 
 PARKS Err smtp_check_room(Smtp *s, uint32_t acct, uint64_t octets)

@@ -356,7 +356,8 @@ PARKS_UNCHECKED static void set_quota(void *arg)
     Account *account scoped(account) = NULL;
     check_ok(store_find_account(w->store, S("u00001"), &acct));
     check_ok(account_open(w->store, acct, &account));
-    check_ok(account_set_quota(account, 1000, 0));
+    const uint64_t limit[QUOTA_RESOURCES] = {1000, QUOTA_NONE, QUOTA_NONE, QUOTA_NONE};
+    check_ok(account_set_quota(account, limit));
 }
 
 TEST(a_full_mailbox_says_so)

@@ -113,14 +113,15 @@ static void link_remove(Email *e, uint32_t mailbox, uint32_t uid)
 
 static void quota_add(Account *a, const Message *m)
 {
-    a->h.used_octets += m->size;
-    a->h.used_messages++;
+    a->h.used[QUOTA_STORAGE] += m->size;
+    a->h.used[QUOTA_MESSAGE]++;
 }
 
 static void quota_less(Account *a, const Message *m)
 {
-    a->h.used_octets -= MIN(m->size, a->h.used_octets);
-    if (a->h.used_messages) a->h.used_messages--;
+    uint64_t *used = a->h.used;
+    used[QUOTA_STORAGE] -= MIN(m->size, used[QUOTA_STORAGE]);
+    if (used[QUOTA_MESSAGE]) used[QUOTA_MESSAGE]--;
 }
 
 static Err link_message(Applying *ap, Box *b, const Message *m)
@@ -469,8 +470,7 @@ static void apply_quota(Applying *ap, const Op *op)
 {
     Head *h = &ap->account->h;
     h->has_limit = true;
-    h->limit_octets = op->octets;
-    h->limit_messages = op->messages;
+    memcpy(h->limit, op->limit, sizeof h->limit);
     note_news(ap, 0);
 }
 
@@ -539,6 +539,7 @@ static Err apply_op(Applying *ap, const Op *op)
         apply_object(ap, op);
         break;
     case OP_QUOTA:
+    case OP_LIMITS:
         apply_quota(ap, op);
         break;
     case OP_LOGIN:

@@ -171,12 +171,13 @@ static void check_quota(Check *c)
         octets += a->boxes[i]->s.size_octets;
         messages += a->boxes[i]->s.exists;
     }
-    if (a->h.used_octets == octets && a->h.used_messages == messages) return;
+    uint64_t *used = a->h.used;
+    if (used[QUOTA_STORAGE] == octets && used[QUOTA_MESSAGE] == messages) return;
     finding(c, "quota says %llu octets in %llu messages, not %llu in %llu",
-            (unsigned long long)a->h.used_octets, (unsigned long long)a->h.used_messages,
+            (unsigned long long)used[QUOTA_STORAGE], (unsigned long long)used[QUOTA_MESSAGE],
             (unsigned long long)octets, (unsigned long long)messages);
     if (!c->repair) return;
-    a->h.used_octets = octets, a->h.used_messages = messages;
+    used[QUOTA_STORAGE] = octets, used[QUOTA_MESSAGE] = messages;
     account_touch(a);
 }
 

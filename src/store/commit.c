@@ -19,9 +19,10 @@ static void numbers_anew(Account *a)
 
 static void unreserve(Change *c)
 {
-    c->account->pending_octets -= c->octets;
-    c->account->pending_messages -= c->messages;
-    c->octets = c->messages = 0;
+    for (int i = 0; i < QUOTA_RESOURCES; i++) {
+        c->account->pending[i] -= c->reserved[i];
+        c->reserved[i] = 0;
+    }
 }
 
 static void committed(Commit *commit)
@@ -72,23 +73,22 @@ void change_op(Change *c, const Op *op, const OpLists *lists)
     record_op(&c->record, op, lists);
 }
 
-Err change_reserve(Change *c, uint64_t octets, uint64_t messages)
+Err change_reserve_one(Change *c, QuotaResource resource, uint64_t amount)
 {
     Account *a = c->account;
     Quota q = account_quota(a);
-    uint64_t used = q.used_octets + a->pending_octets;
-    if (q.limit_octets && (used > q.limit_octets || octets > q.limit_octets - used))
-        return fail(ERR_OVER_QUOTA, "%llu octets more, %llu of %llu used",
-                    (unsigned long long)octets, (unsigned long long)used,
-                    (unsigned long long)q.limit_octets);
-    used = q.used_messages + a->pending_messages;
-    if (q.limit_messages && (used > q.limit_messages || messages > q.limit_messages - used))
-        return fail(ERR_OVER_QUOTA, "%llu messages more, %llu of %llu used",
-                    (unsigned long long)messages, (unsigned long long)used,
-                    (unsigned long long)q.limit_messages);
-    c->octets += octets, a->pending_octets += octets;
-    c->messages += messages, a->pending_messages += messages;
+    uint64_t used = q.used[resource] + a->pending[resource], limit = q.limit[resource];
+    if (amount && (used > limit || amount > limit - used))
+        return fail(ERR_OVER_QUOTA, "%llu %s more, %llu of %llu used", (unsigned long long)amount,
+                    quota_word(resource), (unsigned long long)used, (unsigned long long)limit);
+    c->reserved[resource] += amount, a->pending[resource] += amount;
     return OK;
+}
+
+Err change_reserve(Change *c, uint64_t octets, uint64_t messages)
+{
+    TRY(change_reserve_one(c, QUOTA_STORAGE, octets));
+    return change_reserve_one(c, QUOTA_MESSAGE, messages);
 }
 
 void change_send(Change *c)

@@ -61,8 +61,8 @@ static PARKS void check_whole(Writers *w)
     check_u64(n, w->stored);
     check_u64(mailbox_status(w->box).exists, n);
     check_u64(mailbox_status(w->box).uid_next, n + 1);
-    check_u64(account_quota(w->account).used_messages, n);
-    check_u64(w->account->pending_octets, 0);
+    check_u64(account_quota(w->account).used[QUOTA_MESSAGE], n);
+    check_u64(w->account->pending[QUOTA_STORAGE], 0);
     check_u64(w->account->keywords.count, w->account->keywords.visible);
 }
 

@@ -140,8 +140,8 @@ struct Account {
     bool alone;         /* somebody has change_begin_alone */
     Cond quiet;         /* one of the three changed */
     uint32_t gathering; /* Drafts: emails that are in no mailbox yet are waited for */
-    uint64_t pending_octets, pending_messages; /* reserved by records in flight */
-    uint32_t *dead_boxes; /* ids of deleted mailboxes whose pages are to be deleted */
+    uint64_t pending[QUOTA_RESOURCES]; /* reserved by records in flight */
+    uint32_t *dead_boxes;              /* ids of deleted mailboxes whose pages are to be deleted */
     uint32_t dead_box_count, dead_box_room, dead_boxes_telling;
 
     Box **boxes; /* sorted by name, octets */
@@ -264,7 +264,7 @@ typedef struct {
     Account *account; /* a reference */
     Buf record;
     Cond done;
-    uint64_t octets, messages;             /* reserved of the quota */
+    uint64_t reserved[QUOTA_RESOURCES];    /* of the quota */
     uint32_t told_keywords, told_prefixes; /* up to which this record defines them */
     bool alone, sent, finished;
 } Change;
@@ -273,7 +273,8 @@ typedef struct {
 PARKS Err change_begin(Account *a, Change *c) MUST_USE;
 PARKS Err change_begin_alone(Account *a, Change *c) MUST_USE;
 void change_op(Change *c, const Op *op, const OpLists *lists);
-/* Takes that much of the quota, for as long as the record is in flight. */
+/* Takes that much of the quota, for as long as the record is in flight. ERR_OVER_QUOTA. */
+Err change_reserve_one(Change *c, QuotaResource resource, uint64_t amount) MUST_USE;
 Err change_reserve(Change *c, uint64_t octets, uint64_t messages) MUST_USE;
 /* Hands the record over; change_wait parks until it is durable and applied. change_commit: both. */
 void change_send(Change *c);
@@ -360,6 +361,9 @@ bool subscribed_has(const Account *a, Slice name);
 void subscribed_set(Account *a, Slice name, bool on);
 /* As names are kept: checked, NFC, INBOX in capitals. ERR_SYNTAX. */
 Err name_normal(Arena *arena, Slice name, Slice *out) MUST_USE;
+
+/* ---- quota.c ---- */
+const char *quota_word(QuotaResource resource);
 
 /* ---- object.c ---- */
 /* Does not park. seq may be NULL. */

@@ -224,6 +224,12 @@ static Err check_role(Account *a, Role role, const Box *except)
     return OK;
 }
 
+/* RFC 9208 5.3: every mailbox counts, those made on the way too. */
+static Err created_fit(Change *c, uint32_t first)
+{
+    return change_reserve_one(c, QUOTA_MAILBOX, c->account->next_mailbox - first);
+}
+
 PARKS Err mailbox_create(Account *a, Slice name, Role role)
 {
     Arena arena arena_scoped = {0};
@@ -232,8 +238,10 @@ PARKS Err mailbox_create(Account *a, Slice name, Role role)
     TRY(change_begin_alone(a, &c));
     if (box_by_name(a, name)) return fail(ERR_EXISTS, "mailbox %.*s", SP(name));
     TRY(check_role(a, role, NULL));
+    uint32_t first = a->next_mailbox;
     create_parents(&c, name);
     change_create(&c, name, role);
+    TRY(created_fit(&c, first));
     return change_commit(&c);
 }
 
@@ -303,11 +311,13 @@ PARKS Err mailbox_rename(Account *a, Slice from, Slice to)
     Box *b = box_by_name(a, from);
     if (!b && !has_children(a, from)) return fail(ERR_NOT_FOUND, "mailbox %.*s", SP(from));
     if (box_by_name(a, to)) return fail(ERR_EXISTS, "mailbox %.*s", SP(to));
+    uint32_t first = a->next_mailbox;
     create_parents(&c, to);
     if (b && b->s.role == ROLE_INBOX)
         TRY(rename_inbox(&c, b, to));
     else
         TRY(rename_tree(&c, from, to));
+    TRY(created_fit(&c, first));
     return change_commit(&c);
 }
 

@@ -246,34 +246,3 @@ PARKS Err object_list(Account *a, Slice collection, Slice after, size_t most, Ar
     *count = l.count;
     return OK;
 }
-
-/* ---- quota ---- */
-
-Quota account_quota(const Account *a)
-{
-    return (Quota){.used_octets = a->h.used_octets,
-                   .limit_octets =
-                       a->h.has_limit ? a->h.limit_octets : a->store->options.quota_octets,
-                   .used_messages = a->h.used_messages,
-                   .limit_messages = a->h.has_limit ? a->h.limit_messages : 0};
-}
-
-PARKS Err account_set_quota(Account *a, uint64_t limit_octets, uint64_t limit_messages)
-{
-    Change c change_scoped = {0};
-    TRY(change_begin(a, &c));
-    change_op(&c, &(Op){.kind = OP_QUOTA, .octets = limit_octets, .messages = limit_messages},
-              NULL);
-    return change_commit(&c);
-}
-
-Err account_has_room(const Account *a, uint64_t octets)
-{
-    Quota q = account_quota(a);
-    uint64_t used = q.used_octets + a->pending_octets;
-    if (q.limit_octets && (used > q.limit_octets || octets > q.limit_octets - used))
-        return fail(ERR_OVER_QUOTA, "%llu octets more", (unsigned long long)octets);
-    if (q.limit_messages && q.used_messages + a->pending_messages >= q.limit_messages)
-        return fail(ERR_OVER_QUOTA, "one message more");
-    return OK;
-}

@@ -115,23 +115,46 @@ static Err page_read(const Reader *in, const char *what)
 
 /* ---- head ---- */
 
+/* The first version knew two limits, and 0 for none; what it did not know follows at the end: the
+ * octets of annotations, and all limits plus 1. */
+static uint64_t old_limit(uint64_t limit)
+{
+    return limit == QUOTA_NONE ? 0 : limit;
+}
+
 void head_encode(Buf *out, const Head *h)
 {
     buf_varint(out, h->seq);
     buf_varint(out, h->next_eid);
     buf_varint(out, h->next_mailbox);
     buf_varint(out, h->next_uid_validity);
-    buf_varint(out, h->used_octets);
-    buf_varint(out, h->used_messages);
+    buf_varint(out, h->used[QUOTA_STORAGE]);
+    buf_varint(out, h->used[QUOTA_MESSAGE]);
     buf_u8(out, h->has_limit);
-    buf_varint(out, h->limit_octets);
-    buf_varint(out, h->limit_messages);
+    buf_varint(out, old_limit(h->limit[QUOTA_STORAGE]));
+    buf_varint(out, old_limit(h->limit[QUOTA_MESSAGE]));
     buf_varint(out, h->last_mail_seq);
     buf_varint(out, h->last_mailbox_seq);
     buf_varint(out, h->last_object_seq);
     buf_varint(out, h->thread_buckets);
     buf_varint(out, h->thread_entries);
     buf_bytes(out, h->login);
+    buf_varint(out, h->used[QUOTA_ANNOTATION]);
+    for (int i = 0; i < QUOTA_RESOURCES; i++)
+        buf_varint(out, h->limit[i] + 1);
+}
+
+static uint64_t read_old_limit(Reader *in)
+{
+    uint64_t limit = read_varint(in);
+    return limit ? limit : QUOTA_NONE;
+}
+
+static void read_limits(Reader *in, Head *h)
+{
+    h->used[QUOTA_ANNOTATION] = read_varint(in);
+    for (int i = 0; i < QUOTA_RESOURCES; i++)
+        h->limit[i] = read_varint(in) - 1;
 }
 
 Err head_decode(Reader *in, Head *h)
@@ -141,17 +164,19 @@ Err head_decode(Reader *in, Head *h)
     h->next_eid = read_number(in);
     h->next_mailbox = read_number(in);
     h->next_uid_validity = read_number(in);
-    h->used_octets = read_varint(in);
-    h->used_messages = read_varint(in);
+    h->used[QUOTA_STORAGE] = read_varint(in);
+    h->used[QUOTA_MESSAGE] = read_varint(in);
     h->has_limit = read_u8(in) != 0;
-    h->limit_octets = read_varint(in);
-    h->limit_messages = read_varint(in);
+    h->limit[QUOTA_STORAGE] = read_old_limit(in);
+    h->limit[QUOTA_MESSAGE] = read_old_limit(in);
+    h->limit[QUOTA_MAILBOX] = h->limit[QUOTA_ANNOTATION] = QUOTA_NONE;
     h->last_mail_seq = read_varint(in);
     h->last_mailbox_seq = read_varint(in);
     h->last_object_seq = read_varint(in);
     h->thread_buckets = read_number(in);
     h->thread_entries = read_number(in);
     h->login = read_bytes(in);
+    if (in->rest.len) read_limits(in, h);
     if (!h->next_eid || !h->next_mailbox || !h->thread_buckets) in->bad = true;
     return page_read(in, "head");
 }

@@ -69,8 +69,9 @@ Err page_open(Slice value, Reader *payload) MUST_USE;
 typedef struct {
     uint64_t seq;
     uint32_t next_eid, next_mailbox, next_uid_validity;
-    uint64_t used_octets, used_messages, limit_octets, limit_messages;
-    bool has_limit; /* its own limits, instead of StoreOptions.quota_octets */
+    uint64_t used[QUOTA_RESOURCES]; /* QUOTA_MAILBOX is counted where it is asked */
+    uint64_t limit[QUOTA_RESOURCES];
+    bool has_limit; /* its own limits, instead of StoreOptions.quota_... */
     uint64_t last_mail_seq, last_mailbox_seq, last_object_seq; /* last change per data type */
     uint32_t thread_buckets, thread_entries;                   /* linear hashing, thread.c */
     Slice login;

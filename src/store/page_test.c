@@ -41,21 +41,21 @@ TEST(keys_sort_as_their_numbers)
 
 TEST(a_head_comes_back)
 {
-    Head h = {.seq = 1000,
-              .next_eid = 2,
-              .next_mailbox = 3,
-              .next_uid_validity = 4,
-              .used_octets = 5,
-              .used_messages = 6,
-              .limit_octets = 7,
-              .limit_messages = 8,
-              .has_limit = true,
-              .last_mail_seq = 9,
-              .last_mailbox_seq = 10,
-              .last_object_seq = 11,
-              .thread_buckets = 12,
-              .thread_entries = 13,
-              .login = S("anna")};
+    Head h = {
+        .seq = 1000,
+        .next_eid = 2,
+        .next_mailbox = 3,
+        .next_uid_validity = 4,
+        .used = {5, 6, 0,          14},
+        .limit = {7, 0, QUOTA_NONE, 8 },
+        .has_limit = true,
+        .last_mail_seq = 9,
+        .last_mailbox_seq = 10,
+        .last_object_seq = 11,
+        .thread_buckets = 12,
+        .thread_entries = 13,
+        .login = S("anna")
+    };
     Buf page buf_scoped = {0}, again buf_scoped = {0};
     Head got;
     head_encode(&page, &h);
@@ -64,6 +64,29 @@ TEST(a_head_comes_back)
     head_encode(&again, &got);
     check_slice(buf_slice(&again), buf_slice(&page));
     check_u64(got.thread_entries, 13);
+    for (int i = 0; i < QUOTA_RESOURCES; i++) {
+        check_u64(got.used[i], h.used[i]);
+        check_u64(got.limit[i], h.limit[i]);
+    }
+    check_slice(got.login, S("anna"));
+}
+
+/* A head as the first version wrote it ends with the login, and 0 is no limit. */
+TEST(a_head_of_the_first_version_is_read)
+{
+    static const uint8_t numbers[] = {9, 2, 3, 4, 5, 6, 1, 7, 0, 0, 0, 0, 12, 13};
+    Buf page buf_scoped = {0};
+    Head got;
+    buf_add(&page, slice(numbers, sizeof numbers));
+    buf_bytes(&page, S("anna"));
+    Reader in = reader(buf_slice(&page));
+    check_ok(head_decode(&in, &got));
+    check(got.has_limit);
+    check_u64(got.used[QUOTA_STORAGE], 5);
+    check_u64(got.limit[QUOTA_STORAGE], 7);
+    check_u64(got.used[QUOTA_ANNOTATION], 0);
+    for (int i = QUOTA_MESSAGE; i < QUOTA_RESOURCES; i++)
+        check_u64(got.limit[i], QUOTA_NONE);
     check_slice(got.login, S("anna"));
 }
 

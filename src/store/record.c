@@ -249,6 +249,36 @@ static void read_validity(Reader *in, Op *op)
         in->bad = true;
 }
 
+static void write_limits(Buf *out, const Op *op)
+{
+    for (int i = 0; i < QUOTA_RESOURCES; i++)
+        buf_varint(out, op->limit[i] + 1);
+}
+
+static void read_limits(Reader *in, Op *op)
+{
+    for (int i = 0; i < QUOTA_RESOURCES; i++)
+        op->limit[i] = read_varint(in) - 1;
+}
+
+/* QUOTA is in logs that are older than LIMITS. */
+static void write_quota(Buf *out, const Op *op)
+{
+    uint64_t octets = op->limit[QUOTA_STORAGE], messages = op->limit[QUOTA_MESSAGE];
+    buf_varint(out, octets == QUOTA_NONE ? 0 : octets);
+    buf_varint(out, messages == QUOTA_NONE ? 0 : messages);
+}
+
+static void read_quota(Reader *in, Op *op)
+{
+    uint64_t octets = read_varint(in), messages = read_varint(in);
+    for (int i = 0; i < QUOTA_RESOURCES; i++)
+        op->limit[i] = QUOTA_NONE;
+    if (octets) op->limit[QUOTA_STORAGE] = octets;
+    if (messages) op->limit[QUOTA_MESSAGE] = messages;
+    if (octets == QUOTA_NONE || messages == QUOTA_NONE) in->bad = true;
+}
+
 static void write_payload(Buf *out, const Op *op, const OpLists *l)
 {
     must(op->kind > OP_NONE && op->kind < OP_END);
@@ -295,13 +325,16 @@ static void write_payload(Buf *out, const Op *op, const OpLists *l)
         write_object(out, op);
         break;
     case OP_QUOTA:
-        buf_varint(out, op->octets), buf_varint(out, op->messages);
+        write_quota(out, op);
         break;
     case OP_LOGIN:
         buf_bytes(out, op->name);
         break;
     case OP_VALIDITY:
         write_validity(out, op);
+        break;
+    case OP_LIMITS:
+        write_limits(out, op);
         break;
     case OP_NONE:
     case OP_END:
@@ -358,13 +391,16 @@ static void read_payload(Reader *in, Op *op)
         read_object(in, op);
         break;
     case OP_QUOTA:
-        op->octets = read_varint(in), op->messages = read_varint(in);
+        read_quota(in, op);
         break;
     case OP_LOGIN:
         op->name = read_name(in, NAME_MOST);
         break;
     case OP_VALIDITY:
         read_validity(in, op);
+        break;
+    case OP_LIMITS:
+        read_limits(in, op);
         break;
     case OP_NONE:
     case OP_END:

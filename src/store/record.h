@@ -19,9 +19,10 @@
  *     KEYWORD    id  name
  *     PREFIX     id  text
  *     OBJECT     put u8  collection  id  value
- *     QUOTA      octets  messages
+ *     QUOTA      octets  messages (0: no limit; as the first version wrote them)
  *     LOGIN      name
  *     VALIDITY   mailbox  uidvalidity  uidnext (never less than it was)
+ *     LIMITS     octets  messages  mailboxes  octets of annotations; each plus 1 (0: no limit)
  *
  *     uid ranges:  n, then n times: gap to the end of the previous range (>= 1), length - 1
  *
@@ -62,6 +63,7 @@ typedef enum {
     OP_QUOTA,
     OP_LOGIN,
     OP_VALIDITY,
+    OP_LIMITS,
     OP_END,
 } OpKind;
 
@@ -99,7 +101,7 @@ typedef struct {
     Slice name; /* or text, identifier, login, collection */
     Slice id, value;
     Slice summary;
-    uint64_t octets, messages;
+    uint64_t limit[QUOTA_RESOURCES]; /* QUOTA, LIMITS */
 } Op;
 
 /* ---- writing ---- */

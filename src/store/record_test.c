@@ -35,9 +35,18 @@ static const Op ops[] = {
     {.kind = OP_KEYWORD,            .uid = 6,              .name = {"$Junk", 5}                           },
     {.kind = OP_PREFIX,    .uid = 6,       .name = {"X: y\r\n", 6}},
     {.kind = OP_OBJECT,                        .on = true,                        .name = {"pref", 4},                       .id = {"a", 1},                                                                             .value = {"v", 1}},
-    {.kind = OP_QUOTA,       .octets = UINT64_C(1) << 60,                       .messages = 12},
-    {.kind = OP_LOGIN,                        .name = {"anna", 4}                        },
-    {.kind = OP_VALIDITY,            .mailbox = 8,       .uid = 500,                                                             .uid_validity = 1234567890                                                                                                                                                      },
+    {.kind = OP_QUOTA,
+     .limit[0] = UINT64_C(1) << 60,
+     .limit[1] = 12,
+     .limit[2] = QUOTA_NONE,
+     .limit[3] = QUOTA_NONE},
+    {.kind = OP_LIMITS,
+     .limit[0] = 0,
+     .limit[1] = QUOTA_NONE,
+     .limit[2] = 1,
+     .limit[3] = UINT64_C(1) << 60},
+    {.kind = OP_LOGIN,   .name = {"anna", 4}                             },
+    {.kind = OP_VALIDITY,   .mailbox = 8,.uid = 500,                                             .uid_validity = 1234567890                                                  },
 };
 
 static bool has_uids(OpKind k)
@@ -111,8 +120,8 @@ static void check_same(const Op *got, const Op *wanted)
     check_slice(got->id, wanted->id);
     check_slice(got->value, wanted->value);
     check_slice(got->summary, wanted->summary);
-    check_u64(got->octets, wanted->octets);
-    check_u64(got->messages, wanted->messages);
+    for (int i = 0; i < QUOTA_RESOURCES; i++)
+        check_u64(got->limit[i], wanted->limit[i]);
 }
 
 TEST(a_record_comes_back_as_it_was)

@@ -280,7 +280,7 @@ static PARKS void repairs(void *arg)
     check_u64(r.messages, 2);
     BoxState *s = &p->box->box->s;
     s->exists = 5, s->unseen = 0, s->deleted = 1, s->size_octets++;
-    p->account->h.used_octets = 1;
+    p->account->h.used[QUOTA_STORAGE] = 1;
     Email *e;
     check_ok(email_entry(p->account, eid, &e));
     e->link.uid = 77;

@@ -23,7 +23,8 @@ typedef struct Draft Draft;
 /* ---- the store ---- */
 typedef struct {
     EngineOptions engine;
-    uint64_t quota_octets;  /* of accounts without a limit of their own; 0: none */
+    uint64_t quota_octets; /* of accounts without limits of their own; 0: none */
+    uint64_t quota_messages, quota_mailboxes, quota_annotation_octets;
     uint64_t message_most;  /* octets; 0: 100 MiB */
     uint32_t undelete_days; /* expunged mail is kept so long; 0: not at all */
     uint64_t cache_octets;  /* decoded summary pages per loop; 0: 64 MiB */
@@ -55,13 +56,20 @@ Slice account_login(const Account *account);
 Store *account_store(const Account *account);
 uint64_t account_seq(const Account *account);
 
+typedef enum {                /* RFC 9208 5 */
+               QUOTA_STORAGE, /* octets */
+               QUOTA_MESSAGE,
+               QUOTA_MAILBOX,
+               QUOTA_ANNOTATION, /* octets of names and values, of mailboxes and messages alike */
+               QUOTA_RESOURCES
+} QuotaResource;
+#define QUOTA_NONE UINT64_MAX /* as a limit; 0 is one: nothing may be used */
 typedef struct {
-    uint64_t used_octets, limit_octets; /* 0: no limit */
-    uint64_t used_messages, limit_messages;
+    uint64_t used[QUOTA_RESOURCES], limit[QUOTA_RESOURCES];
 } Quota;
 Quota account_quota(const Account *account);
-PARKS Err account_set_quota(Account *account, uint64_t limit_octets,
-                            uint64_t limit_messages) MUST_USE;
+/* From now on this account has these limits and none of StoreOptions. */
+PARKS Err account_set_quota(Account *account, const uint64_t limit[QUOTA_RESOURCES]) MUST_USE;
 /* Whether a message of that size would fit now. */
 Err account_has_room(const Account *account, uint64_t octets) MUST_USE;
 

@@ -50,8 +50,8 @@ TEST(a_message_comes_in_and_is_there_after_a_restart)
         check_u64(s.recent, 1);
         check_u64(s.uid_next, 2);
         check_u64(s.size_octets, HELLO.len);
-        check_u64(account_quota(w.account).used_octets, HELLO.len);
-        check_u64(account_quota(w.account).used_messages, 1);
+        check_u64(account_quota(w.account).used[QUOTA_STORAGE], HELLO.len);
+        check_u64(account_quota(w.account).used[QUOTA_MESSAGE], 1);
         mailbox_close(box), box = NULL;
         world_reopen(&w);
     }
@@ -195,7 +195,7 @@ TEST(many_drafts_are_committed_together)
     Mailbox *box = world_box(&w, "INBOX");
     world_append_many(&w, box, 250);
     check_u64(mailbox_status(box).exists, 250);
-    check_u64(account_quota(w.account).used_messages, 250);
+    check_u64(account_quota(w.account).used[QUOTA_MESSAGE], 250);
     mailbox_close(box);
     world_reopen(&w);
     box = world_box(&w, "INBOX");
@@ -215,7 +215,8 @@ TEST(many_drafts_over_quota_change_nothing)
 {
     World w;
     world_open(&w, NULL);
-    check_ok(account_set_quota(w.account, 0, 3));
+    const uint64_t limit[QUOTA_RESOURCES] = {QUOTA_NONE, 3, QUOTA_NONE, QUOTA_NONE};
+    check_ok(account_set_quota(w.account, limit));
     Mailbox *box = world_box(&w, "INBOX");
     Draft *drafts[4];
     DraftPlace places[4] = {0};
@@ -331,12 +332,34 @@ TEST(quota_counts_octets_and_copies)
     check_ok(mailbox_copy(box, &one, other, &a, &r));
     check_err(mailbox_copy(box, &one, other, &a, &r), ERR_OVER_QUOTA);
     check_ok(mailbox_move(box, &one, other, &a, &r)); /* needs no room */
-    check_u64(account_quota(w.account).used_octets, 2 * HELLO.len);
+    check_u64(account_quota(w.account).used[QUOTA_STORAGE], 2 * HELLO.len);
     world_expunge(other, 1, 2);
-    check_u64(account_quota(w.account).used_octets, 0);
-    check_u64(account_quota(w.account).used_messages, 0);
+    check_u64(account_quota(w.account).used[QUOTA_STORAGE], 0);
+    check_u64(account_quota(w.account).used[QUOTA_MESSAGE], 0);
     mailbox_close(box);
     mailbox_close(other);
+    world_close(&w);
+}
+
+/* RFC 9208 5.3: parents made on the way count. */
+TEST(mailboxes_have_a_limit)
+{
+    World w;
+    world_open(&w, NULL);
+    uint64_t has = account_quota(w.account).used[QUOTA_MAILBOX];
+    const uint64_t limit[QUOTA_RESOURCES] = {QUOTA_NONE, QUOTA_NONE, has + 2, QUOTA_NONE};
+    check_ok(account_set_quota(w.account, limit));
+    check_err(mailbox_create(w.account, S("a/b/c"), ROLE_NONE), ERR_OVER_QUOTA);
+    check_u64(account_quota(w.account).used[QUOTA_MAILBOX], has);
+    check_ok(mailbox_create(w.account, S("a/b"), ROLE_NONE));
+    check_err(mailbox_create(w.account, S("c"), ROLE_NONE), ERR_OVER_QUOTA);
+    check_ok(mailbox_rename(w.account, S("a/b"), S("a/c")));
+    check_err(mailbox_rename(w.account, S("a/c"), S("b/c")), ERR_OVER_QUOTA);
+    check_ok(mailbox_delete(w.account, S("a/c")));
+    check_ok(mailbox_create(w.account, S("c"), ROLE_NONE));
+    world_reopen(&w);
+    check_u64(account_quota(w.account).limit[QUOTA_MAILBOX], has + 2);
+    check_err(mailbox_create(w.account, S("d"), ROLE_NONE), ERR_OVER_QUOTA);
     world_close(&w);
 }
 
