@@ -310,7 +310,7 @@ TEST(a_draft_takes_the_place_of_a_message)
     check_ok(draft_replace(d, other, &(DraftPlace){.flags = FLAG_SEEN}, box, 1, &uid));
     check_u64(mailbox_status(box).exists, 0);
     check_u64(mailbox_status(other).exists, 1);
-    check_u64(account_quota(w.account).used_octets, HELLO.len);
+    check_u64(account_quota(w.account).used[QUOTA_STORAGE], HELLO.len);
     check_err(draft_replace(again, box, &(DraftPlace){0}, box, 1, &uid), ERR_EXPUNGED);
     check_u64(mailbox_status(box).exists, 0);
     draft_free(d);
