@@ -29,6 +29,29 @@ static void note_news(Applying *ap, uint32_t mailbox)
     ap->news_count++;
 }
 
+/* ---- the feed ---- */
+
+static void happened(Account *a, Happening h)
+{
+    h.by = a->by;
+    list_each (l, &a->listeners) {
+        Listener *listener = CONTAINER(l, Listener, link);
+        if (listener->happened) listener->happened(listener, &h);
+    }
+}
+
+static Happening about(HappeningKind kind, const Box *b)
+{
+    return (Happening){.kind = kind, .mailbox_id = b->s.id, .name = b->s.name};
+}
+
+static void came(Box *b, uint32_t first, uint32_t last)
+{
+    Happening h = about(HAPPENED_NEW, b);
+    h.uids = (UidRange){first, last};
+    happened(b->account, h);
+}
+
 static void box_changed(Applying *ap, Box *b)
 {
     b->s.highest_modseq = ap->seq;
@@ -160,6 +183,7 @@ static Err apply_link(Applying *ap, const Op *op)
                  .date = op->date,
                  .flags = op->flags,
                  .kwset = kwset_change(a, 0, op->keywords, none, true)};
+    came(b, m.uid, m.uid);
     return link_message(ap, b, &m);
 }
 
@@ -192,6 +216,7 @@ static Err expunged(Applying *ap, Box *b, const Messages *gone)
     if (!gone->count) return OK;
     TRY(vanished_add(b, ap->seq, gone->list, gone->count));
     views_expunged(b, gone->list, gone->count, ap->seq);
+    happened(ap->account, about(HAPPENED_EXPUNGED, b));
     box_changed(ap, b);
     return OK;
 }
@@ -276,7 +301,10 @@ static Err copy_all(Applying *ap, const Op *op, Box *from, Box *to)
         err = move ? move_message(ap, from, to, &sources.list[i], &copies[i])
                    : link_message(ap, to, &copies[i]);
     if (move && !err) err = expunged(ap, from, &sources);
-    if (sources.count) box_changed(ap, to);
+    if (sources.count) {
+        came(to, copies[0].uid, copies[sources.count - 1].uid);
+        box_changed(ap, to);
+    }
     free(sources.list);
     free(copies);
     return err;
@@ -327,6 +355,10 @@ static Err apply_flag(Applying *ap, const Op *op)
             flag_message(ap, op, b, m);
         if (op->who) TRY(flag_for_other(ap, op, b, range));
     }
+    Happening h = about(HAPPENED_FLAGS, b);
+    h.seen = (op->flags | op->clear) & FLAG_SEEN;
+    h.who = op->who;
+    happened(ap->account, h);
     box_changed(ap, b);
     return OK;
 }
@@ -364,6 +396,7 @@ static void apply_create(Applying *ap, const Op *op)
     a->next_mailbox = MAX(a->next_mailbox, a->h.next_mailbox);
     a->h.next_uid_validity = MAX(a->h.next_uid_validity, op->uid_validity + 1);
     a->next_uid_validity = MAX(a->next_uid_validity, a->h.next_uid_validity);
+    happened(a, about(HAPPENED_CREATED, b));
     boxes_changed(ap, op->mailbox);
 }
 
@@ -373,10 +406,14 @@ static void apply_rename(Applying *ap, const Op *op)
     Box *b = box_by_id(a, op->mailbox);
     if (!b || box_by_name(a, op->name)) return;
     box_unfile(a, b);
-    free((char *)b->s.name.at);
+    Slice old = b->s.name;
     b->s.name = keep(op->name);
     b->state |= PAGE_DIRTY;
     box_file(a, b);
+    Happening h = about(HAPPENED_RENAMED, b);
+    h.old_name = old;
+    happened(a, h);
+    free((char *)old.at);
     boxes_changed(ap, b->s.id);
 }
 
@@ -407,6 +444,7 @@ static Err apply_delete(Applying *ap, const Op *op)
     if (!err) views_expunged(b, gone.list, gone.count, ap->seq);
     free(gone.list);
     TRY(err);
+    happened(a, about(HAPPENED_DELETED, b));
     boxes_changed(ap, b->s.id);
     views_nudge(b);
     box_bury(a, b);
@@ -420,9 +458,12 @@ static void apply_acl(Applying *ap, const Op *op)
     Buf acl = {0};
     Reader in = reader(b->s.acl);
     Slice identifier;
-    uint32_t rights;
+    uint32_t rights, old_rights = 0;
     while (acl_next(&in, &identifier, &rights)) {
-        if (slice_eq(identifier, op->name)) continue;
+        if (slice_eq(identifier, op->name)) {
+            old_rights = rights;
+            continue;
+        }
         buf_bytes(&acl, identifier);
         buf_varint(&acl, rights);
     }
@@ -433,6 +474,11 @@ static void apply_acl(Applying *ap, const Op *op)
     free((char *)b->s.acl.at);
     b->s.acl = buf_slice(&acl);
     b->state |= PAGE_DIRTY;
+    Happening h = about(HAPPENED_RIGHTS, b);
+    h.identifier = op->name;
+    h.old_rights = old_rights;
+    h.rights = op->rights;
+    happened(ap->account, h);
     boxes_changed(ap, b->s.id);
 }
 
@@ -443,6 +489,15 @@ static void apply_role(Applying *ap, const Op *op)
     b->s.role = op->role;
     b->state |= PAGE_DIRTY;
     boxes_changed(ap, b->s.id);
+}
+
+static void apply_subscribe(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    if (subscribed_has(a, op->name) == op->on) return;
+    subscribed_set(a, op->name, op->on);
+    happened(a, (Happening){.kind = HAPPENED_SUBSCRIBED, .name = op->name, .on = op->on});
+    note_news(ap, 0);
 }
 
 /* ---- the rest ---- */
@@ -463,6 +518,7 @@ static void apply_object(Applying *ap, const Op *op)
     o->value = keep(op->value);
     o->state |= PAGE_DIRTY;
     a->h.last_object_seq = ap->seq;
+    happened(a, (Happening){.kind = HAPPENED_OBJECT, .name = op->name, .identifier = op->id});
     note_news(ap, 0);
 }
 
@@ -494,6 +550,7 @@ static void apply_validity(Applying *ap, const Op *op)
     b->state |= PAGE_DIRTY;
     a->h.next_uid_validity = MAX(a->h.next_uid_validity, op->uid_validity + 1);
     a->next_uid_validity = MAX(a->next_uid_validity, a->h.next_uid_validity);
+    happened(a, about(HAPPENED_UIDVALIDITY, b));
     boxes_changed(ap, b->s.id);
 }
 
@@ -527,7 +584,7 @@ static Err apply_op(Applying *ap, const Op *op)
         apply_acl(ap, op);
         break;
     case OP_SUBSCRIBE:
-        subscribed_set(a, op->name, op->on);
+        apply_subscribe(ap, op);
         break;
     case OP_KEYWORD:
         text_table_define(&a->keywords, op->uid, op->name);
@@ -561,7 +618,7 @@ static void tell_box(Account *a, uint32_t mailbox)
     if (b) views_nudge(b);
     list_each (l, &a->listeners) {
         Listener *listener = CONTAINER(l, Listener, link);
-        listener->changed(listener, mailbox);
+        if (listener->changed) listener->changed(listener, mailbox);
     }
 }
 

@@ -32,8 +32,10 @@ static void committed(Commit *commit)
     a->in_flight--;
     unreserve(c);
     must(commit->err || a->broken || commit->seq == a->h.seq + 1);
+    a->by = c->by;
     if (!commit->err && !a->broken)
         a->broken = apply_record(a, commit->seq, buf_slice(&c->record), commit->ref);
+    a->by = NULL;
     if (!commit->err) commit->err = a->broken;
     if (commit->err) a->failing = true;
     if (a->failing && !a->in_flight) numbers_anew(a);
@@ -44,7 +46,7 @@ static void committed(Commit *commit)
 
 static PARKS Err begin(Account *a, Change *c, bool alone)
 {
-    *c = (Change){.account = a};
+    *c = (Change){.account = a, .by = fiber_current()};
     account_ref(a);
     while (a->alone || a->failing)
         cond_wait(&a->quiet, NEVER);

@@ -558,6 +558,68 @@ static void count_news(Listener *l, uint32_t mailbox)
     c->count++;
 }
 
+typedef struct {
+    Listener listener;
+    Buf story;
+    const Fiber *self;
+} Historian;
+
+static void write_down(Listener *l, const Happening *h)
+{
+    static const char *const words[] = {
+        [HAPPENED_NEW] = "new",         [HAPPENED_EXPUNGED] = "expunged",
+        [HAPPENED_FLAGS] = "flags",     [HAPPENED_ANNOTATION] = "annotation",
+        [HAPPENED_CREATED] = "created", [HAPPENED_UIDVALIDITY] = "validity",
+        [HAPPENED_DELETED] = "deleted", [HAPPENED_RENAMED] = "renamed",
+        [HAPPENED_RIGHTS] = "rights",   [HAPPENED_SUBSCRIBED] = "subscribed",
+        [HAPPENED_OBJECT] = "object",
+    };
+    Historian *w = CONTAINER(l, Historian, listener);
+    check(h->by == w->self);
+    buf_printf(&w->story, "%s %.*s", words[h->kind], SP(h->name));
+    if (h->old_name.len) buf_printf(&w->story, " from %.*s", SP(h->old_name));
+    if (h->uids.first) buf_printf(&w->story, " %u:%u", h->uids.first, h->uids.last);
+    if (h->seen) buf_add(&w->story, S(" seen"));
+    if (h->kind == HAPPENED_SUBSCRIBED) buf_printf(&w->story, " %d", h->on);
+    if (h->identifier.len) buf_printf(&w->story, " %.*s", SP(h->identifier));
+    if (h->rights || h->old_rights)
+        buf_printf(&w->story, " %x %x", (unsigned)h->old_rights, (unsigned)h->rights);
+    buf_char(&w->story, ';');
+}
+
+TEST(listeners_hear_what_happened)
+{
+    World w;
+    world_open(&w, NULL);
+    Historian h = {.listener = {.happened = write_down}, .self = fiber_current()};
+    Mailbox *box = world_box(&w, "INBOX");
+    Arena arena arena_scoped = {0};
+    UidSet one = {0};
+    uidset_add(&arena, &one, 1, 1);
+    account_listen(w.account, &h.listener);
+    world_append(&w, box, "x", 0);
+    FlagChange seen = {.how = CHANGE_ADD, .flags = FLAG_SEEN | FLAG_DELETED};
+    uint64_t modseq;
+    check_ok(mailbox_change(box, &one, &seen, &arena, NULL, &modseq));
+    check_ok(mailbox_expunge(box, &one, false, &arena, NULL));
+    check_ok(mailbox_create(w.account, S("a"), ROLE_NONE));
+    check_ok(mailbox_rename(w.account, S("a"), S("b")));
+    check_ok(mailbox_subscribe(w.account, S("b"), true));
+    check_ok(mailbox_subscribe(w.account, S("b"), true));
+    check_ok(mailbox_set_acl(box, S("joe"), RIGHT_LOOKUP | RIGHT_READ));
+    check_ok(mailbox_set_acl(box, S("joe"), 0));
+    check_ok(mailbox_delete(w.account, S("b")));
+    check_ok(object_put(w.account, S("c"), S("i"), S("v"), NULL));
+    account_unlisten(&h.listener);
+    check_slice(
+        buf_slice(&h.story),
+        S("new INBOX 1:1;flags INBOX seen;expunged INBOX;created a;renamed b from a;"
+          "subscribed b 1;rights INBOX joe 0 3;rights INBOX joe 3 0;deleted b;object c i;"));
+    buf_done(&h.story);
+    mailbox_close(box);
+    world_close(&w);
+}
+
 TEST(listeners_hear_of_changes)
 {
     World w;

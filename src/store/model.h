@@ -166,7 +166,8 @@ struct Account {
     uint32_t drop_count, drop_room, drops_telling;
 
     Link listeners;
-    Link views; /* View.of_account */
+    const Fiber *by; /* who made the record that is being applied */
+    Link views;      /* View.of_account */
     bool maildrop_locked;
     void *search; /* of signature.c; freed by search_free when the account is unloaded */
     void (*search_free)(void *search);
@@ -265,6 +266,7 @@ typedef struct {
     Buf record;
     Cond done;
     uint64_t reserved[QUOTA_RESOURCES];    /* of the quota */
+    const Fiber *by;
     uint32_t told_keywords, told_prefixes; /* up to which this record defines them */
     bool alone, sent, finished;
 } Change;

@@ -89,11 +89,38 @@ PARKS Err object_list(Account *account, Slice collection, Slice after, size_t mo
 Err maildrop_lock(Account *account) MUST_USE;
 void maildrop_unlock(Account *account);
 
-/* Called (must not park) after changes of the account have been applied; the mailbox is 0 for
- * changes that are not about one. */
+/* The change feed. `changed`: after changes of the account have been applied; the mailbox is 0 for
+ * changes that are not about one. `happened`: each thing that a record does, while it is applied,
+ * so it is to be noted only: the account shows it when the call that follows, `changed`, comes.
+ * Either may be NULL; neither may park. */
+typedef enum {
+    HAPPENED_NEW, /* messages: `uids` */
+    HAPPENED_EXPUNGED,
+    HAPPENED_FLAGS, /* `seen`: \Seen is among them; `who`: only for that user; 0: for all */
+    HAPPENED_ANNOTATION,
+    HAPPENED_UIDVALIDITY,
+    HAPPENED_CREATED, /* mailboxes */
+    HAPPENED_DELETED,
+    HAPPENED_RENAMED,    /* `old_name` */
+    HAPPENED_RIGHTS,     /* ACL: those of `identifier` were `old_rights` and are `rights` */
+    HAPPENED_SUBSCRIBED, /* names, with or without a mailbox: `on` */
+    HAPPENED_OBJECT,     /* `name` is the collection, `identifier` the object's id */
+} HappeningKind;
+typedef struct {
+    HappeningKind kind;
+    uint32_t mailbox_id; /* 0: not about a mailbox */
+    Slice name;          /* of the mailbox */
+    Slice old_name, identifier;
+    uint32_t old_rights, rights;
+    bool on, seen;
+    uint32_t who;
+    UidRange uids;
+    const Fiber *by; /* who did it; NULL: nobody who waits for it */
+} Happening;
 typedef struct Listener {
     Link link;
     void (*changed)(struct Listener *l, uint32_t mailbox_id);
+    void (*happened)(struct Listener *l, const Happening *h);
 } Listener;
 void account_listen(Account *account, Listener *l);
 void account_unlisten(Listener *l);
