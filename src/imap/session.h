@@ -8,6 +8,7 @@
  * and its like before the tagged line, as far as the command's row allows (untagged.c).
  *
  * s->arena lives for one command. At rest nothing lives on the stack but s. */
+#include "imap/comparator.h"
 #include "imap/imap.h"
 #include "imap/in.h"
 
@@ -69,6 +70,7 @@ struct Imap {
     bool by_uid;       /* UID FETCH, UID STORE, ... */
     bool uses_numbers; /* this UID SEARCH named message numbers: no VANISHED now (RFC 7162 3.2.10.2)
                         */
+    Comparator comparator; /* the active one, RFC 5255 4.2 */
     unsigned mistakes; /* BADs in a row, and failed logins */
     uint64_t told_keywords; /* hash of the FLAGS told last */
     uint32_t told_keywords_version;

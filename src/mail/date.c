@@ -196,7 +196,11 @@ static int days_in(int month, int year)
 static bool is_real(const Date *d)
 {
     if (d->month < 1 || d->month > 12 || d->year < 1 || d->year > 9999) return false;
-    if (d->day < 1 || d->day > days_in(d->month, d->year)) return false;
+    return d->day >= 1 && d->day <= days_in(d->month, d->year);
+}
+
+static bool is_time(const Date *d)
+{
     return !d->has_time || (d->hour <= 24 && d->minute <= 59 && d->second <= 60);
 }
 
@@ -207,6 +211,7 @@ Err header_date(Slice value, int64_t *unix_seconds, int16_t *zone_minutes)
     while (cursor_cfws(&c), !cursor_is_done(&c))
         if (!step(&c, &d)) return fail(ERR_SYNTAX, "not a date");
     if (!is_real(&d)) return fail(ERR_SYNTAX, "not a date");
+    if (!is_time(&d)) d.hour = d.minute = d.second = d.zone = 0; /* RFC 5256 2.2 */
     int64_t days = days_from_civil(d.year, (unsigned)d.month, (unsigned)d.day);
     *unix_seconds = days * 86400 + d.hour * 3600 + d.minute * 60 + d.second - d.zone * 60;
     *zone_minutes = (int16_t)d.zone;

@@ -1,5 +1,6 @@
 /* Fields of a header block and unstructured values. RFC 5322 2.2, 4.5; RFC 2047. */
 #include "mail/header.h"
+#include "base/text.h"
 #include "mail/charset.h"
 #include "mail/octets.h"
 
@@ -149,14 +150,33 @@ static void b_decode(Slice text, Buf *out)
  * words (RFC 2047 5 forbids it, mailers do it all the same). */
 typedef struct {
     Buf *out;
+    Buf *octets; /* the words' octets as they are; NULL: not wanted */
     Buf joined;
     Slice charset;
+    bool failed; /* some word is in no charset we know, or not what its charset allows */
 } Decoding;
 
 static void flush(Decoding *d)
 {
-    if (d->joined.len) charset_to_utf8(charset_find(d->charset), buf_slice(&d->joined), d->out);
+    static const Slice replacement = {"\xef\xbf\xbd", 3};
+    size_t start = d->out->len;
+    if (!d->joined.len) return;
+    const Charset *charset = charset_find(d->charset);
+    charset_to_utf8(charset, buf_slice(&d->joined), d->out);
+    if (d->octets) {
+        Slice text = slice_from(buf_slice(d->out), start);
+        bool replaced = slice_find_slice(text, replacement) < text.len;
+        /* It may have been there before; UTF-8 is what it can be there in. */
+        d->failed |= !charset || (replaced && !utf8_is_valid(buf_slice(&d->joined)));
+        buf_add(d->octets, buf_slice(&d->joined));
+    }
     buf_clear(&d->joined);
+}
+
+static void add_plain(Decoding *d, Slice s)
+{
+    charset_to_utf8(NULL, s, d->out);
+    if (d->octets) buf_add(d->octets, s);
 }
 
 static void add_word(Decoding *d, const Word *w)
@@ -176,9 +196,10 @@ static bool is_all_white(Slice s)
     return true;
 }
 
-static void decode_words(Slice s, Buf *out)
+/* False: see Decoding.failed. */
+static bool decode_words(Slice s, Buf *out, Buf *octets)
 {
-    Decoding d = {.out = out};
+    Decoding d = {.out = out, .octets = octets};
     bool after_word = false;
     size_t plain = 0; /* where the text between words begins */
     for (size_t i = 0; i < s.len;) {
@@ -192,15 +213,22 @@ static void decode_words(Slice s, Buf *out)
         Slice between = slice(s.at + plain, i - plain);
         if (!after_word || !is_all_white(between)) {
             flush(&d);
-            charset_to_utf8(NULL, between, out);
+            add_plain(&d, between);
         }
         add_word(&d, &w);
         after_word = true;
         plain = i += w.len;
     }
     flush(&d);
-    charset_to_utf8(NULL, slice_from(s, plain), out);
+    add_plain(&d, slice_from(s, plain));
     buf_done(&d.joined);
+    return !d.failed;
+}
+
+static void without_controls(Buf *out, size_t start)
+{
+    for (size_t i = start; i < out->len; i++)
+        if ((unsigned char)out->at[i] < ' ' || out->at[i] == 0x7f) out->at[i] = ' ';
 }
 
 void header_decode(Buf *out, Slice value)
@@ -208,7 +236,20 @@ void header_decode(Buf *out, Slice value)
     Buf line buf_scoped = {0};
     size_t start = out->len;
     header_unfold(&line, value);
-    decode_words(buf_slice(&line), out);
-    for (size_t i = start; i < out->len; i++)
-        if ((unsigned char)out->at[i] < ' ' || out->at[i] == 0x7f) out->at[i] = ' ';
+    decode_words(buf_slice(&line), out, NULL);
+    without_controls(out, start);
+}
+
+bool header_decode_exactly(Buf *out, Slice value)
+{
+    Buf line buf_scoped = {0}, octets buf_scoped = {0};
+    size_t start = out->len;
+    header_unfold(&line, value);
+    bool exact = decode_words(buf_slice(&line), out, &octets);
+    if (!exact) {
+        out->len = start;
+        buf_add(out, buf_slice(&octets));
+    }
+    without_controls(out, start);
+    return exact;
 }

@@ -18,6 +18,10 @@ void header_unfold(Buf *out, Slice value); /* removes CRLF before white space */
  * decoding), raw 8-bit octets taken as UTF-8 if valid, else as windows-1252; control characters
  * become SP. */
 void header_decode(Buf *out, Slice value);
+/* The same for those who sort (RFC 5255 4.6 (c)): false when some encoded word is in a charset we
+ * do not know, or holds what its charset does not allow; then out gets the octets of the words as
+ * they are. */
+bool header_decode_exactly(Buf *out, Slice value);
 
 /* What SEARCH looks at: the field decoded, and where comments, quoted pairs or white space make
  * them read differently, its addresses once more as the envelope has them, each behind '\n'. */
