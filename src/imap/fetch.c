@@ -15,7 +15,9 @@ static const char *const summary_names[] = {[ITEM_ENVELOPE] = "ENVELOPE ",
 PARKS static bool put_summary(Fetching *f, const FetchItem *item)
 {
     const MailSummary *summary = &f->summary;
-    Err err = f->has_summary ? OK : section_summary(f->s, &f->m, false, &f->arena, &f->summary);
+    Err err = f->has_summary ? OK
+                             : section_summary(mailbox_account(f->s->box), &f->m, false, &f->arena,
+                                               &f->summary);
     f->has_summary = !err;
     if (err) {
         if (!f->trouble) f->trouble = err;

@@ -88,10 +88,13 @@ PARKS void fetch_section(Fetching *f, const FetchItem *item);
 PARKS void fetch_binary(Fetching *f, const FetchItem *item);
 PARKS void fetch_binary_size(Fetching *f, const FetchItem *item);
 
+/* section-spec by itself, as URLs have it (RFC 5092): "1.2.HEADER", empty for the whole message. */
+PARKS Err fetch_section_spec(Arena *a, Slice spec, Section *out) MUST_USE;
+
 /* ---- which octets (section.c) ---- */
 /* The summary of a message: the stored one, or a new one made of its octets when that is damaged.
  * whole: with the part table; otherwise its slices may be borrowed until the next wait. */
-PARKS Err section_summary(Imap *s, const Message *m, bool whole, Arena *a,
+PARKS Err section_summary(Account *account, const Message *m, bool whole, Arena *a,
                           MailSummary *out) MUST_USE;
 /* The octets a section means: made up in the arena (HEADER.FIELDS), or octets at..at+len of the
  * message. ERR_NOT_FOUND: no such part; the answer is NIL. */
@@ -100,8 +103,8 @@ typedef struct {
     Slice made;
     bool is_made;
 } SectionOctets;
-PARKS Err section_find(Imap *s, const Message *m, const Section *section, Arena *a,
+PARKS Err section_find(Account *account, const Message *m, const Section *section, Arena *a,
                        SectionOctets *out) MUST_USE;
 /* The part of a BINARY item. ERR_UNKNOWN_CTE, ERR_NOT_FOUND. */
-PARKS Err section_binary(Imap *s, const Message *m, const Section *section, Arena *a,
+PARKS Err section_binary(Account *account, const Message *m, const Section *section, Arena *a,
                          MailPart *part) MUST_USE;

@@ -126,7 +126,7 @@ PARKS static void put_decoded(Decoding *d, const FetchItem *item)
 void fetch_binary(Fetching *f, const FetchItem *item)
 {
     MailPart part;
-    Err err = section_binary(f->s, &f->m, &item->section, &f->arena, &part);
+    Err err = section_binary(mailbox_account(f->s->box), &f->m, &item->section, &f->arena, &part);
     Decoding d = err ? (Decoding){0} : decoding(f, item, &part);
     if (!err) err = decode_once(&d);
     if (err)
@@ -139,7 +139,7 @@ void fetch_binary(Fetching *f, const FetchItem *item)
 void fetch_binary_size(Fetching *f, const FetchItem *item)
 {
     MailPart part;
-    Err err = section_binary(f->s, &f->m, &item->section, &f->arena, &part);
+    Err err = section_binary(mailbox_account(f->s->box), &f->m, &item->section, &f->arena, &part);
     Decoding d = err ? (Decoding){0} : decoding(f, item, &part);
     bool as_it_is = part.encoding != CTE_BASE64 && part.encoding != CTE_QUOTED_PRINTABLE;
     if (!err && as_it_is)

@@ -89,7 +89,7 @@ PARKS static void put_octets(Fetching *f, uint64_t at, uint64_t len)
 void fetch_section(Fetching *f, const FetchItem *item)
 {
     SectionOctets octets;
-    Err err = section_find(f->s, &f->m, &item->section, &f->arena, &octets);
+    Err err = section_find(mailbox_account(f->s->box), &f->m, &item->section, &f->arena, &octets);
     Buf *out = stream_out(f->s->stream);
     fetch_name(out, item);
     if (err) {

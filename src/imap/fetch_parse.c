@@ -98,6 +98,16 @@ PARKS static void section(In *in, Arena *a, Section *out, Buf *name)
     buf_char(name, ']');
 }
 
+/* A literal cannot be part of it: none ends the line, as "]" is there. */
+Err fetch_section_spec(Arena *a, Slice spec, Section *out)
+{
+    Buf name buf_scoped = {0};
+    In in = {.arena = a, .scan = scan(arena_printf(a, "[%.*s]", SP(spec)))};
+    *out = (Section){0};
+    section(&in, a, out, &name);
+    return imap_end(&in);
+}
+
 /* partial = "<" number64 "." nz-number64 ">" */
 static void partial(In *in, FetchItem *item)
 {

@@ -186,7 +186,8 @@ PARKS static void ask_summaries(Run *r, const SearchKey *key, Bits *b)
     if (key->text.len) ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i); i++) {
         MailSummary summary;
-        Err err = section_summary(r->s, &r->messages[i], false, &r->scratch, &summary);
+        Err err = section_summary(mailbox_account(r->s->box), &r->messages[i], false, &r->scratch,
+                                  &summary);
         if (err || !fits_summary(key, &summary)) drop(b, i);
         if (r->scratch.used) arena_reset(&r->scratch);
         if (++asked % BREATH == 0) breathe();

@@ -32,12 +32,12 @@ static Slice select_fields(const Section *section, Slice header, Arena *a)
     return arena_copy(a, buf_slice(&out));
 }
 
-PARKS static Err read_fields(Imap *s, const Message *m, const Section *section, Arena *a,
+PARKS static Err read_fields(Account *account, const Message *m, const Section *section, Arena *a,
                              SectionOctets *out)
 {
     size_t len = (size_t)MIN(out->len, (uint64_t)MAIL_HEADER_MOST);
     char *header = arena_alloc(a, len + 1);
-    TRY(email_read(mailbox_account(s->box), m->eid, out->at, header, len));
+    TRY(email_read(account, m->eid, out->at, header, len));
     out->made = select_fields(section, slice(header, len), a);
     out->is_made = true;
     out->len = out->made.len;
@@ -49,14 +49,14 @@ PARKS static Err read_fields(Imap *s, const Message *m, const Section *section, 
 enum { PIECE = 64 * 1024 };
 
 /* The stored one cannot be used: the message says it again. */
-PARKS static Err summarise_anew(Imap *s, const Message *m, Arena *a, MailSummary *out)
+PARKS static Err summarise_anew(Account *account, const Message *m, Arena *a, MailSummary *out)
 {
     MailScan *scan scoped(mail_scan) = mail_scan_new(NULL);
     Buf piece buf_scoped = {0};
     buf_reserve(&piece, PIECE);
     for (uint32_t at = 0; at < m->size; at += MIN(m->size - at, (uint32_t)PIECE)) {
         size_t len = MIN(m->size - at, (uint32_t)PIECE);
-        TRY(email_read(mailbox_account(s->box), m->eid, at, piece.at, len));
+        TRY(email_read(account, m->eid, at, piece.at, len));
         mail_scan_feed(scan, slice(piece.at, len));
         breathe();
     }
@@ -64,13 +64,13 @@ PARKS static Err summarise_anew(Imap *s, const Message *m, Arena *a, MailSummary
     return OK;
 }
 
-Err section_summary(Imap *s, const Message *m, bool whole, Arena *a, MailSummary *out)
+Err section_summary(Account *account, const Message *m, bool whole, Arena *a, MailSummary *out)
 {
     Slice stored;
-    Err err = email_summary(mailbox_account(s->box), m->eid, &stored);
+    Err err = email_summary(account, m->eid, &stored);
     if (!err && whole) err = mail_summary_decode(arena_copy(a, stored), a, out);
     if (!err && !whole) err = mail_summary_peek(stored, out);
-    return err ? summarise_anew(s, m, a, out) : OK;
+    return err ? summarise_anew(account, m, a, out) : OK;
 }
 
 /* ---- parts ---- */
@@ -82,13 +82,13 @@ static void set(SectionOctets *out, uint64_t at, uint64_t len)
 }
 
 /* Without part numbers only the length of the header counts: no part table has to be read. */
-PARKS static Err top_level(Imap *s, const Message *m, const Section *section, Arena *a,
+PARKS static Err top_level(Account *account, const Message *m, const Section *section, Arena *a,
                            SectionOctets *out)
 {
     MailSummary summary;
     set(out, 0, m->size);
     if (section->text == SECTION_WHOLE) return OK;
-    TRY(section_summary(s, m, false, a, &summary));
+    TRY(section_summary(account, m, false, a, &summary));
     if (section->text == SECTION_TEXT)
         set(out, summary.header_len, m->size - MIN(summary.header_len, m->size));
     else
@@ -112,12 +112,12 @@ static Err inside(const MailSummary *summary, const MailPart *part, SectionText 
 }
 
 /* "1.MIME" of a message that is not multipart: its header is the MIME header. */
-PARKS static Err numbered(Imap *s, const Message *m, const Section *section, Arena *a,
+PARKS static Err numbered(Account *account, const Message *m, const Section *section, Arena *a,
                           SectionOctets *out)
 {
     MailSummary summary;
     uint16_t number;
-    TRY(section_summary(s, m, true, a, &summary));
+    TRY(section_summary(account, m, true, a, &summary));
     TRY(mail_part_find(&summary, section->path, section->depth, &number));
     const MailPart *part = &summary.parts[number];
     switch (section->text) {
@@ -136,15 +136,16 @@ PARKS static Err numbered(Imap *s, const Message *m, const Section *section, Are
     return inside(&summary, part, section->text, out);
 }
 
-PARKS Err section_find(Imap *s, const Message *m, const Section *section, Arena *a,
+PARKS Err section_find(Account *account, const Message *m, const Section *section, Arena *a,
                        SectionOctets *out)
 {
     *out = (SectionOctets){0};
-    TRY(section->depth ? numbered(s, m, section, a, out) : top_level(s, m, section, a, out));
+    TRY(section->depth ? numbered(account, m, section, a, out)
+                       : top_level(account, m, section, a, out));
     if (out->at > m->size || out->len > m->size - out->at)
         return fail(ERR_CORRUPT, "a part beyond its message");
     if (section->text == SECTION_FIELDS || section->text == SECTION_FIELDS_NOT)
-        return read_fields(s, m, section, a, out);
+        return read_fields(account, m, section, a, out);
     return OK;
 }
 
@@ -156,7 +157,7 @@ static void whole_message(const Message *m, MailPart *part)
 
 /* RFC 9051 6.4.5 wants clients to ask for leaf parts only. RFC 3516 did not, and a multipart or an
  * embedded message has a transfer encoding too, which changes nothing. */
-PARKS Err section_binary(Imap *s, const Message *m, const Section *section, Arena *a,
+PARKS Err section_binary(Account *account, const Message *m, const Section *section, Arena *a,
                          MailPart *part)
 {
     MailSummary summary;
@@ -166,7 +167,7 @@ PARKS Err section_binary(Imap *s, const Message *m, const Section *section, Aren
         whole_message(m, part);
         return OK;
     }
-    TRY(section_summary(s, m, true, a, &summary));
+    TRY(section_summary(account, m, true, a, &summary));
     TRY(mail_part_find(&summary, section->path, section->depth, &number));
     *part = summary.parts[number];
     if (part->encoding == CTE_UNKNOWN)

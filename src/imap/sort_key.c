@@ -151,7 +151,7 @@ static SortValue value_of(const SortProgram *p, SortKey key, const Message *m,
 PARKS Err sort_values(Imap *s, const SortProgram *p, const Message *m, Arena *a, SortValue *values)
 {
     MailSummary summary = {.sent_zone = INT16_MIN};
-    if (needs_summary(p) && section_summary(s, m, false, a, &summary)) {
+    if (needs_summary(p) && section_summary(mailbox_account(s->box), m, false, a, &summary)) {
         if (run_is_cancelled()) return fail(ERR_CANCELLED, "stopping");
         summary = (MailSummary){.sent_zone = INT16_MIN};
     }
