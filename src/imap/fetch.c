@@ -36,6 +36,38 @@ PARKS static bool put_summary(Fetching *f, const FetchItem *item)
     return true;
 }
 
+/* ---- what the account knows of the email ---- */
+
+/* RFC 8474 5.3. A message that is gone altogether has no thread any more. */
+PARKS static void put_thread(Fetching *f, Buf *out)
+{
+    EmailDetails details;
+    Account *account = mailbox_account(f->s->box);
+    buf_add(out, S("THREADID "));
+    if (email_details(account, f->m.eid, &f->arena, &details)) {
+        buf_add(out, S("NIL"));
+        return;
+    }
+    buf_char(out, '(');
+    imap_put_object_id(out, OBJECT_THREAD, account_number(account), details.thread_id);
+    buf_char(out, ')');
+}
+
+/* RFC 8514 4.2: date-time / nil. NIL: it is not in this mailbox any more. */
+PARKS static void put_save_date(Fetching *f, Buf *out)
+{
+    EmailDetails d;
+    uint32_t saved = 0, id = mailbox_status(f->s->box).id;
+    Err err = email_details(mailbox_account(f->s->box), f->m.eid, &f->arena, &d);
+    for (size_t i = 0; !err && i < d.link_count; i++)
+        if (d.links[i].mailbox_id == id && d.links[i].uid == f->m.uid) saved = d.links[i].saved;
+    buf_add(out, S("SAVEDATE "));
+    if (saved)
+        imap_put_date_time(out, saved);
+    else
+        buf_add(out, S("NIL"));
+}
+
 /* ---- one message ---- */
 
 static void put_number(Buf *out, const char *name, uint64_t n)
@@ -88,6 +120,19 @@ PARKS static bool put_item(Fetching *f, const FetchItem *item)
     case ITEM_BINARY_SIZE:
         f->has_summary = false;
         fetch_binary_size(f, item);
+        return true;
+    case ITEM_EMAILID:
+        buf_add(out, S("EMAILID ("));
+        imap_put_object_id(out, OBJECT_EMAIL, account_number(mailbox_account(f->s->box)), f->m.eid);
+        buf_char(out, ')');
+        return true;
+    case ITEM_THREADID:
+        f->has_summary = false;
+        put_thread(f, out);
+        return true;
+    case ITEM_SAVEDATE:
+        f->has_summary = false;
+        put_save_date(f, out);
         return true;
     }
     return false;
@@ -256,12 +301,36 @@ PARKS static Err tell_vanished(Imap *s, const Fetch *f)
     return OK;
 }
 
+/* ---- PARTIAL ---- */
+
+/* RFC 9394 3.3: of the messages that the set means, those in the range. A range of UIDs is a range
+ * of numbers, and numbers are counted without looking at messages. */
+static UidSet in_partial(Imap *s, const Fetch *f, const UidSet *uids)
+{
+    UidSet numbers = {0}, out = {0};
+    Message m;
+    uint64_t first, last;
+    for (size_t i = 0; i < uids->count; i++) {
+        uint32_t from, next, behind = view_exists(s->view) + 1, end = uids->ranges[i].last;
+        if (!view_next(s->view, uids->ranges[i].first, &m, &from, NULL)) break;
+        if (end < UINT32_MAX && view_next(s->view, end + 1, &m, &next, NULL)) behind = next;
+        if (from < behind) uidset_add(&s->arena, &numbers, from, behind - 1);
+    }
+    if (!search_partial_of(&f->partial, uidset_size(&numbers), &first, &last)) return out;
+    numbers = search_places(&s->arena, &numbers, first, last);
+    for (size_t i = 0; i < numbers.count; i++)
+        uidset_add(&s->arena, &out, view_uid(s->view, numbers.ranges[i].first),
+                   view_uid(s->view, numbers.ranges[i].last));
+    return out;
+}
+
 Err imap_cmd_fetch(Imap *s)
 {
     Fetch f = {0};
     UidSet uids, unseen = {0};
     TRY(fetch_parse(s, &f));
     TRY(imap_resolve(s, &f.set, &uids));
+    if (f.has_partial) uids = in_partial(s, &f, &uids);
     TRY(tell_vanished(s, &f));
     /* CHANGEDSINCE picks by the mod-sequences before \Seen is set. */
     set_seen(s, &f, &uids, &unseen);

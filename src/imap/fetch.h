@@ -1,7 +1,7 @@
 #pragma once
 /* FETCH, RFC 9051 6.4.5: what was asked for (fetch_parse.c), which octets that is (section.c), and
  * sending it (fetch.c). */
-#include "imap/session.h"
+#include "imap/search.h"
 #include "mail/mail.h"
 
 typedef enum {
@@ -17,6 +17,9 @@ typedef enum {
     ITEM_SECTION, /* BODY[...], RFC822, RFC822.HEADER, RFC822.TEXT */
     ITEM_BINARY,
     ITEM_BINARY_SIZE,
+    ITEM_EMAILID, /* RFC 8474 */
+    ITEM_THREADID,
+    ITEM_SAVEDATE, /* RFC 8514 */
 } ItemType;
 
 typedef enum { /* section-msgtext / "MIME" */
@@ -50,8 +53,9 @@ typedef struct {
     size_t count;
     unsigned has;   /* a bit for each ItemType that is among them */
     bool sets_seen; /* some item without PEEK */
-    bool changed_since, vanished;
-    uint64_t modseq; /* CHANGEDSINCE, RFC 7162 3.1.4.1 */
+    bool changed_since, vanished, has_partial;
+    SearchPartial partial; /* RFC 9394 3.3 */
+    uint64_t modseq;       /* CHANGEDSINCE, RFC 7162 3.1.4.1 */
 } Fetch;
 static inline bool fetch_has(const Fetch *f, ItemType type)
 {

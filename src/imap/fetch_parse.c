@@ -200,6 +200,12 @@ PARKS static void fetch_att(Imap *s, Fetch *f)
         body_item(s, f);
     else if (imap_see(in, "BINARY"))
         binary_item(s, f);
+    else if (imap_see(in, "EMAILID"))
+        add(s, f, ITEM_EMAILID);
+    else if (imap_see(in, "THREADID"))
+        add(s, f, ITEM_THREADID);
+    else if (imap_see(in, "SAVEDATE"))
+        add(s, f, ITEM_SAVEDATE);
     else if (imap_see(in, "ENVELOPE"))
         add(s, f, ITEM_ENVELOPE);
     else if (imap_see(in, "FLAGS"))
@@ -247,7 +253,8 @@ PARKS static void items(Imap *s, Fetch *f)
     if (list) imap_need(s->in, ")");
 }
 
-/* RFC 4466 2.4, RFC 7162 3.1.4.1 and 3.2.6: SP "(" "CHANGEDSINCE" SP n [SP "VANISHED"] ")" */
+/* RFC 4466 2.4, RFC 9394 3.3, RFC 7162 3.1.4.1 and 3.2.6: SP "(" "CHANGEDSINCE" SP n [SP
+ * "VANISHED"] ")" */
 static void modifiers(Imap *s, Fetch *f)
 {
     In *in = s->in;
@@ -258,11 +265,16 @@ static void modifiers(Imap *s, Fetch *f)
             f->modseq = imap_number64(in);
         } else if (imap_see(in, "VANISHED")) {
             f->vanished = true;
+        } else if (imap_see(in, "PARTIAL ")) {
+            if (f->has_partial) imap_mistake(in, "PARTIAL twice");
+            f->has_partial = true;
+            f->partial = search_partial_range(in);
         } else {
             imap_mistake(in, "Unknown modifier");
         }
     } while (imap_see(in, " "));
     imap_need(in, ")");
+    if (f->has_partial && !s->by_uid) imap_mistake(in, "PARTIAL is for UID FETCH");
     if (f->vanished && !(f->changed_since && s->by_uid && imap_has(s, ENABLED_QRESYNC)))
         imap_mistake(in, "VANISHED needs UID FETCH, CHANGEDSINCE and ENABLE QRESYNC");
 }

@@ -17,6 +17,17 @@ static Slice without_separator(Slice name)
     return name;
 }
 
+/* RFC 8474 4.1: the tagged OK says MAILBOXID. */
+PARKS static Err created(Imap *s, Slice name)
+{
+    Buf id buf_scoped = {0};
+    Mailbox *box scoped(mailbox) = NULL;
+    if (imap_open(s, name, &box)) return imap_ok(s, "CREATE completed"); /* deleted again */
+    MailboxStatus status = mailbox_status(box);
+    imap_put_object_id(&id, OBJECT_MAILBOX, status.acct, status.id);
+    return imap_ok(s, "[MAILBOXID (%.*s)] CREATE completed", SP(buf_slice(&id)));
+}
+
 /* RFC 9051 6.3.4: create = "CREATE" SP mailbox */
 Err imap_cmd_create(Imap *s)
 {
@@ -27,7 +38,7 @@ Err imap_cmd_create(Imap *s)
     TRY(name_err(s, mailbox_create(s->account, name, ROLE_NONE)));
     if (imap_has(s, ENABLED_REV2) && !slice_eq(without_separator(as_sent), name))
         imap_tell_name(s, name, as_sent);
-    return imap_ok(s, "CREATE completed");
+    return created(s, name);
 }
 
 /* RFC 9051 6.3.5: delete = "DELETE" SP mailbox. Our own selected mailbox is closed first; others

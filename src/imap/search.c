@@ -4,6 +4,7 @@ typedef struct {
     UidSet uids;
     uint64_t modseq;
     uint32_t min, max; /* UIDs; 0: nothing found */
+    UidSet part;       /* PARTIAL's */
 } Found;
 
 /* What the client counts in: UIDs, or message numbers. */
@@ -34,25 +35,52 @@ PARKS static void tell_plain(Imap *s, const Search *search, const Found *found)
     buf_add(out, S("\r\n"));
 }
 
-static void put_all(Imap *s, const Found *found, Buf *out)
+static void put_set(Imap *s, const UidSet *uids, Buf *out)
 {
     UidSet numbers = {0};
-    buf_add(out, S(" ALL "));
-    for (uint32_t uid = 1; !s->by_uid && uid && uidset_next(&found->uids, &uid); uid++) {
+    for (uint32_t uid = 1; !s->by_uid && uid && uidset_next(uids, &uid); uid++) {
         uint32_t n = view_number(s->view, uid);
         uidset_add(&s->arena, &numbers, n, n);
     }
-    uidset_print(out, s->by_uid ? &found->uids : &numbers);
+    uidset_print(out, s->by_uid ? uids : &numbers);
 }
 
-/* RFC 4731 3.2: the highest mod-sequence of all found, or of the ones told when only MIN or MAX or
- * both are. */
+/* RFC 9394 4: ret-data-partial = "PARTIAL" SP "(" partial-range SP (sequence-set / "NIL") ")" */
+static void put_partial(Imap *s, const Search *search, const Found *found, Buf *out)
+{
+    buf_printf(out, " PARTIAL (%.*s ", SP(search->partial.as_sent));
+    if (found->part.count)
+        put_set(s, &found->part, out);
+    else
+        buf_add(out, S("NIL"));
+    buf_char(out, ')');
+}
+
+static void find_part(Imap *s, const Search *search, Found *found)
+{
+    uint64_t first, last;
+    if (!(search->wants & RETURN_PARTIAL)) return;
+    if (!search_partial_of(&search->partial, uidset_size(&found->uids), &first, &last)) return;
+    found->part = search_places(&s->arena, &found->uids, first, last);
+}
+
+static uint64_t highest_modseq(Imap *s, const UidSet *uids)
+{
+    uint64_t most = 0;
+    for (uint32_t uid = 1; uid && uidset_next(uids, &uid); uid++)
+        most = MAX(most, modseq_of(s, uid));
+    return most;
+}
+
+/* RFC 4731 3.2: the highest mod-sequence of all found, or of the ones told when only MIN, MAX and
+ * PARTIAL are. */
 static uint64_t told_modseq(Imap *s, const Search *search, const Found *found)
 {
     uint64_t most = 0;
     if (search->wants & (RETURN_ALL | RETURN_COUNT)) return found->modseq;
     if (search->wants & RETURN_MIN) most = modseq_of(s, found->min);
     if (search->wants & RETURN_MAX) most = MAX(most, modseq_of(s, found->max));
+    if (search->wants & RETURN_PARTIAL) most = MAX(most, highest_modseq(s, &found->part));
     return most;
 }
 
@@ -60,7 +88,7 @@ static uint64_t told_modseq(Imap *s, const Search *search, const Found *found)
 static void tell_extended(Imap *s, const Search *search, const Found *found)
 {
     Buf *out = stream_out(s->stream);
-    if (!(search->wants & (RETURN_MIN | RETURN_MAX | RETURN_ALL | RETURN_COUNT))) return;
+    if (!(search->wants & RETURN_TOLD)) return;
     buf_add(out, S("* ESEARCH (TAG "));
     imap_put_string(out, s->in->tag);
     buf_char(out, ')');
@@ -69,7 +97,11 @@ static void tell_extended(Imap *s, const Search *search, const Found *found)
         buf_printf(out, " MIN %u", as_told(s, found->min));
     if (found->max && search->wants & RETURN_MAX)
         buf_printf(out, " MAX %u", as_told(s, found->max));
-    if (found->min && search->wants & RETURN_ALL) put_all(s, found, out);
+    if (found->min && search->wants & RETURN_ALL) {
+        buf_add(out, S(" ALL "));
+        put_set(s, &found->uids, out);
+    }
+    if (search->wants & RETURN_PARTIAL) put_partial(s, search, found, out);
     if (search->wants & RETURN_COUNT)
         buf_printf(out, " COUNT %llu", (unsigned long long)uidset_size(&found->uids));
     if (search->uses_modseq && found->min)
@@ -77,13 +109,15 @@ static void tell_extended(Imap *s, const Search *search, const Found *found)
     buf_add(out, S("\r\n"));
 }
 
-/* RFC 9051 6.4.4.4 (RFC 5182 2.1): with MIN or MAX or both, and neither ALL nor COUNT, only those
- * are saved. */
+/* RFC 9051 6.4.4.4 (RFC 5182 2.4), RFC 9394 3.2: with MIN, MAX, PARTIAL, and neither ALL nor COUNT,
+ * only those are saved. */
 static void save(Imap *s, const Search *search, const Found *found)
 {
     UidSet some = {0};
-    bool all =
-        search->wants & (RETURN_ALL | RETURN_COUNT) || !(search->wants & (RETURN_MIN | RETURN_MAX));
+    unsigned few = RETURN_MIN | RETURN_MAX | RETURN_PARTIAL;
+    bool all = search->wants & (RETURN_ALL | RETURN_COUNT) || !(search->wants & few);
+    for (size_t i = 0; i < found->part.count; i++)
+        uidset_add(&s->arena, &some, found->part.ranges[i].first, found->part.ranges[i].last);
     if (!all && found->min && search->wants & RETURN_MIN)
         uidset_add(&s->arena, &some, found->min, found->min);
     if (!all && found->max && search->wants & RETURN_MAX)
@@ -99,16 +133,25 @@ PARKS Err search_bad_charset(Imap *s)
                    "ISO-2022-JP SHIFT_JIS EUC-JP EUC-KR GB18030 BIG5)] I do not know that charset");
 }
 
+PARKS static Err find(Imap *s, Search *search, Found *found)
+{
+    SearchFound all;
+    TRY(search_run(s, s->view, search->key, &all));
+    *found = (Found){.uids = all.uids, .modseq = all.modseq};
+    if (all.uids.count) {
+        found->min = all.uids.ranges[0].first;
+        found->max = all.uids.ranges[all.uids.count - 1].last;
+    }
+    find_part(s, search, found);
+    return OK;
+}
+
 PARKS static Err search(Imap *s, Search *search)
 {
-    Found found = {0};
+    Found found;
     TRY(search_parse(s, search));
     if (search->uses_modseq) imap_use_condstore(s);
-    TRY(search_run(s, search->key, &found.uids, &found.modseq));
-    if (found.uids.count) {
-        found.min = found.uids.ranges[0].first;
-        found.max = found.uids.ranges[found.uids.count - 1].last;
-    }
+    TRY(find(s, search, &found));
     if (search->wants & RETURN_SAVE) save(s, search, &found);
     if (imap_has(s, ENABLED_REV2) && !search->extended)
         search->wants = RETURN_ALL, search->extended = true;

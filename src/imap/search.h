@@ -1,35 +1,16 @@
 #pragma once
-/* SEARCH, RFC 9051 6.4.4: the program (search_parse.c), asking it of many messages at once
- * (search_run.c), the answer (search.c). */
+/* SEARCH, RFC 9051 6.4.4: the program (search_parse.c, search_key.c), RETURN (search_return.c),
+ * asking it of many messages at once (search_run.c), the answer (search.c). */
 #include "imap/session.h"
 
 typedef enum {
-    KEY_ALL,
-    KEY_AND,     /* children */
-    KEY_OR,      /* two children or more */
-    KEY_NOT,     /* one child */
-    KEY_FLAG,    /* flags: all of them set */
-    KEY_KEYWORD, /* text: its name */
-    KEY_RECENT,
-    KEY_SET,    /* set, of_uids; uids once search_run has looked them up */
-    KEY_BEFORE, /* number: days since 1970; INTERNALDATE, without time and zone */
-    KEY_ON,
-    KEY_SINCE,
-    KEY_SENT_BEFORE, /* the Date: field's date, in its own zone */
-    KEY_SENT_ON,
-    KEY_SENT_SINCE,
-    KEY_LARGER, /* number: octets */
-    KEY_SMALLER,
-    KEY_MODSEQ, /* number */
-    KEY_FROM,   /* text: casemapped */
-    KEY_TO,
-    KEY_CC,
-    KEY_BCC,
-    KEY_SUBJECT,
-    KEY_HEADER, /* field, text */
-    KEY_BODY,   /* text */
-    KEY_TEXT,
+#define KEY(name, asked_of) KEY_##name,
+#include "imap/search_key.def"
+#undef KEY
 } KeyType;
+typedef enum { ASK_PROGRAM, ASK_SLOT, ASK_EMAIL, ASK_SUMMARY, ASK_HEADER, ASK_TEXT } AskedOf;
+
+AskedOf search_asked_of(KeyType type);
 
 typedef struct SearchKey {
     KeyType type;
@@ -39,25 +20,55 @@ typedef struct SearchKey {
     ImapSet set;
     bool of_uids;
     UidSet uids;
-    int cost; /* to ask: 1 of the slot, 2 of the summary, 3 the header, 4 the text */
+    AskedOf cost;                   /* of the dearest below */
     struct SearchKey *child, *next; /* by rising cost */
 } SearchKey;
 
-enum { RETURN_MIN = 1, RETURN_MAX = 2, RETURN_ALL = 4, RETURN_COUNT = 8, RETURN_SAVE = 16 };
+enum {
+    RETURN_MIN = 1,
+    RETURN_MAX = 2,
+    RETURN_ALL = 4,
+    RETURN_COUNT = 8,
+    RETURN_SAVE = 16,
+    RETURN_PARTIAL = 32, /* RFC 9394 */
+    RETURN_CONTEXT = 64, /* RFC 5267: a hint that we need not take */
+    RETURN_UPDATE = 128,
+    RETURN_TOLD = RETURN_MIN | RETURN_MAX | RETURN_ALL | RETURN_COUNT | RETURN_PARTIAL,
+};
+/* RFC 9394 3.1: "PARTIAL 1:500", "PARTIAL -1:-100". */
+typedef struct {
+    bool from_end;
+    uint32_t first, last; /* first <= last */
+    Slice as_sent;
+} SearchPartial;
 typedef struct {
     SearchKey *key;
     unsigned wants; /* RETURN_...; 0 with extended: () */
-    bool extended;  /* RETURN was there */
+    SearchPartial partial;
+    bool extended; /* RETURN was there */
     bool uses_modseq;
     Slice bad_charset; /* ERR_CHARSET */
 } Search;
+/* SP ["RETURN (" ... ")" SP] program, to the end of the line. */
 PARKS Err search_parse(Imap *s, Search *search) MUST_USE;
-/* The same in pieces, for SORT and THREAD: ["RETURN (" ... ")" SP], and charset 1*(SP search-key).
- */
+/* The same in pieces, for ESEARCH, SORT and THREAD: ["RETURN (" ... ")" SP], ["CHARSET" SP charset
+ * SP] 1*(SP search-key), and charset 1*(SP search-key). */
 void search_parse_return(Imap *s, Search *search);
+PARKS Err search_parse_program(Imap *s, Search *search) MUST_USE;
 PARKS Err search_parse_criteria(Imap *s, Search *search) MUST_USE;
 /* The tagged NO for ERR_CHARSET. */
 PARKS Err search_bad_charset(Imap *s);
 
-/* Which messages of the view fit: their UIDs, ascending, and the highest of their mod-sequences. */
-PARKS Err search_run(Imap *s, SearchKey *key, UidSet *uids, uint64_t *modseq) MUST_USE;
+/* "PARTIAL" SP range: the range. */
+SearchPartial search_partial_range(In *in);
+/* Of n results, the first and last index (from 1) that are in the range. False: none. */
+bool search_partial_of(const SearchPartial *p, uint64_t n, uint64_t *first, uint64_t *last);
+/* The members of the set whose places in it, counted from 1, are first to last. */
+UidSet search_places(Arena *a, const UidSet *uids, uint64_t first, uint64_t last);
+
+typedef struct {
+    UidSet uids;     /* ascending; in s->arena */
+    uint64_t modseq; /* the highest of them */
+} SearchFound;
+/* Which messages of the view fit. */
+PARKS Err search_run(Imap *s, View *view, SearchKey *key, SearchFound *found) MUST_USE;

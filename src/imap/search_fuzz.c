@@ -16,7 +16,14 @@ static const char *const words[] = {
     [KEY_SENT_SINCE] = "SENTSINCE ",
     [KEY_LARGER] = "LARGER ",
     [KEY_SMALLER] = "SMALLER ",
+    [KEY_OLDER] = "OLDER ",
+    [KEY_YOUNGER] = "YOUNGER ",
     [KEY_MODSEQ] = "MODSEQ ",
+    [KEY_EMAILID] = "EMAILID ",
+    [KEY_THREADID] = "THREADID ",
+    [KEY_SAVED_BEFORE] = "SAVEDBEFORE ",
+    [KEY_SAVED_ON] = "SAVEDON ",
+    [KEY_SAVED_SINCE] = "SAVEDSINCE ",
     [KEY_FROM] = "FROM ",
     [KEY_TO] = "TO ",
     [KEY_CC] = "CC ",
@@ -76,21 +83,46 @@ static void put_simple(Buf *out, const SearchKey *key)
         return;
     }
     buf_add(out, slice_of(words[key->type]));
-    if (key->type >= KEY_BEFORE && key->type <= KEY_SENT_SINCE)
+    switch ((int)key->type) {
+    case KEY_BEFORE:
+    case KEY_ON:
+    case KEY_SINCE:
+    case KEY_SENT_BEFORE:
+    case KEY_SENT_ON:
+    case KEY_SENT_SINCE:
+    case KEY_SAVED_BEFORE:
+    case KEY_SAVED_ON:
+    case KEY_SAVED_SINCE:
         put_date(out, (int64_t)key->number);
-    else if (key->type >= KEY_LARGER && key->type <= KEY_MODSEQ)
+        break;
+    case KEY_LARGER:
+    case KEY_SMALLER:
+    case KEY_OLDER:
+    case KEY_YOUNGER:
+    case KEY_MODSEQ:
         buf_number(out, key->number);
-    else if (key->type == KEY_KEYWORD)
+        break;
+    case KEY_KEYWORD:
+    case KEY_EMAILID:
+    case KEY_THREADID:
         buf_add(out, key->text);
-    else if (key->type == KEY_HEADER)
-        put_literal(out, key->field), buf_char(out, ' ');
-    if (key->type >= KEY_FROM) put_literal(out, key->text);
+        break;
+    case KEY_HEADER:
+        put_literal(out, key->field);
+        buf_char(out, ' ');
+        put_literal(out, key->text);
+        break;
+    case KEY_RECENT:
+        break;
+    default:
+        put_literal(out, key->text);
+    }
 }
 
 static void put_key(Buf *out, const SearchKey *key, size_t depth)
 {
     must(depth < 60);
-    if (key->type > KEY_NOT) {
+    if (search_asked_of(key->type) != ASK_PROGRAM) {
         put_simple(out, key);
         return;
     }
@@ -120,6 +152,7 @@ PARKS_UNCHECKED static void parse(ParseCase *c, Imap *s)
          c->err == ERR_CHARSET || c->err == ERR_END);
     if (c->err) return;
     must(search.extended || !search.wants);
+    must(!(search.wants & RETURN_PARTIAL) || search.partial.first <= search.partial.last);
     buf_add(&c->seen, s->by_uid ? S("a UID ") : S("a SEARCH "));
     put_key(&c->seen, search.key, 0);
     buf_add(&c->seen, S("\r\n"));

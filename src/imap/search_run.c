@@ -18,6 +18,9 @@ typedef struct {
 
 typedef struct {
     Imap *s;
+    View *view;
+    Account *account;
+    int64_t now;       /* wall clock: OLDER, YOUNGER */
     Message *messages; /* CHUNK of them */
     size_t count;
     Arena keep;     /* sets in use while a program is asked */
@@ -60,60 +63,90 @@ static bool next_bit(const Bits *b, size_t *i)
 
 static bool has_keyword(Run *r, const SearchKey *key, uint16_t kwset)
 {
-    Slice words = account_keywords(mailbox_account(r->s->box), kwset), word;
+    Slice words = account_keywords(r->account, kwset), word;
     while (slice_cut(&words, ' ', &word))
         if (slice_eq_nocase(word, key->text)) return true;
     return false;
 }
 
+/* RFC 5032 2: both ends belong to it. */
+static bool fits_age(const Run *r, const SearchKey *key, const Message *m)
+{
+    int64_t then = r->now - (int64_t)key->number;
+    return key->type == KEY_OLDER ? m->date <= then : m->date >= then;
+}
+
 static bool fits_slot(Run *r, const SearchKey *key, const Message *m)
 {
-    uint64_t day = m->date / 86400;
-    switch (key->type) {
+    int64_t day = m->date / 86400, wanted = (int64_t)key->number;
+    switch ((int)key->type) {
     case KEY_FLAG:
         return (m->flags & key->flags) == key->flags;
     case KEY_KEYWORD:
         return m->kwset && has_keyword(r, key, m->kwset);
     case KEY_RECENT:
-        return view_is_recent(r->s->view, m->uid);
+        return view_is_recent(r->view, m->uid);
     case KEY_SET:
         return uidset_has(&key->uids, m->uid);
     case KEY_BEFORE:
-        return (int64_t)day < (int64_t)key->number;
+        return day < wanted;
     case KEY_ON:
-        return day == key->number;
+        return day == wanted;
     case KEY_SINCE:
-        return (int64_t)day >= (int64_t)key->number;
+        return day >= wanted;
     case KEY_LARGER:
         return m->size > key->number;
     case KEY_SMALLER:
         return m->size < key->number;
+    case KEY_OLDER:
+    case KEY_YOUNGER:
+        return fits_age(r, key, m);
     case KEY_MODSEQ:
         return m->modseq >= key->number;
-    case KEY_ALL:
-    case KEY_AND:
-    case KEY_OR:
-    case KEY_NOT:
-    case KEY_SENT_BEFORE:
-    case KEY_SENT_ON:
-    case KEY_SENT_SINCE:
-    case KEY_FROM:
-    case KEY_TO:
-    case KEY_CC:
-    case KEY_BCC:
-    case KEY_SUBJECT:
-    case KEY_HEADER:
-    case KEY_BODY:
-    case KEY_TEXT:
-        break;
+    case KEY_EMAILID:
+        return m->eid == key->number;
+    default:
+        return false;
     }
-    return true;
 }
 
 static void ask_slots(Run *r, const SearchKey *key, Bits *b)
 {
     for (size_t i = 0; next_bit(b, &i); i++)
         if (!fits_slot(r, key, &r->messages[i])) drop(b, i);
+}
+
+/* ---- questions to the email ---- */
+
+/* RFC 8514 3: when it came into this mailbox. */
+static int64_t day_saved(Run *r, const EmailDetails *d, uint32_t uid)
+{
+    uint32_t id = mailbox_status(view_mailbox(r->view)).id;
+    for (size_t i = 0; i < d->link_count; i++)
+        if (d->links[i].mailbox_id == id && d->links[i].uid == uid)
+            return d->links[i].saved / 86400;
+    return -1;
+}
+
+static bool fits_email(Run *r, const SearchKey *key, const EmailDetails *d, const Message *m)
+{
+    if (key->type == KEY_THREADID) return d->thread_id == key->number;
+    int64_t day = day_saved(r, d, m->uid), wanted = (int64_t)key->number;
+    if (day < 0) return false;
+    if (key->type == KEY_SAVED_BEFORE) return day < wanted;
+    return key->type == KEY_SAVED_ON ? day == wanted : day >= wanted;
+}
+
+PARKS static void ask_emails(Run *r, const SearchKey *key, Bits *b)
+{
+    size_t asked = 0;
+    for (size_t i = 0; next_bit(b, &i); i++) {
+        EmailDetails details;
+        Err err = email_details(r->account, r->messages[i].eid, &r->scratch, &details);
+        if (err || !fits_email(r, key, &details, &r->messages[i])) drop(b, i);
+        arena_reset(&r->scratch);
+        if (++asked % BREATH == 0) breathe();
+    }
 }
 
 /* ---- what the text index knows ---- */
@@ -143,8 +176,7 @@ static size_t gather(Run *r, const Bits *b)
 /* Drops the messages whose header and text certainly do not hold the needle. */
 PARKS static void ask_index(Run *r, Slice needle, Bits *b)
 {
-    size_t asked = gather(r, b),
-           n = text_candidates(mailbox_account(r->s->box), needle, r->eids, asked);
+    size_t asked = gather(r, b), n = text_candidates(r->account, needle, r->eids, asked);
     if (n == asked) return;
     for (size_t i = 0; next_bit(b, &i); i++)
         if (!n || !bsearch(&r->messages[i].eid, r->eids, n, sizeof *r->eids, by_number)) drop(b, i);
@@ -186,8 +218,7 @@ PARKS static void ask_summaries(Run *r, const SearchKey *key, Bits *b)
     if (key->text.len) ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i); i++) {
         MailSummary summary;
-        Err err = section_summary(mailbox_account(r->s->box), &r->messages[i], false, &r->scratch,
-                                  &summary);
+        Err err = section_summary(r->account, &r->messages[i], false, &r->scratch, &summary);
         if (err || !fits_summary(key, &summary)) drop(b, i);
         if (r->scratch.used) arena_reset(&r->scratch);
         if (++asked % BREATH == 0) breathe();
@@ -215,8 +246,7 @@ PARKS static void ask_headers(Run *r, const SearchKey *key, Bits *b)
     if (key->text.len) ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
         Slice header;
-        Err err =
-            email_header(mailbox_account(r->s->box), r->messages[i].eid, &r->scratch, &header);
+        Err err = email_header(r->account, r->messages[i].eid, &r->scratch, &header);
         if (err || !header_fits(key, header)) drop(b, i);
         arena_reset(&r->scratch);
         if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
@@ -232,8 +262,7 @@ PARKS static void ask_texts(Run *r, const SearchKey *key, Bits *b)
     for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
         uint32_t eid = r->messages[i].eid;
         bool found = false;
-        Err err = email_contains(mailbox_account(r->s->box), eid, key->text, key->type == KEY_BODY,
-                                 &found);
+        Err err = email_contains(r->account, eid, key->text, key->type == KEY_BODY, &found);
         if (err || !found) drop(b, i); /* a message that cannot be read is not found */
         if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
         breathe();
@@ -267,49 +296,35 @@ PARKS static void ask_not(Run *r, const SearchKey *key, Bits *b)
         b->words[w] &= ~some->words[w];
 }
 
+PARKS static void ask_program(Run *r, const SearchKey *key, Bits *b)
+{
+    if (key->type == KEY_OR) ask_either(r, key, b);
+    if (key->type == KEY_NOT) ask_not(r, key, b);
+    if (key->type != KEY_AND) return;
+    for (const SearchKey *c = key->child; c && !is_empty(b); c = c->next)
+        ask(r, c, b);
+}
+
 PARKS static void ask(Run *r, const SearchKey *key, Bits *b)
 {
     breathe();
-    switch (key->type) {
-    case KEY_ALL:
+    switch (search_asked_of(key->type)) {
+    case ASK_PROGRAM:
+        ask_program(r, key, b);
         return;
-    case KEY_AND:
-        for (const SearchKey *c = key->child; c && !is_empty(b); c = c->next)
-            ask(r, c, b);
-        return;
-    case KEY_OR:
-        ask_either(r, key, b);
-        return;
-    case KEY_NOT:
-        ask_not(r, key, b);
-        return;
-    case KEY_FLAG:
-    case KEY_KEYWORD:
-    case KEY_RECENT:
-    case KEY_SET:
-    case KEY_BEFORE:
-    case KEY_ON:
-    case KEY_SINCE:
-    case KEY_LARGER:
-    case KEY_SMALLER:
-    case KEY_MODSEQ:
+    case ASK_SLOT:
         ask_slots(r, key, b);
         return;
-    case KEY_SENT_BEFORE:
-    case KEY_SENT_ON:
-    case KEY_SENT_SINCE:
-    case KEY_FROM:
-    case KEY_TO:
-    case KEY_CC:
-    case KEY_BCC:
-    case KEY_SUBJECT:
+    case ASK_EMAIL:
+        ask_emails(r, key, b);
+        return;
+    case ASK_SUMMARY:
         ask_summaries(r, key, b);
         return;
-    case KEY_HEADER:
+    case ASK_HEADER:
         ask_headers(r, key, b);
         return;
-    case KEY_BODY:
-    case KEY_TEXT:
+    case ASK_TEXT:
         ask_texts(r, key, b);
         return;
     }
@@ -323,14 +338,14 @@ static uint32_t fill(Run *r, uint32_t uid)
     bool gone;
     r->count = 0;
     while (r->count < CHUNK && uid &&
-           view_next(r->s->view, uid, &r->messages[r->count], NULL, &gone)) {
+           view_next(r->view, uid, &r->messages[r->count], NULL, &gone)) {
         uid = r->messages[r->count].uid + 1;
         if (!gone) r->count++;
     }
     return r->count < CHUNK ? 0 : uid;
 }
 
-PARKS static void run_chunk(Run *r, const SearchKey *key, UidSet *uids, uint64_t *modseq)
+PARKS static void run_chunk(Run *r, const SearchKey *key, SearchFound *found)
 {
     Bits *b = arena_new(&r->keep, Bits);
     for (size_t i = 0; i < r->count; i++)
@@ -338,29 +353,34 @@ PARKS static void run_chunk(Run *r, const SearchKey *key, UidSet *uids, uint64_t
     ask(r, key, b);
     for (size_t i = 0; i < r->count; i++) {
         if (!has(b, i)) continue;
-        uidset_add(&r->s->arena, uids, r->messages[i].uid, r->messages[i].uid);
-        *modseq = MAX(*modseq, r->messages[i].modseq);
+        uidset_add(&r->s->arena, &found->uids, r->messages[i].uid, r->messages[i].uid);
+        found->modseq = MAX(found->modseq, r->messages[i].modseq);
     }
     arena_reset(&r->keep);
 }
 
-/* Depth is bounded here too. */
-static void look_up_sets(Imap *s, SearchKey *key)
+/* What the program says in this mailbox's words. Depth is bounded here too. */
+static void look_up(Run *r, SearchKey *key)
 {
-    if (key->type == KEY_SET) imap_resolve_key(s, &key->set, key->of_uids, &key->uids);
+    uint32_t acct = account_number(r->account);
+    if (key->type == KEY_SET) imap_resolve_key(r->s, r->view, &key->set, key->of_uids, &key->uids);
+    if (key->type == KEY_EMAILID) key->number = imap_object_id_of(key->text, OBJECT_EMAIL, acct);
+    if (key->type == KEY_THREADID) key->number = imap_object_id_of(key->text, OBJECT_THREAD, acct);
     for (SearchKey *c = key->child; c; c = c->next)
-        look_up_sets(s, c);
+        look_up(r, c);
 }
 
-PARKS Err search_run(Imap *s, SearchKey *key, UidSet *uids, uint64_t *modseq)
+PARKS Err search_run(Imap *s, View *view, SearchKey *key, SearchFound *found)
 {
-    Run r = {.s = s};
-    look_up_sets(s, key);
+    Run r = {.s = s, .view = view, .now = wall_seconds()};
+    r.account = mailbox_account(view_mailbox(view));
+    look_up(&r, key);
     r.messages = mem_new(array_bytes(CHUNK, sizeof *r.messages));
     r.eids = mem_new(array_bytes(CHUNK, sizeof *r.eids));
+    *found = (SearchFound){0};
     for (uint32_t uid = 1; uid && !r.err && !stream_error(s->stream);) {
         uid = fill(&r, uid);
-        run_chunk(&r, key, uids, modseq);
+        run_chunk(&r, key, found);
         breathe();
     }
     free(r.messages);

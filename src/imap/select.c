@@ -189,6 +189,15 @@ PARKS static Err open_mailbox(Imap *s, Slice name, bool examine)
     return OK;
 }
 
+/* RFC 8474 4.2 */
+static void tell_mailbox_id(Imap *s, const MailboxStatus *status)
+{
+    Buf *out = stream_out(s->stream);
+    buf_add(out, S("* OK [MAILBOXID ("));
+    imap_put_object_id(out, OBJECT_MAILBOX, status->acct, status->id);
+    buf_add(out, S(")] Mailbox id\r\n"));
+}
+
 /* RFC 9051 6.3.2: what SELECT has to say, and what RFC 3501 wanted besides: RECENT and UNSEEN. */
 static void describe(Imap *s, Slice as_sent)
 {
@@ -204,6 +213,7 @@ static void describe(Imap *s, Slice as_sent)
     }
     imap_say(s, "OK [UIDVALIDITY %u] UIDs valid", status.uid_validity);
     imap_say(s, "OK [UIDNEXT %u] Predicted next UID", status.uid_next);
+    tell_mailbox_id(s, &status);
     imap_say(s, "OK [HIGHESTMODSEQ %llu] Highest mailbox mod-sequence",
              (unsigned long long)MAX(status.highest_modseq, 1));
     if (rev2) imap_tell_name(s, mailbox_name(s->box), as_sent);

@@ -96,7 +96,7 @@ void imap_use_condstore(Imap *s);
 Err imap_resolve(Imap *s, const ImapSet *set, UidSet *uids) MUST_USE;
 /* The same for numbers, or UIDs, as SEARCH keys want it: numbers that do not exist are passed over.
  */
-void imap_resolve_key(Imap *s, const ImapSet *set, bool uids_given, UidSet *uids);
+void imap_resolve_key(Imap *s, View *view, const ImapSet *set, bool uids_given, UidSet *uids);
 /* RETURN (SAVE): replaces "$". */
 void imap_save(Imap *s, const UidSet *uids);
 
@@ -126,6 +126,13 @@ void imap_put_mailbox(const Imap *s, Buf *out, Slice name); /* modified UTF-7, o
 void imap_put_flags(const Imap *s, Buf *out, const Message *m);
 void imap_put_date_time(Buf *out,
                         int64_t unix_seconds); /* "17-Jul-1996 02:44:25 +0000" in quotes */
+
+/* ---- object ids, RFC 8474 (objectid.c) ---- */
+typedef enum { OBJECT_EMAIL = 'M', OBJECT_THREAD = 'T', OBJECT_MAILBOX = 'F' } ObjectKind;
+void imap_put_object_id(Buf *out, ObjectKind kind, uint32_t acct, uint64_t id);
+/* What it names; 0: nothing of that kind in this account. */
+uint64_t imap_object_id_of(Slice text, ObjectKind kind, uint32_t acct);
+Slice imap_object_id(In *in); /* objectid */
 
 /* ---- news (untagged.c) ---- */
 /* Brings the view up to date and tells it: VANISHED or EXPUNGE if allowed, EXISTS, RECENT, FETCH.

@@ -162,7 +162,9 @@ PARKS static Err sort(Imap *s, Search *search, Found *found)
     TRY(search_parse_criteria(s, search));
 
     if (search->uses_modseq) imap_use_condstore(s);
-    TRY(search_run(s, search->key, &found->uids, &found->modseq));
+    SearchFound all;
+    TRY(search_run(s, s->view, search->key, &all));
+    found->uids = all.uids, found->modseq = all.modseq;
     TRY(sort_run(s, &program, &found->uids, &found->sorted, &found->count));
     if (search->wants & RETURN_SAVE) save(s, search, found);
     if (search->extended)

@@ -1,7 +1,17 @@
 #include "imap/status.h"
 
 /* In the order in which they are told. RECENT is of RFC 3501, SIZE of RFC 8438. */
-typedef enum { MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN, DELETED, SIZE, HIGHESTMODSEQ } Item;
+typedef enum {
+    MESSAGES,
+    RECENT,
+    UIDNEXT,
+    UIDVALIDITY,
+    UNSEEN,
+    DELETED,
+    SIZE,
+    HIGHESTMODSEQ,
+    MAILBOXID
+} Item;
 static const Slice item_names[] = {
     [MESSAGES] = {"MESSAGES",      8 },
       [RECENT] = {"RECENT",        6 },
@@ -11,6 +21,7 @@ static const Slice item_names[] = {
       [DELETED] = {"DELETED",       7 },
     [SIZE] = {"SIZE",          4 },
       [HIGHESTMODSEQ] = {"HIGHESTMODSEQ", 13},
+    [MAILBOXID] = {"MAILBOXID",     9 },
 };
 
 unsigned imap_status_items(In *in)
@@ -48,8 +59,18 @@ static uint64_t value(const MailboxStatus *status, Item item)
         return status->size_octets;
     case HIGHESTMODSEQ:
         return MAX(status->highest_modseq, 1);
+    case MAILBOXID: /* no number */
+        break;
     }
     return 0;
+}
+
+/* RFC 8474 4.3: "MAILBOXID" SP "(" objectid ")" */
+static void put_mailbox_id(Buf *out, const MailboxStatus *status)
+{
+    buf_char(out, '(');
+    imap_put_object_id(out, OBJECT_MAILBOX, status->acct, status->id);
+    buf_char(out, ')');
 }
 
 void imap_tell_status(Imap *s, Slice name, const MailboxStatus *status, unsigned items)
@@ -66,7 +87,10 @@ void imap_tell_status(Imap *s, Slice name, const MailboxStatus *status, unsigned
         first = false;
         buf_add(out, item_names[i]);
         buf_char(out, ' ');
-        buf_number(out, value(status, (Item)i));
+        if (i == MAILBOXID)
+            put_mailbox_id(out, status);
+        else
+            buf_number(out, value(status, (Item)i));
     }
     buf_add(out, S(")\r\n"));
 }

@@ -145,30 +145,30 @@ static bool is_everything(UidRange r)
 
 /* A view is sorted by UID, so a range of numbers is a range of UIDs. False: a number was too large,
  * which is passed over. */
-static bool add_numbers(Imap *s, UidRange r, UidSet *uids)
+static bool add_numbers(Imap *s, View *view, UidRange r, UidSet *uids)
 {
-    uint32_t exists = view_exists(s->view);
+    uint32_t exists = view_exists(view);
     if (!exists && is_everything(r)) return true;
     r = without_star(r, exists);
     bool fits = r.first && r.last <= exists;
     r.first = MAX(r.first, 1), r.last = MIN(r.last, exists);
     if (r.first <= r.last)
-        uidset_add(&s->arena, uids, view_uid(s->view, r.first), view_uid(s->view, r.last));
+        uidset_add(&s->arena, uids, view_uid(view, r.first), view_uid(view, r.last));
     return fits;
 }
 
 /* UIDs behind the view's last are not told yet: they do not exist for this client. */
-static void add_uids(Imap *s, UidRange r, UidSet *uids)
+static void add_uids(Imap *s, View *view, UidRange r, UidSet *uids)
 {
-    uint32_t exists = view_exists(s->view);
+    uint32_t exists = view_exists(view);
     if (!exists) return;
-    uint32_t largest = view_uid(s->view, exists);
+    uint32_t largest = view_uid(view, exists);
     r = without_star(r, largest);
     r.last = MIN(r.last, largest);
     if (r.first <= r.last) uidset_add(&s->arena, uids, r.first, r.last);
 }
 
-static bool resolve(Imap *s, const ImapSet *set, bool as_uids, UidSet *uids)
+static bool resolve(Imap *s, View *view, const ImapSet *set, bool as_uids, UidSet *uids)
 {
     bool fits = true;
     if (set->saved) {
@@ -177,8 +177,8 @@ static bool resolve(Imap *s, const ImapSet *set, bool as_uids, UidSet *uids)
     }
     for (size_t i = 0; i < set->count; i++) {
         if (as_uids)
-            add_uids(s, set->ranges[i], uids);
-        else if (!add_numbers(s, set->ranges[i], uids))
+            add_uids(s, view, set->ranges[i], uids);
+        else if (!add_numbers(s, view, set->ranges[i], uids))
             fits = false;
     }
     return fits;
@@ -187,14 +187,14 @@ static bool resolve(Imap *s, const ImapSet *set, bool as_uids, UidSet *uids)
 Err imap_resolve(Imap *s, const ImapSet *set, UidSet *uids)
 {
     *uids = (UidSet){0};
-    if (resolve(s, set, s->by_uid, uids)) return OK;
+    if (resolve(s, s->view, set, s->by_uid, uids)) return OK;
     return fail(ERR_SYNTAX, "there is no message of that number");
 }
 
-void imap_resolve_key(Imap *s, const ImapSet *set, bool uids_given, UidSet *uids)
+void imap_resolve_key(Imap *s, View *view, const ImapSet *set, bool uids_given, UidSet *uids)
 {
     *uids = (UidSet){0};
-    (void)resolve(s, set, uids_given, uids);
+    (void)resolve(s, view, set, uids_given, uids);
 }
 
 void imap_save(Imap *s, const UidSet *uids)

@@ -6,7 +6,8 @@
 
 MailboxStatus box_status(const Box *b)
 {
-    return (MailboxStatus){.id = b->s.id,
+    return (MailboxStatus){.acct = b->account->number,
+                           .id = b->s.id,
                            .uid_validity = b->s.uid_validity,
                            .uid_next = b->s.uid_next,
                            .exists = b->s.exists,

@@ -143,6 +143,7 @@ typedef enum { /* RFC 6154, RFC 8457 */
 } Role;
 enum { MAILBOX_SEPARATOR = '/' };
 typedef struct {
+    uint32_t acct; /* its account */
     uint32_t id; /* MAILBOXID; stable through RENAME, never reused */
     uint32_t uid_validity, uid_next, exists, unseen, deleted, recent;
     uint64_t size_octets, highest_modseq, created_modseq;

@@ -1,0 +1,265 @@
+/* One search key each: RFC 9051 6.4.4 and the extensions that add to it. */
+#include "imap/search_parse.h"
+
+#include "mail/casemap.h"
+
+enum { KEYS_MOST = 2000 };
+
+/* ---- cheap questions first ---- */
+
+static const uint8_t asked_of[] = {
+#define KEY(name, asked) [KEY_##name] = ASK_##asked,
+#include "imap/search_key.def"
+#undef KEY
+};
+
+AskedOf search_asked_of(KeyType type)
+{
+    return (AskedOf)asked_of[type];
+}
+
+static AskedOf cost_of(const SearchKey *key)
+{
+    AskedOf most = search_asked_of(key->type);
+    for (const SearchKey *c = key->child; c; c = c->next)
+        most = MAX(most, c->cost);
+    return most;
+}
+
+void search_add_child(SearchKey *parent, SearchKey *child)
+{
+    SearchKey **at = &parent->child;
+    child->cost = cost_of(child);
+    while (*at && (*at)->cost <= child->cost)
+        at = &(*at)->next;
+    child->next = *at;
+    *at = child;
+}
+
+SearchKey *search_new_key(KeyParser *p, KeyType type)
+{
+    SearchKey *key = arena_new(&p->s->arena, SearchKey);
+    key->type = type;
+    if (++p->keys > KEYS_MOST) imap_mistake(p->in, "Too many search keys");
+    return key;
+}
+
+SearchKey *search_negate(KeyParser *p, SearchKey *key)
+{
+    SearchKey *not = search_new_key(p, KEY_NOT);
+    search_add_child(not, key);
+    return not ;
+}
+
+/* ---- strings ---- */
+
+/* RFC 9051 6.4.4: strings are in the charset named; we compare after i;unicode-casemap (RFC 5051).
+ */
+Slice search_fold(KeyParser *p, Slice given)
+{
+    Buf utf8 buf_scoped = {0}, folded buf_scoped = {0};
+    if (p->charset) {
+        charset_to_utf8(p->charset, given, &utf8);
+        given = buf_slice(&utf8);
+    }
+    casemap(&folded, given);
+    return arena_copy(&p->s->arena, buf_slice(&folded));
+}
+
+/* ---- the table of keys ---- */
+
+typedef enum {
+    TAKES_NOTHING,
+    TAKES_STRING,
+    TAKES_DATE,
+    TAKES_NUMBER,
+    TAKES_SECONDS, /* nz-number */
+    TAKES_KEYWORD,
+    TAKES_OBJECT_ID,
+} Takes;
+typedef struct {
+    const char *word;
+    KeyType type;
+    Takes takes;
+    uint8_t flags;
+    bool negated;
+} KeyRow;
+
+/* Longer words stand before those they begin with. SAVEDATESUPPORTED (RFC 8514 4.3) is all of them:
+ * every mailbox here knows the date. */
+static const KeyRow rows[] = {
+    {"ALL",               KEY_ALL,          TAKES_NOTHING,   0,             false},
+    {"ANSWERED",          KEY_FLAG,         TAKES_NOTHING,   FLAG_ANSWERED, false},
+    {"BCC",               KEY_BCC,          TAKES_STRING,    0,             false},
+    {"BEFORE",            KEY_BEFORE,       TAKES_DATE,      0,             false},
+    {"BODY",              KEY_BODY,         TAKES_STRING,    0,             false},
+    {"CC",                KEY_CC,           TAKES_STRING,    0,             false},
+    {"DELETED",           KEY_FLAG,         TAKES_NOTHING,   FLAG_DELETED,  false},
+    {"DRAFT",             KEY_FLAG,         TAKES_NOTHING,   FLAG_DRAFT,    false},
+    {"EMAILID",           KEY_EMAILID,      TAKES_OBJECT_ID, 0,             false},
+    {"FLAGGED",           KEY_FLAG,         TAKES_NOTHING,   FLAG_FLAGGED,  false},
+    {"FROM",              KEY_FROM,         TAKES_STRING,    0,             false},
+    {"KEYWORD",           KEY_KEYWORD,      TAKES_KEYWORD,   0,             false},
+    {"LARGER",            KEY_LARGER,       TAKES_NUMBER,    0,             false},
+    {"OLDER",             KEY_OLDER,        TAKES_SECONDS,   0,             false},
+    {"OLD",               KEY_RECENT,       TAKES_NOTHING,   0,             true },
+    {"ON",                KEY_ON,           TAKES_DATE,      0,             false},
+    {"RECENT",            KEY_RECENT,       TAKES_NOTHING,   0,             false},
+    {"SAVEDATESUPPORTED", KEY_ALL,          TAKES_NOTHING,   0,             false},
+    {"SAVEDBEFORE",       KEY_SAVED_BEFORE, TAKES_DATE,      0,             false},
+    {"SAVEDON",           KEY_SAVED_ON,     TAKES_DATE,      0,             false},
+    {"SAVEDSINCE",        KEY_SAVED_SINCE,  TAKES_DATE,      0,             false},
+    {"SEEN",              KEY_FLAG,         TAKES_NOTHING,   FLAG_SEEN,     false},
+    {"SENTBEFORE",        KEY_SENT_BEFORE,  TAKES_DATE,      0,             false},
+    {"SENTON",            KEY_SENT_ON,      TAKES_DATE,      0,             false},
+    {"SENTSINCE",         KEY_SENT_SINCE,   TAKES_DATE,      0,             false},
+    {"SINCE",             KEY_SINCE,        TAKES_DATE,      0,             false},
+    {"SMALLER",           KEY_SMALLER,      TAKES_NUMBER,    0,             false},
+    {"SUBJECT",           KEY_SUBJECT,      TAKES_STRING,    0,             false},
+    {"TEXT",              KEY_TEXT,         TAKES_STRING,    0,             false},
+    {"THREADID",          KEY_THREADID,     TAKES_OBJECT_ID, 0,             false},
+    {"TO",                KEY_TO,           TAKES_STRING,    0,             false},
+    {"UNANSWERED",        KEY_FLAG,         TAKES_NOTHING,   FLAG_ANSWERED, true },
+    {"UNDELETED",         KEY_FLAG,         TAKES_NOTHING,   FLAG_DELETED,  true },
+    {"UNDRAFT",           KEY_FLAG,         TAKES_NOTHING,   FLAG_DRAFT,    true },
+    {"UNFLAGGED",         KEY_FLAG,         TAKES_NOTHING,   FLAG_FLAGGED,  true },
+    {"UNKEYWORD",         KEY_KEYWORD,      TAKES_KEYWORD,   0,             true },
+    {"UNSEEN",            KEY_FLAG,         TAKES_NOTHING,   FLAG_SEEN,     true },
+    {"YOUNGER",           KEY_YOUNGER,      TAKES_SECONDS,   0,             false},
+};
+
+/* FROM "" and its like: no string is in a field that is not there, so it asks whether the field is
+ * there, as HEADER From "" does. */
+static void ask_presence(SearchKey *key)
+{
+    static const char *const fields[] = {[KEY_FROM] = "From",
+                                         [KEY_TO] = "To",
+                                         [KEY_CC] = "Cc",
+                                         [KEY_BCC] = "Bcc",
+                                         [KEY_SUBJECT] = "Subject"};
+    if (key->text.len || key->type >= COUNT(fields) || !fields[key->type]) return;
+    key->field = slice_of(fields[key->type]);
+    key->type = KEY_HEADER;
+}
+
+PARKS static SearchKey *from_row(KeyParser *p, const KeyRow *row)
+{
+    In *in = p->in;
+    SearchKey *key = search_new_key(p, row->type);
+    key->flags = row->flags;
+    if (row->takes != TAKES_NOTHING) imap_space(in);
+    switch (row->takes) {
+    case TAKES_NOTHING:
+        break;
+    case TAKES_STRING:
+        key->text = search_fold(p, imap_astring(in));
+        ask_presence(key);
+        break;
+    case TAKES_DATE:
+        key->number = (uint64_t)imap_date(in);
+        break;
+    case TAKES_NUMBER:
+        key->number = imap_number64(in);
+        break;
+    case TAKES_SECONDS:
+        key->number = imap_nz_number(in);
+        break;
+    case TAKES_KEYWORD:
+        key->text = imap_atom(in);
+        break;
+    case TAKES_OBJECT_ID:
+        key->text = imap_object_id(in);
+        break;
+    }
+    return row->negated ? search_negate(p, key) : key;
+}
+
+/* ---- keys with a form of their own ---- */
+
+static SearchKey *set_key(KeyParser *p, bool uids_given)
+{
+    SearchKey *key = search_new_key(p, KEY_SET);
+    key->set = imap_sequence_set(p->in);
+    key->of_uids = uids_given;
+    if (!uids_given && !key->set.saved) {
+        p->s->uses_numbers = true;
+        if (imap_has(p->s, ENABLED_UIDONLY)) /* RFC 9586 3 */
+            imap_mistake(p->in, "[UIDREQUIRED] UIDONLY is enabled: say UID before the set");
+    }
+    return key;
+}
+
+/* RFC 7162 3.1.5: "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer. All metadata
+ * of a message have one mod-sequence here, so the entry only has to be well formed. */
+PARKS static SearchKey *modseq_key(KeyParser *p)
+{
+    In *in = p->in;
+    SearchKey *key = search_new_key(p, KEY_MODSEQ);
+    if (imap_peek(in) == '"') {
+        imap_string(in);
+        imap_space(in);
+        if (!imap_see(in, "all") && !imap_see(in, "priv")) imap_need(in, "shared");
+        imap_space(in);
+    }
+    key->number = imap_number64(in);
+    p->search->uses_modseq = true;
+    return key;
+}
+
+/* Fields that the summary has a column of. */
+static KeyType column_of(Slice field)
+{
+    static const struct {
+        const char *field;
+        KeyType type;
+    } columns[] = {
+        {"From",    KEY_FROM   },
+        {"To",      KEY_TO     },
+        {"Cc",      KEY_CC     },
+        {"Bcc",     KEY_BCC    },
+        {"Subject", KEY_SUBJECT}
+    };
+    for (size_t i = 0; i < COUNT(columns); i++)
+        if (slice_eq_nocase(field, slice_of(columns[i].field))) return columns[i].type;
+    return KEY_HEADER;
+}
+
+/* "HEADER" SP header-fld-name SP astring. An empty string asks whether the field is there, which a
+ * column cannot say. */
+PARKS static SearchKey *header_key(KeyParser *p)
+{
+    SearchKey *key = search_new_key(p, KEY_HEADER);
+    key->field = imap_astring(p->in);
+    imap_space(p->in);
+    key->text = search_fold(p, imap_astring(p->in));
+    if (key->text.len) key->type = column_of(key->field);
+    return key;
+}
+
+static SearchKey *new_messages(KeyParser *p)
+{
+    SearchKey *both = search_new_key(p, KEY_AND), *seen = search_new_key(p, KEY_FLAG);
+    seen->flags = FLAG_SEEN;
+    search_add_child(both, search_new_key(p, KEY_RECENT));
+    search_add_child(both, search_negate(p, seen));
+    return both;
+}
+
+static bool begins_set(int c)
+{
+    return c == '*' || c == '$' || (c >= '0' && c <= '9');
+}
+
+PARKS SearchKey *search_simple_key(KeyParser *p)
+{
+    In *in = p->in;
+    if (begins_set(imap_peek(in))) return set_key(p, false);
+    if (imap_see(in, "UID ")) return set_key(p, true);
+    if (imap_see(in, "MODSEQ ")) return modseq_key(p);
+    if (imap_see(in, "HEADER ")) return header_key(p);
+    if (imap_see(in, "NEW")) return new_messages(p);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (imap_see(in, rows[i].word)) return from_row(p, &rows[i]);
+    imap_mistake(in, "Unknown search key");
+    return search_new_key(p, KEY_ALL);
+}

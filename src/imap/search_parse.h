@@ -1,0 +1,23 @@
+#pragma once
+/* For the files that make search keys: search_parse.c, search_key.c. */
+#include "imap/search.h"
+#include "mail/charset.h"
+
+typedef struct {
+    Imap *s;
+    In *in; /* the command's */
+    Search *search;
+    const Charset *charset; /* NULL: UTF-8 (or US-ASCII) */
+    size_t keys;
+} KeyParser;
+
+/* KEY_ALL at first; too many stick as a mistake. */
+SearchKey *search_new_key(KeyParser *p, KeyType type);
+/* The child goes behind those that cost as much or less. */
+void search_add_child(SearchKey *parent, SearchKey *child);
+SearchKey *search_negate(KeyParser *p, SearchKey *key);
+/* What is known of this text: in the arena, as UTF-8, folded. */
+Slice search_fold(KeyParser *p, Slice given);
+
+/* A key without children of its own: everything but "(", NOT, OR. */
+PARKS SearchKey *search_simple_key(KeyParser *p);
