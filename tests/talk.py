@@ -24,7 +24,8 @@ Lines (a client without a number is client 1; it connects when it is first named
 In any text: \\xHH an octet; $name a value ($user, $other, $password, $port, or captured before);
   {repeat:N:text}. In S: text: {re:REGEX} (no "}" in it), $name that is not known yet captures up to SP ) ] or the end,
   {$name:REGEX} captures, "..." at the end is anything. Names are lower case: $Forwarded is a keyword.
-Alone on a line: C: {close} closes, C: {starttls} shakes hands, C: {sleep:SECONDS}; S: {eof} the server has closed,
+Alone on a line: C: {close} closes, C: {starttls} shakes hands, C: {sleep:SECONDS}, C: {deflate} raw DEFLATE in both directions
+  from here on (RFC 4978), C: {plain} no longer in ours; S: {eof} the server has closed,
   S: {quiet} nothing comes for a while.
 """
 import itertools
@@ -40,6 +41,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PORTS = {"imap": 0, "imaps": 1, "pop3": 2, "pop3s": 3, "lmtp": 4, "smtp": 5}
@@ -127,6 +129,7 @@ class Client:
         self.sock = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+        self.deflater = self.inflater = None
         if tls:
             self.start_tls()
 
@@ -135,7 +138,23 @@ class Client:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self.sock = context.wrap_socket(self.sock)
 
+    def start_deflate(self):
+        self.deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+        self.inflater = zlib.decompressobj(-15)
+        self.buffer = self.inflate(self.buffer)
+
+    def inflate(self, octets):
+        if not self.inflater:
+            return octets
+        octets = self.inflater.decompress(octets)
+        if self.inflater.eof:
+            octets += self.inflater.unused_data
+            self.inflater = None
+        return octets
+
     def send(self, octets):
+        if self.deflater:
+            octets = self.deflater.compress(octets) + self.deflater.flush(zlib.Z_SYNC_FLUSH)
         try:
             self.sock.sendall(octets)
         except OSError:
@@ -152,7 +171,7 @@ class Client:
             if not more:
                 rest, self.buffer = self.buffer, b""
                 return rest or None
-            self.buffer += more
+            self.buffer += self.inflate(more)
         line, self.buffer = self.buffer.split(b"\n", 1)
         return line + b"\n"
 
@@ -303,6 +322,10 @@ class Talk:
             del self.clients[who]
         elif text == "{starttls}":
             c.start_tls()
+        elif text == "{deflate}":
+            c.start_deflate()
+        elif text == "{plain}":
+            c.deflater = None
         elif text.startswith("{sleep:"):
             time.sleep(float(text[7:-1]))
         else:

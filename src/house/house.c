@@ -36,6 +36,7 @@ static Snapshot *snapshot_new(House *h, const Config *config)
                            .tls = tls_current,
                            .login_ms = (int64_t)config->login_time * 1000,
                            .idle_ms = (int64_t)config->imap_idle * 1000,
+                           .unauthenticate = config->imap_unauthenticate,
                            .message_most = config->message_most};
     s->pop3 = (Pop3Config){.auth = h->auth,
                            .store = h->store,

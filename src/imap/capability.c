@@ -1,7 +1,7 @@
 /* CAPABILITY, ENABLE, ID: who can do what. */
 #include "imap/session.h"
 
-typedef enum { ALWAYS, CAN_START_TLS, NO_PLAIN_LOGIN } When;
+typedef enum { ALWAYS, CAN_START_TLS, NO_PLAIN_LOGIN, NOT_DEFLATED, CAN_UNAUTHENTICATE } When;
 
 /* clang-format off */
 static const struct {
@@ -24,6 +24,10 @@ static bool holds(const Imap *s, When when)
         return true;
     case CAN_START_TLS:
         return s->config->tls && !stream_is_tls(s->stream);
+    case NOT_DEFLATED:
+        return !stream_is_deflated(s->stream);
+    case CAN_UNAUTHENTICATE:
+        return s->config->unauthenticate;
     case NO_PLAIN_LOGIN:
         return !auth_plain_allowed(s->config->auth, s->stream);
     }

@@ -155,13 +155,10 @@ PARKS static void finish(Imap *s)
 {
     void (*ended)(void *) = s->ended;
     void *arg = s->arg;
-    imap_unselect(s);
-    if (s->account) imap_go(s, s->user.acct);
-    account_close(s->account);
+    imap_forget_user(s);
     stream_finish(s->stream);
     stream_free(s->stream);
     arena_done(&s->arena);
-    arena_done(&s->saved_arena);
     free(s);
     ended(arg);
 }
@@ -175,6 +172,14 @@ static void set_limits(Imap *s)
     s->in->literal_most = stranger ? IMAP_LITERAL_BEFORE_LOGIN : IMAP_LITERAL_MOST;
     s->in->skip_most = stranger ? SKIP_BEFORE_LOGIN : imap_message_most(s);
     s->arena.budget = stranger ? BUDGET_BEFORE_LOGIN : IMAP_COMMAND_BUDGET;
+}
+
+void imap_make_stranger(Imap *s)
+{
+    s->state = STRANGER;
+    s->mistakes = 0;
+    s->login_deadline_ms = now_ms() + (s->config->login_ms ? s->config->login_ms : LOGIN_MS);
+    set_limits(s);
 }
 
 Err imap_welcome(Imap *s, const AuthUser *user)
@@ -211,11 +216,9 @@ static Imap *session_new(Stream *stream, const ImapConfig *config)
     Imap *s = NEW(Imap);
     s->stream = stream;
     s->config = config;
-    s->state = STRANGER;
     s->in->stream = stream;
     s->in->arena = &s->arena;
-    s->login_deadline_ms = now_ms() + (config->login_ms ? config->login_ms : LOGIN_MS);
-    set_limits(s);
+    imap_make_stranger(s);
     return s;
 }
 

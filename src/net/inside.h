@@ -1,6 +1,7 @@
 #pragma once
 /* Internal to net/: what a Stream is made of. Plain and TLS differ in four functions of
  * stream_tls.c; everything else is written once. */
+#include "net/deflate.h"
 #include "net/inbox.h"
 #include "net/stream.h"
 #include <openssl/ssl.h>
@@ -11,9 +12,19 @@ struct TlsContext {
     BIO_METHOD *method; /* OpenSSL's way to our sock */
 };
 
+/* COMPRESS, RFC 4978: between the buffers and the channel (stream_deflate.c). */
+typedef struct {
+    Inflater *in;
+    Deflater *out;
+    Buf raw;      /* came in, not inflated yet */
+    Buf packed;   /* deflated, on its way */
+    bool resting; /* nothing of zlib is kept */
+} Press;
+
 struct Stream {
     Sock *sock;
     Address peer;    /* asked once: a peer that has gone has no name any more */
+    Press *press;    /* NULL: not compressed */
     TlsContext *tls; /* NULL: plain */
     SSL *ssl;
     Inbox in;
@@ -36,6 +47,17 @@ struct Stream {
 /* One try, never waits. Nothing done and OK: wait for *wants first. */
 Err channel_try_read(Stream *s, void *out, size_t len, size_t *got, SockEvents *wants) MUST_USE;
 Err channel_try_write(Stream *s, Slice octets, size_t *sent, SockEvents *wants) MUST_USE;
+
+/* The same through the press, where there is one. */
+Err press_try_read(Stream *s, void *out, size_t len, size_t *got, SockEvents *wants) MUST_USE;
+/* Deflates a piece of what is to be sent into press->packed. Gives its length. */
+size_t press_piece(Press *p, Slice octets, DeflateWay way);
+bool press_holds(const Press *p); /* octets that only a flush brings out */
+/* Waits for the sock; a press goes to rest when that takes long. */
+PARKS Wake press_wait(Stream *s, SockEvents wants, int64_t deadline_ms, bool nudges);
+Press *press_new(Inbox *in);         /* what has come in already is compressed */
+void press_end(Press *p, Inbox *in); /* what has not been inflated is plain */
+void press_free(Press *p);
 
 /* For the rooms of TLS: drains OpenSSL's queue into the story. */
 Err tls_failed(Err err, const char *what);

@@ -23,6 +23,7 @@ Stream *stream_new(Sock *sock)
 void stream_free(Stream *s)
 {
     if (!s) return;
+    press_free(s->press);
     SSL_free(s->ssl);
     tls_unref(s->tls);
     sock_close(s->sock);
@@ -106,7 +107,7 @@ PARKS static Err wait_to_write(Stream *s, SockEvents wants)
     return OK;
 }
 
-PARKS static Err send_all(Stream *s, Slice octets)
+PARKS static Err send_packed(Stream *s, Slice octets)
 {
     while (octets.len && !s->mute) {
         size_t sent = 0;
@@ -120,14 +121,35 @@ PARKS static Err send_all(Stream *s, Slice octets)
     return s->mute ? s->error : OK;
 }
 
+PARKS static Err send_all(Stream *s, Slice octets)
+{
+    if (!s->press) return send_packed(s, octets);
+    while (octets.len && !s->mute) {
+        size_t len = press_piece(s->press, octets, DEFLATE_MORE);
+        octets = slice_from(octets, len);
+        (void)send_packed(s, buf_slice(&s->press->packed)); /* a failure makes us mute */
+    }
+    return s->mute ? s->error : OK;
+}
+
+/* RFC 4978 has no word for it, but a client waits for the end of an answer: all that zlib keeps
+ * back goes out, and the octet boundary with it. */
+PARKS static Err send_end(Stream *s, DeflateWay way)
+{
+    if (!s->press || s->mute) return s->mute ? s->error : OK;
+    (void)press_piece(s->press, (Slice){0}, way);
+    return send_packed(s, buf_slice(&s->press->packed));
+}
+
 /* The buffer is taken off while it is sent, so that a neighbour may add news to the stream while we
  * wait for the peer. */
-PARKS Err stream_flush(Stream *s)
+PARKS static Err flush_as(Stream *s, DeflateWay way)
 {
-    while (s->out.len && !s->mute) {
+    while ((s->out.len || (s->press && press_holds(s->press))) && !s->mute) {
         Buf sending = s->out;
         s->out = (Buf){0};
         Err sent = send_all(s, buf_slice(&sending));
+        if (!sent && !s->out.len) sent = send_end(s, way);
         buf_clear(&sending);
         if (sent || s->out.at || sending.room > KEEP_OUT)
             buf_done(&sending);
@@ -138,6 +160,11 @@ PARKS Err stream_flush(Stream *s)
     if (!s->mute) return OK;
     buf_clear(&s->out);
     return s->error;
+}
+
+PARKS Err stream_flush(Stream *s)
+{
+    return flush_as(s, DEFLATE_FLUSH);
 }
 
 PARKS Err stream_drain(Stream *s)
@@ -195,6 +222,31 @@ PARKS void stream_finish(Stream *s)
         if (!got && sock_wait(s->sock, SOCK_READABLE, until, false) != WOKEN_READY) break;
     }
     stream_fail(s, ERR_END);
+}
+
+/* ---- compression ---- */
+
+PARKS Err stream_start_deflate(Stream *s)
+{
+    must(!s->press);
+    TRY(stream_flush(s));
+    s->press = press_new(&s->in);
+    return OK;
+}
+
+PARKS Err stream_end_deflate(Stream *s)
+{
+    must(s->press);
+    Err err = flush_as(s, DEFLATE_END);
+    press_end(s->press, &s->in);
+    press_free(s->press);
+    s->press = NULL;
+    return err;
+}
+
+bool stream_is_deflated(const Stream *s)
+{
+    return s->press != NULL;
 }
 
 /* ---- moving, tests ---- */

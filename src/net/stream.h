@@ -82,6 +82,17 @@ typedef enum {
 } ChannelBinding;
 Err stream_channel_binding(Stream *s, ChannelBinding type, Buf *out) MUST_USE;
 
+/* ---- compression: RFC 4978 ---- */
+/* What is in the output buffer goes out as it is; from then on both directions are raw DEFLATE,
+ * under TLS if there is TLS. Every flush is one of DEFLATE too. A peer that sends what is no
+ * DEFLATE, or a bomb, fails the stream (ERR_SYNTAX, ERR_LIMIT). After five seconds of silence the
+ * memory of zlib is given back. */
+PARKS Err stream_start_deflate(Stream *s) MUST_USE;
+/* Ends the compressed octets behind what is in the output buffer (RFC 8437 4.1); what the peer sent
+ * behind its own end is read as it is. */
+PARKS Err stream_end_deflate(Stream *s) MUST_USE;
+bool stream_is_deflated(const Stream *s);
+
 /* ---- moving to another loop, and tests ---- */
 void stream_detach(Stream *s);         /* buffers and TLS state travel along */
 Err stream_attach(Stream *s) MUST_USE; /* an error sticks */

@@ -16,7 +16,7 @@ static Err try_fill(Stream *s, size_t *got, SockEvents *wants)
     if (!s->budget) return fail(ERR_LIMIT, "the peer sent more than allowed");
     size_t room = (size_t)MIN((uint64_t)s->chunk, s->budget);
     char *to = inbox_reserve(&s->in, room);
-    TRY(channel_try_read(s, to, room, got, wants));
+    TRY(press_try_read(s, to, room, got, wants));
     s->in.bytes.len += *got;
     s->octets_in += *got;
     if (s->budget != UINT64_MAX) s->budget -= *got;
@@ -37,7 +37,7 @@ PARKS static Err fill_or_err(Stream *s)
         TRY(try_fill(s, &got, &wants));
         if (got) break;
         stream_rest(s);
-        switch (sock_wait(s->sock, wants, s->deadline_ms, false)) {
+        switch (press_wait(s, wants, s->deadline_ms, false)) {
         case WOKEN_READY:
         case WOKEN_NUDGED:
             break;
@@ -127,7 +127,7 @@ PARKS Wake stream_wait(Stream *s, int64_t deadline_ms)
         if (err) no_more(s, err);
         if (err || got) return WOKEN_READY;
         stream_rest(s);
-        Wake wake = sock_wait(s->sock, wants, deadline_ms, true);
+        Wake wake = press_wait(s, wants, deadline_ms, true);
         if (wake != WOKEN_READY) return wake;
     }
 }

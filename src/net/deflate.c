@@ -1,0 +1,256 @@
+#include "net/deflate.h"
+
+#include <stdlib.h>
+#include <zlib.h>
+
+/* zlib.h, deflateInit2: (1 << (window + 2)) + (1 << (memory level + 9)) octets. Measured on FETCH
+ * answers (`posthouse` and tests/compress): a window of 8 KiB costs 3 % of the ratio that 32 KiB
+ * and 256 KiB of memory give. */
+enum {
+    WINDOW_OUT = 13,
+    WINDOW_IN = 15, /* the other end may use all of it */
+    MEMORY_LEVEL = 6,
+    LEVEL = 3,
+    BOMB_GRACE = 256 << 20, /* a message of zeros is no bomb yet */
+    BOMB_RATIO = 64,
+    SILENT_MOST = 256 * 1024, /* octets in that bring none out */
+};
+
+/* ---- out ---- */
+
+struct Deflater {
+    z_stream z;
+    bool works; /* z is set up */
+    bool holds; /* octets went in since the last flush */
+    int level, strategy;
+};
+
+Deflater *deflater_new(void)
+{
+    return NEW(Deflater);
+}
+
+void deflater_free(Deflater *d)
+{
+    if (!d) return;
+    if (d->works) deflateEnd(&d->z);
+    free(d);
+}
+
+static void set_up(Deflater *d)
+{
+    d->z = (z_stream){0};
+    d->level = LEVEL, d->strategy = Z_DEFAULT_STRATEGY;
+    int rc = deflateInit2(&d->z, LEVEL, Z_DEFLATED, -WINDOW_OUT, MEMORY_LEVEL, d->strategy);
+    if (rc != Z_OK) out_of_memory((size_t)1 << 16);
+    d->works = true;
+}
+
+static bool is_base64(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
+           c == '/' || c == '\r' || c == '\n' || c == '=';
+}
+
+/* What these octets look like, by a sample from their middle. RFC 4978 4: images and archives are
+ * better left alone; base64 of them has no repetitions to search for, only six bits in eight. */
+static void choose(Slice octets, int *level, int *strategy)
+{
+    enum { SAMPLE = 1024 };
+    bool seen[256] = {false}, base64 = true;
+    unsigned distinct = 0;
+    *level = LEVEL, *strategy = Z_DEFAULT_STRATEGY;
+    if (octets.len < 2 * SAMPLE) return;
+    const unsigned char *at = (const unsigned char *)octets.at + (octets.len - SAMPLE) / 2;
+    for (size_t i = 0; i < SAMPLE; i++) {
+        distinct += !seen[at[i]];
+        seen[at[i]] = true;
+        base64 = base64 && is_base64(at[i]);
+    }
+    if (distinct >= 230) /* noise has 251, text at most half of that */
+        *level = 0;
+    else if (base64 && distinct >= 60)
+        *strategy = Z_HUFFMAN_ONLY;
+}
+
+/* One call of zlib with room for its output, until it has no more. */
+static void run(Deflater *d, Buf *out, int flush)
+{
+    enum { ROOM = 4096 };
+    do {
+        d->z.next_out = (unsigned char *)buf_reserve(out, ROOM);
+        d->z.avail_out = ROOM;
+        int rc = deflate(&d->z, flush);
+        must(rc == Z_OK || rc == Z_BUF_ERROR || rc == Z_STREAM_END);
+        out->len += ROOM - d->z.avail_out;
+    } while (!d->z.avail_out);
+}
+
+/* What waits has to be out before zlib changes its ways, or deflateParams would need room. */
+static void change(Deflater *d, int level, int strategy, Buf *out)
+{
+    if (level == d->level && strategy == d->strategy) return;
+    if (d->holds) run(d, out, Z_BLOCK);
+    unsigned char room[64];
+    d->z.next_out = room, d->z.avail_out = sizeof room;
+    int rc = deflateParams(&d->z, level, strategy);
+    must(rc == Z_OK || rc == Z_BUF_ERROR);
+    buf_add(out, slice(room, sizeof room - d->z.avail_out));
+    d->level = level, d->strategy = strategy;
+}
+
+void deflater_rest(Deflater *d)
+{
+    must(!d->holds);
+    if (d->works) deflateEnd(&d->z);
+    d->works = false;
+}
+
+void deflater_put(Deflater *d, Slice octets, DeflateWay way, Buf *out)
+{
+    static const int flushes[] = {Z_NO_FLUSH, Z_SYNC_FLUSH, Z_FINISH};
+    must(octets.len <= DEFLATE_PIECE);
+    if (!octets.len && way == DEFLATE_FLUSH && !d->holds) return;
+    if (!d->works) set_up(d);
+    int level, strategy;
+    choose(octets, &level, &strategy);
+    change(d, level, strategy, out);
+    d->z.next_in = (unsigned char *)(uintptr_t)octets.at;
+    d->z.avail_in = (unsigned)octets.len;
+    run(d, out, flushes[way]);
+    must(!d->z.avail_in);
+    d->holds = way == DEFLATE_MORE && (d->holds || octets.len);
+    if (way == DEFLATE_END) deflater_rest(d);
+}
+
+bool deflater_holds(const Deflater *d)
+{
+    return d->holds;
+}
+
+/* ---- in ---- */
+
+struct Inflater {
+    z_stream z;
+    bool works;
+    bool at_boundary; /* between blocks, no bits left over */
+    bool is_full;     /* the last call left no room: there may be more without input */
+    Buf window;       /* at rest: the last octets that came out, compressed */
+    size_t window_len;
+    uint64_t in, out;
+    size_t silent; /* octets in since the last one out */
+};
+
+Inflater *inflater_new(void)
+{
+    Inflater *i = NEW(Inflater);
+    i->at_boundary = true;
+    return i;
+}
+
+void inflater_free(Inflater *i)
+{
+    if (!i) return;
+    if (i->works) inflateEnd(&i->z);
+    buf_done(&i->window);
+    free(i);
+}
+
+/* RFC 1951 2: a block may refer to the 32 KiB before it, so they outlive the rest. */
+static void wake_up(Inflater *i)
+{
+    enum { WINDOW = 1 << WINDOW_IN };
+    i->z = (z_stream){0};
+    if (inflateInit2(&i->z, -WINDOW_IN) != Z_OK) out_of_memory((size_t)1 << 15);
+    i->works = true;
+    if (!i->window_len) return;
+    unsigned char *window = mem_new(WINDOW);
+    z_stream z = {.next_in = (unsigned char *)i->window.at,
+                  .avail_in = (unsigned)i->window.len,
+                  .next_out = window,
+                  .avail_out = WINDOW};
+    if (inflateInit2(&z, -WINDOW_IN) != Z_OK) out_of_memory((size_t)1 << 15);
+    must(inflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out == i->window_len);
+    inflateEnd(&z);
+    must(inflateSetDictionary(&i->z, window, (unsigned)i->window_len) == Z_OK);
+    free(window);
+    buf_done(&i->window);
+    i->window_len = 0;
+}
+
+/* One block at most. */
+static Err inflate_block(Inflater *i, Slice *in, char *out, size_t room, size_t *made)
+{
+    enum { LAST_BITS = 7, IN_LAST_BLOCK = 64, AT_BLOCK_END = 128 };
+    i->z.next_in = (unsigned char *)(uintptr_t)in->at;
+    i->z.avail_in = (unsigned)MIN(in->len, (size_t)1 << 20);
+    size_t given = i->z.avail_in;
+    i->z.next_out = (unsigned char *)out;
+    i->z.avail_out = (unsigned)room;
+    int rc = inflate(&i->z, Z_BLOCK);
+    *made = room - i->z.avail_out;
+    size_t taken = given - i->z.avail_in;
+    *in = slice_from(*in, taken);
+    i->in += taken, i->out += *made;
+    i->silent = *made ? 0 : i->silent + taken;
+    i->is_full = !i->z.avail_out;
+    if (rc == Z_STREAM_END) { /* whatever comes then begins anew, without a window */
+        inflateEnd(&i->z);
+        i->works = false;
+        i->at_boundary = true;
+        i->is_full = false;
+        return OK;
+    }
+    if (rc == Z_MEM_ERROR) out_of_memory((size_t)1 << WINDOW_IN);
+    if (rc != Z_OK && rc != Z_BUF_ERROR) return fail(ERR_SYNTAX, "what came in is not DEFLATE");
+    i->at_boundary =
+        (i->z.data_type & AT_BLOCK_END) && !(i->z.data_type & (LAST_BITS | IN_LAST_BLOCK));
+    return OK;
+}
+
+Err inflater_take(Inflater *i, Slice *in, char *out, size_t room, size_t *made)
+{
+    *made = 0;
+    while (*made < room && (in->len || i->is_full)) {
+        size_t more;
+        if (!i->works) wake_up(i);
+        TRY(inflate_block(i, in, out + *made, room - *made, &more));
+        *made += more;
+        if (*made && i->at_boundary && (!more || !i->works)) break; /* a flush, or the end */
+    }
+    if (i->out > BOMB_GRACE && (i->out - BOMB_GRACE) / BOMB_RATIO > i->in)
+        return fail(ERR_LIMIT, "what came in inflates too much");
+    if (i->silent > SILENT_MOST) return fail(ERR_LIMIT, "what came in inflates to nothing");
+    return OK;
+}
+
+void inflater_rest(Inflater *i)
+{
+    enum { WINDOW = 1 << WINDOW_IN };
+    if (!i->works || !i->at_boundary || i->is_full) return;
+    unsigned char *window = mem_new(WINDOW);
+    unsigned len = 0;
+    must(inflateGetDictionary(&i->z, window, &len) == Z_OK && len <= WINDOW);
+    inflateEnd(&i->z);
+    i->works = false;
+    i->window_len = len;
+    if (len) {
+        z_stream z = {.next_in = window, .avail_in = len};
+        if (deflateInit2(&z, 6, Z_DEFLATED, -WINDOW_IN, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+            out_of_memory((size_t)1 << 18);
+        size_t most = deflateBound(&z, len);
+        char *packed = mem_new(most);
+        z.next_out = (unsigned char *)packed, z.avail_out = (unsigned)most;
+        must(deflate(&z, Z_FINISH) == Z_STREAM_END);
+        i->window = (Buf){0};
+        buf_add(&i->window, slice(packed, z.total_out));
+        deflateEnd(&z);
+        free(packed);
+    }
+    free(window);
+}
+
+size_t inflater_kept(const Inflater *i)
+{
+    return sizeof *i + i->window.room + (i->works ? (size_t)40 << 10 : 0);
+}
