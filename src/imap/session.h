@@ -179,7 +179,7 @@ void imap_tell_name(Imap *s, Slice name, Slice called);
 /* ---- before and after the login (login.c, capability.c, unauthenticate.c, server.c) ---- */
 /* Gives back everything that belongs to the user: at the end, and for UNAUTHENTICATE (RFC 8437),
  * after which not a bit of the one before may be found. Who hangs state on Imap frees it here. */
-void imap_forget_user(Imap *s);
+PARKS void imap_forget_user(Imap *s);
 void imap_make_stranger(Imap *s); /* the limits of one, and the time to log in begins */
 void imap_put_capabilities(const Imap *s, Buf *out); /* "CAPABILITY IMAP4rev1 ..." */
 void imap_enable(Imap *s, unsigned enabled);

@@ -56,8 +56,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Buf whole buf_scoped = {0}, cut buf_scoped = {0};
     Err one = inflate_cut(coming, 0, false, &whole);
     Err other = inflate_cut(coming, data[0] + 1, data[0] & 1, &cut);
+    size_t common = MIN(whole.len, cut.len); /* what came out before a mistake may differ */
+    must(slice_eq(slice_first(buf_slice(&whole), common), slice_first(buf_slice(&cut), common)));
     if (whole.len < MOST_OUT && cut.len < MOST_OUT)
-        must(one == other && slice_eq(buf_slice(&whole), buf_slice(&cut)));
+        must(one == other && (one || whole.len == cut.len));
     there_and_back(coming, data[0]);
     return 0;
 }
