@@ -37,7 +37,10 @@ static Snapshot *snapshot_new(House *h, const Config *config)
                            .login_ms = (int64_t)config->login_time * 1000,
                            .idle_ms = (int64_t)config->imap_idle * 1000,
                            .unauthenticate = config->imap_unauthenticate,
-                           .message_most = config->message_most};
+                           .message_most = config->message_most,
+                           .administrators = config->administrators.items,
+                           .administrator_count = config->administrators.count,
+                           .administrator_contact = config->administrator_contact};
     s->pop3 = (Pop3Config){.auth = h->auth,
                            .store = h->store,
                            .hostname = config->hostname,

@@ -19,6 +19,10 @@ typedef struct {
     int64_t progress_ms;      /* how often a long command says how far it is; 0: 10 s */
     bool unauthenticate;      /* RFC 8437: offered */
     uint64_t message_most;    /* octets of one APPEND */
+    /* Logins; and a URI for /shared/admin (RFC 5464), empty: none. */
+    const Slice *administrators;
+    size_t administrator_count;
+    Slice administrator_contact;
 } ImapConfig;
 /* Takes the stream over and frees it; calls ended(arg) once, on whichever loop. */
 PARKS void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *arg),

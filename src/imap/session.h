@@ -100,6 +100,9 @@ void imap_resolve_key(Imap *s, View *view, const ImapSet *set, bool uids_given, 
 /* RETURN (SAVE): replaces "$". */
 void imap_save(Imap *s, const UidSet *uids);
 
+/* May see and change what belongs to others and to the server: quota, server annotations. */
+bool imap_is_administrator(const Imap *s);
+
 int64_t imap_deadline(const Imap *s);      /* of what is read now; RFC 9051 5.4 */
 int64_t imap_progress_ms(const Imap *s);   /* from one imap_in_progress that speaks to the next */
 uint64_t imap_message_most(const Imap *s); /* octets of one APPEND */

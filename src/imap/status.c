@@ -1,6 +1,7 @@
 #include "imap/status.h"
 
-/* In the order in which they are told. RECENT is of RFC 3501, SIZE of RFC 8438. */
+/* In the order in which they are told. RECENT is of RFC 3501, SIZE of RFC 8438, DELETED-STORAGE of
+ * RFC 9208. */
 typedef enum {
     MESSAGES,
     RECENT,
@@ -8,20 +9,22 @@ typedef enum {
     UIDVALIDITY,
     UNSEEN,
     DELETED,
+    DELETED_STORAGE,
     SIZE,
     HIGHESTMODSEQ,
     MAILBOXID
 } Item;
 static const Slice item_names[] = {
-    [MESSAGES] = {"MESSAGES",      8 },
-      [RECENT] = {"RECENT",        6 },
-    [UIDNEXT] = {"UIDNEXT",       7 },
-      [UIDVALIDITY] = {"UIDVALIDITY",   11},
-    [UNSEEN] = {"UNSEEN",        6 },
-      [DELETED] = {"DELETED",       7 },
-    [SIZE] = {"SIZE",          4 },
-      [HIGHESTMODSEQ] = {"HIGHESTMODSEQ", 13},
-    [MAILBOXID] = {"MAILBOXID",     9 },
+    [MESSAGES] = {"MESSAGES",        8 },
+    [RECENT] = {"RECENT",          6 },
+    [UIDNEXT] = {"UIDNEXT",         7 },
+    [UIDVALIDITY] = {"UIDVALIDITY",     11},
+    [UNSEEN] = {"UNSEEN",          6 },
+    [DELETED] = {"DELETED",         7 },
+    [DELETED_STORAGE] = {"DELETED-STORAGE", 15},
+    [SIZE] = {"SIZE",            4 },
+    [HIGHESTMODSEQ] = {"HIGHESTMODSEQ",   13},
+    [MAILBOXID] = {"MAILBOXID",       9 },
 };
 
 unsigned imap_status_items(In *in)
@@ -55,6 +58,8 @@ static uint64_t value(const MailboxStatus *status, Item item)
         return status->unseen;
     case DELETED:
         return status->deleted;
+    case DELETED_STORAGE: /* RFC 9208 4.1.4 */
+        return status->deleted_octets;
     case SIZE:
         return status->size_octets;
     case HIGHESTMODSEQ:

@@ -9,11 +9,27 @@ static void less(uint32_t *n)
     if (*n) --*n;
 }
 
+static void less_octets(uint64_t *n, uint64_t octets)
+{
+    *n -= MIN(octets, *n);
+}
+
+static void count_deleted(Box *b, const Message *m, bool deleted)
+{
+    if (deleted) {
+        b->s.deleted++;
+        b->s.deleted_octets += m->size;
+    } else {
+        less(&b->s.deleted);
+        less_octets(&b->s.deleted_octets, m->size);
+    }
+}
+
 static void count_in(Box *b, const Message *m)
 {
     b->s.exists++;
     b->s.unseen += !(m->flags & FLAG_SEEN);
-    b->s.deleted += !!(m->flags & FLAG_DELETED);
+    if (m->flags & FLAG_DELETED) count_deleted(b, m, true);
     b->s.recent += m->uid >= b->s.recent_from;
     b->s.size_octets += m->size;
 }
@@ -22,9 +38,9 @@ static void count_out(Box *b, const Message *m)
 {
     less(&b->s.exists);
     if (!(m->flags & FLAG_SEEN)) less(&b->s.unseen);
-    if (m->flags & FLAG_DELETED) less(&b->s.deleted);
+    if (m->flags & FLAG_DELETED) count_deleted(b, m, false);
     if (m->uid >= b->s.recent_from) less(&b->s.recent);
-    b->s.size_octets -= MIN(m->size, b->s.size_octets);
+    less_octets(&b->s.size_octets, m->size);
 }
 
 void box_note_kwset(Box *b, uint16_t kwset)
@@ -167,13 +183,14 @@ static void recount(Box *b)
 {
     BoxState was = b->s;
     b->s.exists = b->s.unseen = b->s.deleted = b->s.recent = 0;
-    b->s.size_octets = 0;
+    b->s.size_octets = b->s.deleted_octets = 0;
     for (uint32_t i = 0; i < b->page_count; i++)
         for (uint32_t j = 0; j < b->pages[i].count; j++)
             count_in(b, &b->pages[i].messages[j]);
     b->was_wrong = was.exists != b->s.exists || was.unseen != b->s.unseen ||
                    was.deleted != b->s.deleted || was.size_octets != b->s.size_octets;
-    if (!b->was_wrong && was.recent == b->s.recent) return;
+    if (!b->was_wrong && was.recent == b->s.recent && was.deleted_octets == b->s.deleted_octets)
+        return;
     b->state |= PAGE_DIRTY;
     account_touch(b->account);
 }
@@ -372,8 +389,7 @@ void box_flag(Box *b, Message *m, uint8_t flags, uint16_t kwset, uint64_t modseq
     if (was_unseen && !unseen) less(&b->s.unseen), p->unseen--;
     if (!was_unseen && unseen) b->s.unseen++, p->unseen++;
     bool was_deleted = m->flags & FLAG_DELETED, deleted = flags & FLAG_DELETED;
-    if (was_deleted && !deleted) less(&b->s.deleted);
-    if (!was_deleted && deleted) b->s.deleted++;
+    if (was_deleted != deleted) count_deleted(b, m, deleted);
     m->flags = flags;
     m->kwset = kwset;
     m->modseq = modseq;

@@ -101,6 +101,7 @@ static void count_slots(Check *c, Box *b, BoxState *sum)
         sum->exists++;
         sum->unseen += !(m->flags & FLAG_SEEN);
         sum->deleted += !!(m->flags & FLAG_DELETED);
+        sum->deleted_octets += m->flags & FLAG_DELETED ? m->size : 0;
         sum->size_octets += m->size;
         sum->uid_next = m->uid + 1;
         if (m->uid == UINT32_MAX) return;
@@ -113,6 +114,8 @@ static void compare_counters(Check *c, Box *b, const BoxState *sum)
     if (wrong(c, "exists", b->s.id, b->s.exists, sum->exists)) b->s.exists = sum->exists;
     if (wrong(c, "unseen", b->s.id, b->s.unseen, sum->unseen)) b->s.unseen = sum->unseen;
     if (wrong(c, "deleted", b->s.id, b->s.deleted, sum->deleted)) b->s.deleted = sum->deleted;
+    if (wrong(c, "size of \\Deleted", b->s.id, b->s.deleted_octets, sum->deleted_octets))
+        b->s.deleted_octets = sum->deleted_octets;
     if (wrong(c, "size", b->s.id, b->s.size_octets, sum->size_octets))
         b->s.size_octets = sum->size_octets;
     if (sum->uid_next > b->s.uid_next &&

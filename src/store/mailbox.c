@@ -13,6 +13,7 @@ MailboxStatus box_status(const Box *b)
                            .exists = b->s.exists,
                            .unseen = b->s.unseen,
                            .deleted = b->s.deleted,
+                           .deleted_octets = b->s.deleted_octets,
                            .recent = b->s.recent,
                            .size_octets = b->s.size_octets,
                            .highest_modseq = b->s.highest_modseq,

@@ -202,6 +202,7 @@ void box_encode(Buf *out, const BoxState *b)
     buf_u8(out, b->role);
     buf_bytes(out, b->name);
     buf_bytes(out, b->acl);
+    buf_varint(out, b->deleted_octets);
 }
 
 bool acl_next(Reader *acl, Slice *identifier, uint32_t *rights)
@@ -242,6 +243,7 @@ Err box_decode(Reader *in, BoxState *b)
     b->role = read_u8(in);
     b->name = read_bytes(in);
     b->acl = read_bytes(in);
+    if (in->rest.len) b->deleted_octets = read_varint(in);
     if (!b->id || !b->uid_next || !b->name.len || b->vanished_next < b->vanished_first ||
         !acl_is_sound(b->acl))
         in->bad = true;

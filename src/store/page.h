@@ -83,6 +83,7 @@ typedef struct {
     uint32_t id, uid_validity, uid_next, recent_from;
     uint32_t exists, unseen, deleted, recent;
     uint64_t size_octets, highest_modseq, created_modseq;
+    uint64_t deleted_octets; /* 0 in pages of the first version, until the slots are read */
     uint32_t vanished_first, vanished_next; /* page numbers kept; next - 1 is the one filling up */
     uint64_t vanished_floor;                /* tombstones up to this seq are gone */
     uint8_t role;

@@ -147,6 +147,7 @@ typedef struct {
     uint32_t id; /* MAILBOXID; stable through RENAME, never reused */
     uint32_t uid_validity, uid_next, exists, unseen, deleted, recent;
     uint64_t size_octets, highest_modseq, created_modseq;
+    uint64_t deleted_octets; /* of the messages that are \Deleted */
     Role role;
 } MailboxStatus;
 typedef struct {
