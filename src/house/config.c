@@ -132,6 +132,13 @@ static Err check_addresses(const char *name, const Words *words)
     return OK;
 }
 
+/* One of two words. */
+static Err check_choice(const char *name, Slice value, const char *one, const char *other)
+{
+    if (slice_eq(value, slice_of(one)) || slice_eq(value, slice_of(other))) return OK;
+    return fail(ERR_CONFIG, "%s wants %s or %s, not \"%.*s\"", name, one, other, SP(value));
+}
+
 /* The field has its new value already: a configuration with a mistake is thrown away whole. */
 static Err check_value(const Config *c, const Setting *s)
 {
@@ -139,6 +146,8 @@ static Err check_value(const Config *c, const Setting *s)
     if (field == &c->log_level && !is_log_level(c->log_level))
         return fail(ERR_CONFIG, "log_level wants debug, info, warn, error or none, not \"%.*s\"",
                     SP(c->log_level));
+    if (field == &c->expunge_means) return check_choice(s->name, c->expunge_means, "gone", "trash");
+    if (field == &c->deleted_means) return check_choice(s->name, c->deleted_means, "mark", "trash");
     if (field == &c->subaddress_separator && c->subaddress_separator.len > 1)
         return fail(ERR_CONFIG, "subaddress_separator wants one character, or nothing");
     if (field == &c->loops && c->loops > 1024)
@@ -269,6 +278,9 @@ bool config_wants_restart(Slice key)
         "quota_annotations",
         "message_most",
         "undelete",
+        "expunge_means",
+        "deleted_means",
+        "deleted_view",
         "zero_ahead",
         "loops",
         "checkpoint_milliseconds",

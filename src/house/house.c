@@ -138,7 +138,10 @@ PARKS static Err open_store(House *h, const Config *c)
         .quota_mailboxes = c->quota_mailboxes,
         .quota_annotation_octets = c->quota_annotations,
         .message_most = c->message_most,
-        .undelete_days = (uint32_t)(c->undelete / 86400),
+        .undelete_days = (uint32_t)((c->undelete + 86399) / 86400),
+        .expunge_to_trash = slice_eq(c->expunge_means, S("trash")),
+        .deleted_to_trash = slice_eq(c->deleted_means, S("trash")),
+        .deleted_view = arena_copy(&h->memory, c->deleted_view),
         .engine = {.force_network_fs = c->store_on_network,
                    .zero_ahead = c->zero_ahead,
                    .checkpoint_ms = (int64_t)c->checkpoint_milliseconds}

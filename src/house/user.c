@@ -155,14 +155,36 @@ PARKS static Err pop3_of(Talk *t, Account *account)
     return OK;
 }
 
+/* Words over what is in force; none: says what is. */
+PARKS static Err deletion_of(Talk *t, Account *account)
+{
+    Buf line buf_scoped = {0};
+    Deletion d;
+    TRY(account_deletion(account, &d));
+    for (size_t i = 3; i < t->arg_count; i++)
+        if (!deletion_parse(t->args[i], &d))
+            return fail(ERR_SYNTAX,
+                        "%.*s: not expunge=gone|trash, keep=DAYS (up to %d), deleted=mark|trash",
+                        SP(t->args[i]), KEEP_DAYS_MOST);
+    if (t->arg_count > 3) TRY(account_set_deletion(account, &d));
+    deletion_print(&line, &d);
+    talk_out(t, "%.*s\n", SP(buf_slice(&line)));
+    return OK;
+}
+
 PARKS static void on_account(void *arg)
 {
     OnAccount *o = arg;
     Account *account scoped(account) = NULL;
     o->err = account_open(o->talk->house->store, o->acct, &account);
-    if (!o->err)
-        o->err = slice_eq(o->talk->args[1], S("quota")) ? quota_of(o->talk, account)
-                                                        : pop3_of(o->talk, account);
+    if (o->err) return;
+    Slice what = o->talk->args[1];
+    if (slice_eq(what, S("quota")))
+        o->err = quota_of(o->talk, account);
+    else if (slice_eq(what, S("deletion")))
+        o->err = deletion_of(o->talk, account);
+    else
+        o->err = pop3_of(o->talk, account);
 }
 
 /* The talk's stream belongs to this loop, the account perhaps to another: what is said on the way
@@ -189,7 +211,8 @@ PARKS int verb_user(Talk *t)
     if (slice_eq(what, S("password")) && t->arg_count == 4)
         return done_with(t, "user", user_set_password(auth, name, t->args[3]));
     if (slice_eq(what, S("remove"))) return done_with(t, "user", user_remove(auth, name));
-    if (slice_eq(what, S("quota")) || slice_eq(what, S("pop3"))) return with_account(t);
+    if (slice_eq(what, S("quota")) || slice_eq(what, S("pop3")) || slice_eq(what, S("deletion")))
+        return with_account(t);
     if (slice_eq(what, S("alias")) && t->arg_count > 3) return done(t, put_alias(t));
     if (slice_eq(what, S("unalias"))) return done_with(t, "alias", alias_remove(auth, name));
     return talk_usage(t);

@@ -38,6 +38,7 @@ int exit_code_of(Err err)
     case ERR_EXISTS:
     case ERR_HAS_CHILDREN:
         return EXIT_CANT_CREATE;
+    case ERR_CANNOT:
     case ERR_FORBIDDEN:
     case ERR_NEEDS_TLS:
         return EXIT_NO_PERMISSION;

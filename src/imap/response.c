@@ -132,6 +132,8 @@ static Words words_for(Err err)
     case ERR_IN_USE:
     case ERR_CONFLICT:
         return (Words){false, "[INUSE] ", false};
+    case ERR_CANNOT:
+        return (Words){false, "[CANNOT] ", true};
     case ERR_HAS_CHILDREN:
         return (Words){false, "[HASCHILDREN] ", false};
     case ERR_OVER_QUOTA:

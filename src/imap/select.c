@@ -185,6 +185,7 @@ PARKS static Err open_mailbox(Imap *s, Slice name, bool examine)
     s->box = box;
     box = NULL;
     s->read_only = read_only;
+    s->examined = examine;
     s->state = SELECTED;
     return OK;
 }

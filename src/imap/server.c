@@ -77,10 +77,16 @@ static Err read_command(Imap *s)
     return OK;
 }
 
+/* The view of what was deleted (store.h, Deletion) is read-only but for the way out of it. */
+static bool brings_back(const Imap *s)
+{
+    return s->command->handler == imap_cmd_move && !s->examined && mailbox_status(s->box).kept;
+}
+
 PARKS static Err run_command(Imap *s)
 {
     TRY(read_command(s));
-    if ((s->command->ways & CHANGES) && s->read_only)
+    if ((s->command->ways & CHANGES) && s->read_only && !brings_back(s))
         return imap_no(s, "[CANNOT] The mailbox is open read-only");
     return s->command->handler(s);
 }

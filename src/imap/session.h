@@ -64,6 +64,7 @@ struct Imap {
     Mailbox *box;     /* while SELECTED */
     View *view;
     bool read_only; /* by EXAMINE, or without the rights to change anything */
+    bool examined;  /* by EXAMINE */
     unsigned enabled;
     Arena arena; /* the command's */
     const ImapCommand *command;

@@ -61,7 +61,8 @@ PARKS static void tell(Imap *s, const StoreArgs *st, const UidSet *uids, const U
     bool gone;
     while (uidset_next(uids, &uid) && view_next(s->view, uid, &m, &number, &gone)) {
         uid = m.uid;
-        bool asked = uidset_has(uids, uid) && !gone;
+        /* gone by this very change: \Deleted means Trash to this user (store.h, Deletion) */
+        bool asked = uidset_has(uids, uid) && (!gone || (modseq && m.modseq == modseq));
         if (asked && (!st->silent || uidset_has(modified, uid)))
             imap_tell_flags(s, number, &m);
         else if (asked && imap_has(s, ENABLED_CONDSTORE) && m.modseq == modseq)

@@ -50,6 +50,7 @@ static const char *words_for(Err err)
         return "Not understood";
     case ERR_NOT_FOUND:
         return "[SYS/PERM] No maildrop here";
+    case ERR_CANNOT:
     case ERR_FORBIDDEN:
         return "[SYS/PERM] Not allowed";
     case ERR_CORRUPT:

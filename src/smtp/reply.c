@@ -32,6 +32,7 @@ SmtpVerdict smtp_verdict(Err err)
         return (SmtpVerdict){501, "5.5.4 Syntax error in the arguments"};
     case ERR_NOT_FOUND:
         return (SmtpVerdict){550, "5.1.1 No such user here"};
+    case ERR_CANNOT:
     case ERR_FORBIDDEN:
         return (SmtpVerdict){550, "5.7.1 Not a domain of ours, and nothing is relayed"};
     case ERR_OVER_QUOTA:

@@ -257,11 +257,8 @@ static PARKS Err replace_one(Placing *p, Mailbox *from, uint32_t old)
     TRY(placing_uid(p));
     placing_link(p, &c);
     UidRange one = {old, old};
-    change_op(&c,
-              &(Op){
-                  .kind = OP_UNLINK, .mailbox = from->box->s.id
-    },
-              &(OpLists){.uids = &(UidSet){.ranges = &one, .count = 1}});
+    UidSet doomed = {.ranges = &one, .count = 1};
+    TRY(change_expunge(&c, from->box, &doomed, false, p->arena));
     TRY(change_commit(&c));
     placing_index(p);
     return OK;

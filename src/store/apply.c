@@ -134,14 +134,16 @@ static void link_remove(Email *e, uint32_t mailbox, uint32_t uid)
     }
 }
 
-static void quota_add(Account *a, const Message *m)
+static void quota_add(Account *a, const Box *b, const Message *m)
 {
+    if (box_is_kept(b)) return;
     a->h.used[QUOTA_STORAGE] += m->size;
     a->h.used[QUOTA_MESSAGE]++;
 }
 
-static void quota_less(Account *a, const Message *m)
+static void quota_less(Account *a, const Box *b, const Message *m)
 {
+    if (box_is_kept(b)) return;
     uint64_t *used = a->h.used;
     used[QUOTA_STORAGE] -= MIN(m->size, used[QUOTA_STORAGE]);
     if (used[QUOTA_MESSAGE]) used[QUOTA_MESSAGE]--;
@@ -159,10 +161,10 @@ static Err link_message(Applying *ap, Box *b, const Message *m)
         ap->loose = 0;
     else if (!e->link_count)
         dead_clear(a, m->eid);
-    link_add(e, (EmailLink){b->s.id, m->uid, ap->time, ap->seq});
+    link_add(e, (EmailLink){b->s.id, m->uid, ap->time, ap->seq, 0});
     e->staged = false;
     email_dirty(a, p);
-    quota_add(a, m);
+    quota_add(a, b, m);
     box_changed(ap, b);
     return OK;
 }
@@ -187,15 +189,15 @@ static Err apply_link(Applying *ap, const Op *op)
     return link_message(ap, b, &m);
 }
 
-static Err unlink_message(Applying *ap, uint32_t mailbox, const Message *m)
+static Err unlink_message(Applying *ap, const Box *b, const Message *m)
 {
     Account *a = ap->account;
     EmailPage *p;
     TRY(email_page(a, m->eid / EMAILS, &p));
     Email *e = &p->emails[m->eid % EMAILS];
-    quota_less(a, m);
+    quota_less(a, b, m);
     if (!e->thread) return OK;
-    link_remove(e, mailbox, m->uid);
+    link_remove(e, b->s.id, m->uid);
     email_dirty(a, p);
     if (e->link_count) return OK;
     e->dead_seq = ap->seq;
@@ -238,7 +240,7 @@ static Err apply_unlink(Applying *ap, const Op *op)
     take_ranges(b, op->uids, &gone);
     Err err = OK;
     for (size_t i = 0; i < gone.count && !err; i++)
-        err = unlink_message(ap, b->s.id, &gone.list[i]);
+        err = unlink_message(ap, b, &gone.list[i]);
     if (!err) err = expunged(ap, b, &gone);
     free(gone.list);
     return err;
@@ -278,10 +280,13 @@ static Err move_message(Applying *ap, Box *from, Box *to, const Message *was, co
     EmailPage *p;
     TRY(email_page(ap->account, was->eid / EMAILS, &p));
     TRY(box_insert(to, copy));
+    quota_less(ap->account, from, was);
+    quota_add(ap->account, to, copy);
     Email *e = &p->emails[was->eid % EMAILS];
     if (!e->thread) return OK;
     link_remove(e, from->s.id, was->uid);
-    link_add(e, (EmailLink){to->s.id, copy->uid, ap->time, ap->seq});
+    uint32_t origin = box_is_kept(to) ? from->s.id : 0;
+    link_add(e, (EmailLink){to->s.id, copy->uid, ap->time, ap->seq, origin});
     email_dirty(ap->account, p);
     return OK;
 }
@@ -440,7 +445,7 @@ static Err apply_delete(Applying *ap, const Op *op)
     gone.count = box_take(b, (UidRange){1, UINT32_MAX}, gone.list);
     Err err = OK;
     for (size_t i = 0; i < gone.count && !err; i++)
-        err = unlink_message(ap, b->s.id, &gone.list[i]);
+        err = unlink_message(ap, b, &gone.list[i]);
     if (!err) views_expunged(b, gone.list, gone.count, ap->seq);
     free(gone.list);
     TRY(err);

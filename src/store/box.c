@@ -414,7 +414,7 @@ uint32_t box_position(const Account *a, Slice name)
     return low;
 }
 
-Box *box_by_name(Account *a, Slice name)
+Box *box_by_name(const Account *a, Slice name)
 {
     uint32_t i = box_position(a, name);
     return i < a->box_count && slice_eq(a->boxes[i]->s.name, name) ? a->boxes[i] : NULL;

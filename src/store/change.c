@@ -62,6 +62,7 @@ typedef struct {
     const FlagChange *change;
     uint8_t set, clear; /* what the rights leave of it */
     bool keywords;
+    bool expunges; /* what is marked \Deleted leaves the mailbox */
     uint32_t *ids;
     size_t id_count;
     Arena *arena;
@@ -135,6 +136,32 @@ static void flag_op(Flagging *f, Change *c)
               &lists);
 }
 
+/* deleted=trash: for clients that only mark. Who may not expunge only marks, too. */
+static Err check_expunges(Flagging *f)
+{
+    Deletion d;
+    const Box *b = f->box->box;
+    f->expunges = false;
+    if (!(f->set & FLAG_DELETED) || !(f->box->rights & RIGHT_EXPUNGE)) return OK;
+    TRY(account_deletion(f->box->account, &d));
+    f->expunges = d.deleted_to_trash && b->s.role != ROLE_TRASH;
+    return OK;
+}
+
+/* In the same record, behind the marks: who looks sees \Deleted, and then that it went. */
+static Err expunge_changed(Flagging *f, Change *c)
+{
+    UidSet doomed = {0};
+    if (!f->expunges) return OK;
+    for (size_t i = 0; i < f->changed.count; i++) {
+        UidRange r = f->changed.ranges[i];
+        const Message *m = box_next(f->box->box, r.first);
+        for (; m && m->uid <= r.last; m = box_next(f->box->box, m->uid + 1))
+            uidset_add(f->arena, &doomed, m->uid, m->uid);
+    }
+    return change_trash(c, f->box->box, &doomed, f->arena);
+}
+
 PARKS Err mailbox_change(Mailbox *box, const UidSet *uids, const FlagChange *change, Arena *a,
                          UidSet *modified, uint64_t *modseq)
 {
@@ -142,7 +169,8 @@ PARKS Err mailbox_change(Mailbox *box, const UidSet *uids, const FlagChange *cha
     Flagging f = {.box = box, .change = change, .arena = a, .modified = modified};
     *modseq = 0;
     TRY(allow(&f));
-    if (change->unchanged_since)
+    TRY(check_expunges(&f));
+    if (change->unchanged_since || f.expunges)
         TRY(change_begin_alone(box->account, &c));
     else
         TRY(change_begin(box->account, &c));
@@ -153,6 +181,7 @@ PARKS Err mailbox_change(Mailbox *box, const UidSet *uids, const FlagChange *cha
     look_at_all(&f, uids);
     if (!f.changed.count) return OK;
     flag_op(&f, &c);
+    TRY(expunge_changed(&f, &c));
     TRY(change_commit(&c));
     *modseq = change_seq(&c);
     return OK;
@@ -199,7 +228,9 @@ static Err copy_allowed(const Mailbox *from, const Mailbox *to, bool move)
     if (!(from->rights & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read");
     if (!(to->rights & RIGHT_INSERT)) return fail(ERR_FORBIDDEN, "no right to insert");
     unsigned both = RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE;
-    if (move && (from->rights & both) != both) return fail(ERR_FORBIDDEN, "no right to expunge");
+    bool brings_back = box_is_kept(from->box);
+    if (move && !brings_back && (from->rights & both) != both)
+        return fail(ERR_FORBIDDEN, "no right to expunge");
     return OK;
 }
 
@@ -216,7 +247,7 @@ static PARKS Err copy_or_move(Mailbox *from, const UidSet *uids, Mailbox *to, bo
     Chosen chosen = {0};
     choose(from->box, uids, a, &chosen);
     if (!chosen.messages) return OK;
-    if (!move) TRY(change_reserve(&c, chosen.octets, chosen.messages));
+    if (!move || box_is_kept(from->box)) TRY(change_reserve(&c, chosen.octets, chosen.messages));
     TRY(warm_emails(from->box, &chosen.uids));
     uint32_t first = to->box->next_uid;
     if (chosen.messages > UINT32_MAX - 1 - first) return fail(ERR_LIMIT, "uids are used up");
@@ -271,7 +302,7 @@ PARKS Err mailbox_expunge(Mailbox *box, const UidSet *uids, bool even_undeleted,
     }
     if (!doomed.count) return OK;
     TRY(warm_emails(box->box, &doomed));
-    change_op(&c, &(Op){.kind = OP_UNLINK, .mailbox = box->box->s.id}, &(OpLists){.uids = &doomed});
+    TRY(change_expunge(&c, box->box, &doomed, true, a));
     TRY(change_commit(&c));
     if (expunged) *expunged = doomed;
     return OK;

@@ -71,7 +71,7 @@ static void missing_link(Check *c, const Box *b, const Message *m, Email *e)
     finding(c, "email %u does not know that it is uid %u of mailbox %u", m->eid, m->uid, b->s.id);
     if (!c->repair || email_page(c->account, m->eid / EMAILS, &p)) return;
     if (!e->link_count) dead_clear(c->account, m->eid);
-    add_link(e, (EmailLink){b->s.id, m->uid, m->date, m->modseq});
+    add_link(e, (EmailLink){b->s.id, m->uid, m->date, m->modseq, 0});
     email_dirty(c->account, p);
 }
 
@@ -165,12 +165,13 @@ static PARKS void check_boxes(Check *c)
     }
 }
 
-/* Every message counts for the quota once per mailbox. */
+/* Every message counts for the quota once per mailbox; what is kept after an expunge does not. */
 static void check_quota(Check *c)
 {
     Account *a = c->account;
     uint64_t octets = 0, messages = 0;
     for (uint32_t i = 0; i < a->box_count; i++) {
+        if (box_is_kept(a->boxes[i])) continue;
         octets += a->boxes[i]->s.size_octets;
         messages += a->boxes[i]->s.exists;
     }

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 
 /* An email that is in no mailbox any more stays readable until every view that still shows it has
- * said so, and until the undelete window is over; then its blob is dropped and its entry cleared in
- * one checkpoint. Which ones wait is kept in pages of bits, so a crash leaks nothing. */
+ * said so; then its blob is dropped and its entry cleared in one checkpoint. Which ones wait is
+ * kept in pages of bits, so a crash leaks nothing. What an account keeps after an expunge is in a
+ * mailbox (kept.c), so it does not come here before it is purged. */
 
 enum { PURGE_AT_ONCE = 8192 }; /* emails per account and checkpoint */
 
@@ -77,7 +78,6 @@ static void drop_later(Account *a, uint32_t eid, const Email *e)
 typedef struct {
     Account *account;
     uint64_t floor;  /* views still show what died at or after this seq */
-    uint32_t due;    /* what died after this moment is in the undelete window */
     uint32_t left;   /* how many more this time */
     uint32_t oldest; /* of those that stay */
 } Purge;
@@ -86,7 +86,7 @@ static bool is_due(const Purge *g, const Email *e)
 {
     bool never_linked = !e->dead_time;
     if (never_linked && (g->account->in_flight || g->account->gathering)) return false;
-    return e->dead_seq < g->floor && e->dead_time <= g->due;
+    return e->dead_seq < g->floor;
 }
 
 static bool stays(Purge *g, uint32_t since)
@@ -100,7 +100,7 @@ static bool purge_one(Purge *g, uint32_t eid)
 {
     Account *a = g->account;
     EmailPage *p;
-    if (email_page(a, eid / EMAILS, &p)) return stays(g, g->due + 1); /* damaged: check tells */
+    if (email_page(a, eid / EMAILS, &p)) return stays(g, 1); /* damaged: check tells */
     Email *e = &p->emails[eid % EMAILS];
     if (e->thread && e->link_count) return true; /* it is back, or never was dead */
     if (e->thread && !is_due(g, e)) return stays(g, e->dead_time);
@@ -129,21 +129,16 @@ static void purge_page(Purge *g, DeadPage *p)
     p->blocked_by = g->floor;
 }
 
-/* Emails that are in the window are looked at when the oldest of their page leaves it. */
+/* Those that views held the last time are looked at when the views have moved on. */
 static bool worth_a_look(const Purge *g, const DeadPage *p)
 {
     bool new_views = p->blocked_by != g->floor || g->floor == UINT64_MAX;
-    return p->d.oldest != UINT32_MAX && p->d.oldest <= g->due && new_views;
+    return p->d.oldest != UINT32_MAX && new_views;
 }
 
 static Purge purge_of(Account *a)
 {
-    uint32_t window = a->store->options.undelete_days * 86400;
-    uint32_t now = (uint32_t)wall_seconds();
-    return (Purge){.account = a,
-                   .floor = views_floor(a),
-                   .due = now > window ? now - window : 0,
-                   .left = PURGE_AT_ONCE};
+    return (Purge){.account = a, .floor = views_floor(a), .left = PURGE_AT_ONCE};
 }
 
 bool dead_is_due(Account *a)

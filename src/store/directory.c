@@ -151,6 +151,7 @@ static PARKS Err found(Store *store, uint32_t acct, Slice login)
         change_create(&c, boxes[i].name, boxes[i].role);
         change_op(&c, &(Op){.kind = OP_SUBSCRIBE, .on = true, .name = boxes[i].name}, NULL);
     }
+    if (store->options.undelete_days) change_create(&c, KEPT_NAME, ROLE_KEPT);
     return change_commit(&c);
 }
 

@@ -18,7 +18,8 @@ MailboxStatus box_status(const Box *b)
                            .size_octets = b->s.size_octets,
                            .highest_modseq = b->s.highest_modseq,
                            .created_modseq = b->s.created_modseq,
-                           .role = (Role)b->s.role};
+                           .role = box_is_kept(b) ? ROLE_NONE : (Role)b->s.role,
+                           .kept = box_is_kept(b)};
 }
 
 /* RFC 4314: the rights of an identifier and of "anyone" add up. */
@@ -35,7 +36,7 @@ static Rights acl_rights(const Box *b, Slice login)
 static PARKS Err rights_of(Account *a, const Box *b, uint32_t who, Rights *rights)
 {
     if (who == a->number) {
-        *rights = RIGHTS_ALL;
+        *rights = box_is_kept(b) ? RIGHT_LOOKUP | RIGHT_READ : RIGHTS_ALL;
         return OK;
     }
     if (!b->s.acl.len) return fail(ERR_NOT_FOUND, "mailbox %u is not shared", b->s.id);
@@ -76,6 +77,7 @@ static Err find_box(Account *a, Slice name, Box **b)
     Arena arena arena_scoped = {0};
     if (name_normal(&arena, name, &name)) return fail(ERR_NOT_FOUND, "no such mailbox name");
     *b = box_by_name(a, name);
+    if (!*b && slice_eq(name, kept_view_name(a))) *b = box_by_name(a, KEPT_NAME);
     return *b ? OK : fail(ERR_NOT_FOUND, "mailbox %.*s", SP(name));
 }
 
@@ -90,6 +92,7 @@ Err mailbox_open_lightly(Account *a, Slice name, Mailbox **box)
 {
     Box *b;
     TRY(find_box(a, name, &b));
+    if (box_is_kept(b)) return fail(ERR_CANNOT, "nothing can be put there");
     *box = handle(a, a->number, b, RIGHTS_ALL);
     return OK;
 }
@@ -132,7 +135,7 @@ Rights mailbox_rights(const Mailbox *m)
 
 Slice mailbox_name(const Mailbox *m)
 {
-    return m->box->s.name;
+    return box_is_kept(m->box) ? m->account->store->options.deleted_view : m->box->s.name;
 }
 
 bool mailbox_is_deleted(const Mailbox *m)

@@ -36,6 +36,11 @@ typedef struct {
     Vanished *list;
 } VanishedPage;
 
+/* What expunged messages are kept in until they are purged (deletion.c): a mailbox of an unlisted
+ * role, whose name no client can write. Its messages do not count for the quota. */
+#define ROLE_KEPT ((Role)200)
+#define KEPT_NAME S("\1kept")
+
 struct Box {
     Account *account;
     BoxState s;          /* as it is visible; name and acl are malloc */
@@ -228,6 +233,8 @@ struct Home {
     uint64_t summary_octets;
     SummaryCodec *codec;
     Fiber *keeper;
+    Slice swept;         /* malloc: the login up to which kept_sweep has come */
+    int64_t sweep_at_ms; /* when it goes on */
     bool keeper_runs, stopping;
     Cond keeper_ended;
     Buf page; /* scratch for encoding */
@@ -292,7 +299,7 @@ Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body) MUST_USE;
 void apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now);
 
 /* ---- box.c: the slots of a mailbox ---- */
-Box *box_by_name(Account *a, Slice name); /* NULL */
+Box *box_by_name(const Account *a, Slice name); /* NULL */
 Box *box_by_id(Account *a, uint32_t id);
 Err box_load(Box *b) MUST_USE; /* all slot pages */
 void box_unload(Box *b);       /* gives the slots back; clean, no handles */
@@ -385,6 +392,25 @@ MailboxStatus box_status(const Box *b);
 Err mailbox_check(const Mailbox *m) MUST_USE; /* ERR_NOT_FOUND: deleted meanwhile */
 /* As the handle's user sees it; may be m->scratch. */
 const Message *mailbox_see(Mailbox *m, const Message *message);
+
+/* ---- deletion.c: what an expunge means, kept.c: what it keeps ---- */
+static inline bool box_is_kept(const Box *b)
+{
+    return b->s.role == ROLE_KEPT;
+}
+/* Adds to the record what becomes of messages that are expunged from b: by the account's Deletion
+ * they go, or move to Trash or among those kept. c is alone, b is loaded, all of `doomed` exist.
+ * may_trash false: they do not go to Trash (a draft that a newer one replaces). */
+Err change_expunge(Change *c, Box *b, const UidSet *doomed, bool may_trash, Arena *a) MUST_USE;
+/* By deleted=trash: to Trash, whatever an expunge means. */
+Err change_trash(Change *c, Box *b, const UidSet *doomed, Arena *a) MUST_USE;
+/* The same for all messages of a mailbox that is about to be deleted. */
+Err change_expunge_all(Change *c, Box *b, Arena *a) MUST_USE;
+/* The name under which the kept messages of this account are shown now; empty: they are not. */
+Slice kept_view_name(Account *a);
+bool kept_view_has(Account *a, Slice name); /* the name is that, or would be below it */
+/* Drops what has been kept long enough; stops early when the home does. */
+PARKS void kept_sweep(Home *home);
 
 /* ---- change.c ---- */
 uint8_t rights_flags(Rights rights); /* the flags these rights may change */

@@ -167,14 +167,16 @@ void account_mailboxes(Account *a, Arena *arena, MailboxEntry **entries, size_t 
 {
     Names n = {.arena = arena};
     for (uint32_t i = 0; i < a->box_count; i++)
-        names_add_with_parents(&n, a->boxes[i]->s.name);
+        if (!box_is_kept(a->boxes[i])) names_add_with_parents(&n, a->boxes[i]->s.name);
+    Slice kept = kept_view_name(a);
+    if (kept.len) names_add(&n, kept);
     for (uint32_t i = 0; i < a->subscribed_count; i++)
         names_add(&n, a->subscribed[i]);
     if (n.count) qsort(n.names, n.count, sizeof *n.names, order_names);
     names_unique(&n);
     MailboxEntry *list = arena_array(arena, MailboxEntry, n.count + 1);
     for (size_t i = 0; i < n.count; i++) {
-        Box *b = box_by_name(a, n.names[i]);
+        Box *b = box_by_name(a, kept.len && slice_eq(n.names[i], kept) ? KEPT_NAME : n.names[i]);
         list[i] = (MailboxEntry){.name = arena_copy(arena, n.names[i]),
                                  .exists = b,
                                  .subscribed = subscribed_has(a, n.names[i]),
@@ -237,6 +239,7 @@ PARKS Err mailbox_create(Account *a, Slice name, Role role)
     TRY(name_normal(&arena, name, &name));
     TRY(change_begin_alone(a, &c));
     if (box_by_name(a, name)) return fail(ERR_EXISTS, "mailbox %.*s", SP(name));
+    if (kept_view_has(a, name)) return fail(ERR_CANNOT, "%.*s shows what was deleted", SP(name));
     TRY(check_role(a, role, NULL));
     uint32_t first = a->next_mailbox;
     create_parents(&c, name);
@@ -252,9 +255,10 @@ PARKS Err mailbox_delete(Account *a, Slice name)
     TRY(name_normal(&arena, name, &name));
     TRY(change_begin_alone(a, &c));
     Box *b = box_by_name(a, name);
+    if (!b && kept_view_has(a, name)) return fail(ERR_CANNOT, "it shows what was deleted");
     if (!b) return fail(ERR_NOT_FOUND, "mailbox %.*s", SP(name));
     if (b->s.role == ROLE_INBOX) return fail(ERR_FORBIDDEN, "INBOX cannot be deleted");
-    TRY(box_load(b));
+    TRY(change_expunge_all(&c, b, &arena));
     change_op(&c, &(Op){.kind = OP_DELETE, .mailbox = b->s.id}, NULL);
     return change_commit(&c);
 }
@@ -309,6 +313,8 @@ PARKS Err mailbox_rename(Account *a, Slice from, Slice to)
     TRY(name_normal(&arena, to, &to));
     TRY(change_begin_alone(a, &c));
     Box *b = box_by_name(a, from);
+    if ((!b && kept_view_has(a, from)) || kept_view_has(a, to))
+        return fail(ERR_CANNOT, "it shows what was deleted");
     if (!b && !has_children(a, from)) return fail(ERR_NOT_FOUND, "mailbox %.*s", SP(from));
     if (box_by_name(a, to)) return fail(ERR_EXISTS, "mailbox %.*s", SP(to));
     uint32_t first = a->next_mailbox;
@@ -339,6 +345,7 @@ PARKS Err mailbox_set_role(Account *a, Slice name, Role role)
     TRY(name_normal(&arena, name, &name));
     TRY(change_begin_alone(a, &c));
     Box *b = box_by_name(a, name);
+    if (!b && kept_view_has(a, name)) return fail(ERR_CANNOT, "it shows what was deleted");
     if (!b) return fail(ERR_NOT_FOUND, "mailbox %.*s", SP(name));
     if (b->s.role == ROLE_INBOX) return fail(ERR_FORBIDDEN, "the role of INBOX");
     TRY(check_role(a, role, b));

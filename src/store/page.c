@@ -316,7 +316,7 @@ Err slots_decode(Reader *in, uint32_t page, Message *messages, size_t *count)
 
 /* ---- emails ---- */
 
-enum { EMAIL_SHARED = 1, EMAIL_BIG = 2 };
+enum { EMAIL_SHARED = 1, EMAIL_BIG = 2, EMAIL_ORIGINS = 4 };
 
 EmailLink *email_links(Email *e, uint32_t index)
 {
@@ -324,20 +324,30 @@ EmailLink *email_links(Email *e, uint32_t index)
     return index ? &e->more[index - 1] : &e->link;
 }
 
-static void link_encode(Buf *out, const EmailLink *l)
+static uint8_t email_bits(const Email *e)
+{
+    uint8_t bits = e->shared ? EMAIL_SHARED : 0;
+    for (uint32_t i = 0; i < e->link_count; i++)
+        if ((i ? &e->more[i - 1] : &e->link)->origin) bits |= EMAIL_ORIGINS;
+    return bits;
+}
+
+static void link_encode(Buf *out, const EmailLink *l, uint8_t bits)
 {
     buf_varint(out, l->mailbox);
     buf_varint(out, l->uid);
     buf_u32(out, l->saved);
     buf_varint(out, l->created_modseq);
+    if (bits & EMAIL_ORIGINS) buf_varint(out, l->origin);
 }
 
 /* Blobs of neighbours are neighbours: their places are written as differences (zigzag). */
 static void email_encode(Buf *out, const Email *e, uint64_t *at)
 {
     int64_t step = (int64_t)(e->ref.at - *at);
+    uint8_t bits = email_bits(e);
     *at = e->ref.at;
-    buf_u8(out, e->shared ? EMAIL_SHARED : 0);
+    buf_u8(out, bits);
     buf_varint(out, e->thread);
     buf_varint(out, (uint64_t)step << 1 ^ (uint64_t)(step >> 63));
     buf_varint(out, e->ref.len);
@@ -351,7 +361,7 @@ static void email_encode(Buf *out, const Email *e, uint64_t *at)
         buf_varint(out, e->dead_seq);
     }
     for (uint32_t i = 0; i < e->link_count; i++)
-        link_encode(out, i ? &e->more[i - 1] : &e->link);
+        link_encode(out, i ? &e->more[i - 1] : &e->link, bits);
 }
 
 void emails_encode(Buf *out, const Email emails[EMAILS])
@@ -365,15 +375,16 @@ void emails_encode(Buf *out, const Email emails[EMAILS])
         if (emails[i].thread) email_encode(out, &emails[i], &at);
 }
 
-static void link_decode(Reader *in, EmailLink *l)
+static void link_decode(Reader *in, EmailLink *l, uint8_t bits)
 {
     l->mailbox = read_number(in);
     l->uid = read_number(in);
     l->saved = read_u32(in);
     l->created_modseq = read_varint(in);
+    if (bits & EMAIL_ORIGINS) l->origin = read_number(in);
 }
 
-static void links_decode(Reader *in, Email *e)
+static void links_decode(Reader *in, Email *e, uint8_t bits)
 {
     enum { LINK_LEAST = 7 };
     uint32_t count = read_number(in);
@@ -387,7 +398,7 @@ static void links_decode(Reader *in, Email *e)
     }
     if (count > 1) e->more = mem_zero(array_bytes(count - 1, sizeof *e->more));
     for (uint32_t i = 0; i < count; i++)
-        link_decode(in, email_links(e, i));
+        link_decode(in, email_links(e, i), bits);
 }
 
 static void email_decode(Reader *in, Email *e, uint64_t *at)
@@ -403,11 +414,11 @@ static void email_decode(Reader *in, Email *e, uint64_t *at)
     e->header_len = read_number(in);
     e->prefix = read_number(in);
     e->prefix_len = read_number(in);
-    if (bits & ~EMAIL_SHARED || !e->thread) in->bad = true;
+    if (bits & ~(EMAIL_SHARED | EMAIL_ORIGINS) || !e->thread) in->bad = true;
     if (e->prefix_len > UINT32_MAX - e->ref.len ||
         e->header_len > (uint64_t)e->ref.len + e->prefix_len)
         in->bad = true;
-    links_decode(in, e);
+    links_decode(in, e, bits);
 }
 
 void emails_done(Email emails[EMAILS])

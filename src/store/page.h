@@ -101,6 +101,7 @@ Err slots_decode(Reader *in, uint32_t page, Message *messages, size_t *count) MU
 typedef struct {
     uint32_t mailbox, uid, saved;
     uint64_t created_modseq;
+    uint32_t origin; /* of an expunged message that is kept: the mailbox it was in */
 } EmailLink;
 typedef enum { SHARE_TOLD, SHARE_NEW, SHARE_TELLING } ShareNews; /* in memory only */
 typedef struct {

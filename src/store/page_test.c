@@ -191,7 +191,7 @@ static void fill_emails(Email *e)
     e[4] = (Email){0};
     e[5].link_count = 3;
     e[5].more = mem_zero(2 * sizeof(EmailLink));
-    e[5].more[1] = (EmailLink){9, 8, 7, 6};
+    e[5].more[1] = (EmailLink){9, 8, 7, 6, 5};
     e[6].ref.at = BLOB_BIG | 77;
     e[6].shared = true;
     e[7].link_count = 0, e[7].dead_time = 11, e[7].dead_seq = 12;

@@ -23,7 +23,7 @@ Quota account_quota(const Account *a)
                   or_none(o->quota_annotation_octets)}
     };
     memcpy(q.used, a->h.used, sizeof q.used);
-    q.used[QUOTA_MAILBOX] = a->box_count;
+    q.used[QUOTA_MAILBOX] = a->box_count - !!box_by_name(a, KEPT_NAME);
     if (a->h.has_limit) memcpy(q.limit, a->h.limit, sizeof q.limit);
     return q;
 }

@@ -32,8 +32,10 @@ static PARKS void keeper(void *arg)
 {
     Home *home = arg;
     home->keeper = fiber_current();
-    while (!home->stopping && fiber_park(now_ms() + KEEPER_MS) != WOKEN_CANCELLED)
+    while (!home->stopping && fiber_park(now_ms() + KEEPER_MS) != WOKEN_CANCELLED) {
         home_slim(home);
+        kept_sweep(home);
+    }
     home->keeper = NULL;
     home->keeper_runs = false;
     cond_broadcast(&home->keeper_ended);
@@ -70,6 +72,7 @@ static PARKS void home_close(void *arg)
     home_done(home);
     summary_cache_done(home);
     summary_codec_free(home->codec);
+    free((char *)home->swept.at);
     buf_done(&home->page);
 }
 

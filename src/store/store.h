@@ -27,7 +27,10 @@ typedef struct {
     uint64_t quota_messages, quota_mailboxes, quota_annotation_octets;
     uint64_t message_most;  /* octets; 0: 100 MiB */
     uint32_t undelete_days; /* expunged mail is kept so long; 0: not at all */
-    uint64_t cache_octets;  /* decoded summary pages per loop; 0: 64 MiB */
+    bool expunge_to_trash;  /* these three: of accounts without a Deletion of their own */
+    bool deleted_to_trash;
+    Slice deleted_view; /* the mailbox that shows what is kept; empty: none. Outlives the store */
+    uint64_t cache_octets; /* decoded summary pages per loop; 0: 64 MiB */
 } StoreOptions;
 PARKS Err store_open(Slice dir, const StoreOptions *options, Store **store) MUST_USE;
 PARKS void store_close(Store *store);
@@ -149,6 +152,7 @@ typedef struct {
     uint64_t size_octets, highest_modseq, created_modseq;
     uint64_t deleted_octets; /* of the messages that are \Deleted */
     Role role;
+    bool kept; /* this is the view of what is kept after an expunge (Deletion) */
 } MailboxStatus;
 typedef struct {
     Slice name;
@@ -273,6 +277,43 @@ PARKS Err mailbox_move(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a,
  * *expunged may be NULL. */
 PARKS Err mailbox_expunge(Mailbox *box, const UidSet *uids, bool even_undeleted, Arena *a,
                           UidSet *expunged) MUST_USE;
+
+/* ---- what a deletion means ---- */
+/* Of each account, object collection "pref", id "deletion": "expunge=gone|trash keep=DAYS
+ * deleted=mark|trash", words in any order; one that is missing leaves the store's default.
+ *
+ * An expunge, by whatever protocol, of a message of which there is no other copy, moves it to the
+ * Trash mailbox (ROLE_TRASH; made if there is none) in the same record, without \Deleted; from
+ * Trash, and with expunge=gone from everywhere, it leaves every mailbox, and with keep > 0 it can
+ * be brought back so many days. A mailbox that is deleted lets its messages go by the same rule.
+ * deleted=trash: setting \Deleted expunges at once. What is kept does not count for the quota; when
+ * there is one, no more than it allows is kept, the oldest goes first. */
+typedef struct {
+    bool expunge_to_trash, deleted_to_trash;
+    uint32_t keep_days;
+} Deletion;
+enum { KEEP_DAYS_MOST = 3650 };
+/* Words that are not understood are passed over: then false. */
+bool deletion_parse(Slice text, Deletion *d);
+void deletion_print(Buf *out, const Deletion *d);
+Err account_deletion(Account *account, Deletion *d) MUST_USE;
+PARKS Err account_set_deletion(Account *account, const Deletion *d) MUST_USE;
+
+/* What is kept, oldest first. Over IMAP and the like it is a mailbox named by StoreOptions
+ * .deleted_view, shown while something can be kept: to be read, and to copy or move from; nothing
+ * else (ERR_CANNOT, ERR_FORBIDDEN). */
+typedef struct {
+    uint32_t uid, eid, size, date;
+    uint32_t deleted; /* when, Unix seconds */
+    Slice folder;     /* where it was, as that is called now, or was when it was deleted */
+    bool folder_is_gone;
+} KeptMessage;
+/* Those with greater uids than `after`, at most `most`; in the arena. */
+PARKS Err account_kept(Account *account, uint32_t after, size_t most, Arena *a, KeptMessage **list,
+                       size_t *count) MUST_USE;
+/* One durable record: they go back to where they were, or to INBOX when that is gone. Of which
+ * there is a copy in some mailbox stays. *back: how many went. ERR_OVER_QUOTA: none did. */
+PARKS Err account_undelete(Account *account, const UidSet *uids, Arena *a, size_t *back) MUST_USE;
 
 /* ---- what one session sees ---- */
 /* `recent`: this session takes \Recent away (SELECT; EXAMINE only looks). Views keep expunged
