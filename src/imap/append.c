@@ -49,6 +49,7 @@ PARKS static Err check(Imap *s, const Append *a, Mailbox **box)
         return fail(ERR_TOO_BIG, "a message may have %llu octets",
                     (unsigned long long)imap_message_most(s));
     TRY(imap_open(s, a->mailbox, box));
+    if (mailbox_status(*box).kept) return fail(ERR_CANNOT, "nothing can be put there");
     if (!(mailbox_rights(*box) & RIGHT_INSERT)) return fail(ERR_FORBIDDEN, "no right to insert");
     return account_has_room(mailbox_account(*box), a->literal.size);
 }

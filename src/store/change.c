@@ -226,6 +226,7 @@ static Err copy_allowed(const Mailbox *from, const Mailbox *to, bool move)
 {
     must(from->account == to->account);
     if (!(from->rights & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read");
+    if (box_is_kept(to->box)) return fail(ERR_CANNOT, "nothing can be put there");
     if (!(to->rights & RIGHT_INSERT)) return fail(ERR_FORBIDDEN, "no right to insert");
     unsigned both = RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE;
     bool brings_back = box_is_kept(from->box);

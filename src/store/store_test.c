@@ -537,6 +537,7 @@ TEST(the_undelete_window_keeps_bodies)
     check_ok(email_read(w.account, eid, 0, got, 4));
     w.options.undelete_days = 0;
     world_reopen(&w);
+    kept_sweep(w.account->home);
     check_ok(engine_checkpoint(w.store->engine));
     world_reopen(&w);
     check_err(email_read(w.account, eid, 0, got, 4), ERR_EXPUNGED);
