@@ -1,7 +1,15 @@
 /* CAPABILITY, ENABLE, ID: who can do what. */
 #include "imap/session.h"
 
-typedef enum { ALWAYS, CAN_START_TLS, NO_PLAIN_LOGIN, NOT_DEFLATED, CAN_UNAUTHENTICATE } When;
+typedef enum {
+    ALWAYS,
+    CAN_START_TLS,
+    NO_PLAIN_LOGIN,
+    NOT_DEFLATED,
+    CAN_UNAUTHENTICATE,
+    UTF8_OPTIONAL,
+    UTF8_REQUIRED
+} When;
 
 /* clang-format off */
 static const struct {
@@ -24,6 +32,10 @@ static bool holds(const Imap *s, When when)
         return true;
     case CAN_START_TLS:
         return s->config->tls && !stream_is_tls(s->stream);
+    case UTF8_OPTIONAL:
+        return !s->config->utf8_only;
+    case UTF8_REQUIRED:
+        return s->config->utf8_only;
     case NOT_DEFLATED:
         return !stream_is_deflated(s->stream);
     case CAN_UNAUTHENTICATE:
@@ -65,7 +77,7 @@ void imap_enable(Imap *s, unsigned enabled)
 {
     if (enabled & ENABLED_CONDSTORE) imap_use_condstore(s);
     s->enabled |= enabled;
-    if (imap_has(s, ENABLED_REV2)) s->in->utf8 = true; /* RFC 9051 5.1 */
+    if (imap_has(s, ENABLED_REV2 | ENABLED_UTF8)) s->in->utf8 = true; /* RFC 9051 5.1 */
 }
 
 /* RFC 9051 6.3.1: enable = "ENABLE" 1*(SP capability). What we do not know is passed over: clients

@@ -26,7 +26,7 @@ PARKS static bool put_summary(Fetching *f, const FetchItem *item)
     Buf *out = stream_out(f->s->stream);
     buf_add(out, slice_of(summary_names[item->type]));
     if (item->type == ITEM_ENVELOPE)
-        buf_add(out, summary->envelope);
+        buf_add(out, surrogate_envelope(f, summary->envelope));
     else if (item->type == ITEM_BODYSTRUCTURE)
         buf_add(out, summary->body_structure);
     else if (item->type == ITEM_PREVIEW)
@@ -244,7 +244,7 @@ static uint64_t goal_of(Imap *s, const Fetch *fetch, const UidSet *uids)
 }
 
 PARKS static Err tell_messages(Imap *s, const Fetch *fetch, const UidSet *uids,
-                               const UidSet *unseen)
+                               const UidSet *unseen, UidSet *downgraded)
 {
     Fetching f = {.s = s, .fetch = fetch};
     uint64_t goal = goal_of(s, fetch, uids);
@@ -255,6 +255,7 @@ PARKS static Err tell_messages(Imap *s, const Fetch *fetch, const UidSet *uids,
         if (!pause_after(&f, goal) || uid == UINT32_MAX) break;
     }
     arena_done(&f.arena);
+    *downgraded = f.downgraded;
     return f.trouble;
 }
 
@@ -327,15 +328,18 @@ static UidSet in_partial(Imap *s, const Fetch *f, const UidSet *uids)
 Err imap_cmd_fetch(Imap *s)
 {
     Fetch f = {0};
-    UidSet uids, unseen = {0};
+    UidSet uids, unseen = {0}, downgraded;
     TRY(fetch_parse(s, &f));
     TRY(imap_resolve(s, &f.set, &uids));
     if (f.has_partial) uids = in_partial(s, &f, &uids);
     TRY(tell_vanished(s, &f));
     /* CHANGEDSINCE picks by the mod-sequences before \Seen is set. */
     set_seen(s, &f, &uids, &unseen);
-    Err trouble = tell_messages(s, &f, &uids, &unseen);
+    Err trouble = tell_messages(s, &f, &uids, &unseen, &downgraded);
     if (trouble == ERR_UNKNOWN_CTE) return imap_no(s, "[UNKNOWN-CTE] Cannot decode that part");
     if (trouble) return trouble;
-    return imap_ok(s, "FETCH completed");
+    if (!downgraded.count) return imap_ok(s, "FETCH completed");
+    Buf list buf_scoped = {0}; /* RFC 6858 3 */
+    uidset_print(&list, &downgraded);
+    return imap_ok(s, "[DOWNGRADED %.*s] FETCH completed", SP(buf_slice(&list)));
 }

@@ -75,8 +75,9 @@ typedef struct {
     size_t told;                    /* messages */
     bool has_summary;               /* of this message, and nothing has waited since */
     MailSummary summary;
-    Arena arena; /* of one message */
-    Err trouble; /* the first message that could not be read, or BINARY refused */
+    Arena arena;       /* of one message */
+    UidSet downgraded; /* told as surrogates; in the command's arena */
+    Err trouble;       /* the first message that could not be read, or BINARY refused */
 } Fetching;
 
 /* ---- octets (fetch_octets.c) ---- */
@@ -87,6 +88,17 @@ void fetch_name(Buf *out, const FetchItem *item);
 /* at..at+len becomes what the partial leaves of it. */
 void fetch_clip(const FetchItem *item, uint64_t *at, uint64_t *len);
 PARKS void fetch_section(Fetching *f, const FetchItem *item);
+/* at..at+len of the message; one that is too long for memory is sent piece by piece. */
+PARKS void fetch_stored(Fetching *f, uint64_t at, uint64_t len);
+
+/* ---- for clients without UTF-8, RFC 6855 8 (fetch_surrogate.c) ---- */
+/* Whether this client may have to be shown a surrogate (RFC 6858) there. */
+bool surrogate_may_show(const Fetching *f, const Section *section);
+/* The same for a message that begins with these octets. */
+bool surrogate_shows(Slice beginning);
+/* Tells the item with a surrogate; false: there is no need, and nothing was told. */
+PARKS bool surrogate_section(Fetching *f, const FetchItem *item);
+PARKS Slice surrogate_envelope(Fetching *f, Slice envelope); /* in f->arena, or the same */
 
 /* ---- BINARY, RFC 3516 (fetch_binary.c) ---- */
 PARKS void fetch_binary(Fetching *f, const FetchItem *item);
@@ -107,6 +119,7 @@ typedef struct {
     Slice made;
     bool is_made;
 } SectionOctets;
+Slice section_select_fields(const Section *section, Slice header, Arena *a); /* HEADER.FIELDS */
 PARKS Err section_find(Account *account, const Message *m, const Section *section, Arena *a,
                        SectionOctets *out) MUST_USE;
 /* The part of a BINARY item. ERR_UNKNOWN_CTE, ERR_NOT_FOUND. */

@@ -69,28 +69,41 @@ PARKS static void put_long(Fetching *f, uint64_t at, uint64_t len)
     }
 }
 
-/* What cannot be read is told as NIL, and the command ends with NO. */
-PARKS static void put_octets(Fetching *f, uint64_t at, uint64_t len)
+PARKS void fetch_stored(Fetching *f, uint64_t at, uint64_t len)
+{
+    put_long(f, at, len);
+}
+
+/* What cannot be read is told as NIL, and the command ends with NO. False: nothing was told, as
+ * this is the beginning of a message that needs a surrogate. */
+PARKS static bool put_octets(Fetching *f, uint64_t at, uint64_t len, bool may_need_surrogate)
 {
     Buf *out = stream_out(f->s->stream);
-    size_t before = out->len;
+    size_t before = out->len, head;
     size_t first = (size_t)(len <= WHOLE_MOST ? len : PIECE);
     fetch_literal_head(out, len, false);
+    head = out->len;
     Err err = put_piece(f, out, at, first);
+    if (!err && may_need_surrogate && surrogate_shows(slice_from(buf_slice(out), head))) {
+        out->len = before;
+        return false;
+    }
     if (err) {
         out->len = before;
         buf_add(out, S("NIL"));
         if (!f->trouble) f->trouble = err;
-        return;
+        return true;
     }
     if (first < len) put_long(f, at + first, len - first);
+    return true;
 }
 
-void fetch_section(Fetching *f, const FetchItem *item)
+PARKS static void put_section(Fetching *f, const FetchItem *item, bool may_need_surrogate)
 {
     SectionOctets octets;
     Err err = section_find(mailbox_account(f->s->box), &f->m, &item->section, &f->arena, &octets);
     Buf *out = stream_out(f->s->stream);
+    size_t before = out->len;
     fetch_name(out, item);
     if (err) {
         buf_add(out, S("NIL"));
@@ -99,10 +112,22 @@ void fetch_section(Fetching *f, const FetchItem *item)
     }
     uint64_t at = octets.is_made ? 0 : octets.at, len = octets.len;
     fetch_clip(item, &at, &len);
-    if (!octets.is_made) {
-        put_octets(f, at, len);
+    if (octets.is_made) {
+        fetch_literal_head(out, len, false);
+        buf_add(out, slice(octets.made.at + at, (size_t)len));
         return;
     }
-    fetch_literal_head(out, len, false);
-    buf_add(out, slice(octets.made.at + at, (size_t)len));
+    if (put_octets(f, at, len, may_need_surrogate)) return;
+    out->len = before;
+    if (!surrogate_section(f, item)) put_section(f, item, false);
+}
+
+/* A whole message from its beginning tells by its octets whether it has a header in UTF-8, so that
+ * nothing has to be read twice where it has not. */
+void fetch_section(Fetching *f, const FetchItem *item)
+{
+    bool may = surrogate_may_show(f, &item->section);
+    bool from_start = item->section.text == SECTION_WHOLE && !item->partial;
+    if (may && !from_start && surrogate_section(f, item)) return;
+    put_section(f, item, may && from_start);
 }

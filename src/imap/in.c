@@ -299,6 +299,10 @@ static Slice quoted(In *in)
     Slice text = slice(at, (size_t)(s->at - at));
     scan_need(s, '"');
     if (!is_fine(in)) return (Slice){0};
+    if (in->utf8 && !utf8_is_valid(text)) { /* RFC 6855 3: MUST reject */
+        imap_mistake(in, "this is not UTF-8");
+        return (Slice){0};
+    }
     if (!escapes) return text;
 
     char *plain = arena_alloc(in->arena, text.len);

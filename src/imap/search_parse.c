@@ -115,6 +115,8 @@ PARKS Err search_parse_program(Imap *s, Search *search)
 {
     const Charset *charset = NULL;
     if (imap_see(s->in, "CHARSET ")) {
+        if (imap_has(s, ENABLED_UTF8)) /* RFC 6855 3 */
+            imap_mistake(s->in, "no CHARSET once UTF8=ACCEPT is enabled");
         charset = charset_of(s, search, imap_astring(s->in));
         imap_space(s->in);
     }

@@ -21,7 +21,7 @@ static bool has_blank_line(Slice header)
     return f.next < header.len;
 }
 
-static Slice select_fields(const Section *section, Slice header, Arena *a)
+Slice section_select_fields(const Section *section, Slice header, Arena *a)
 {
     Buf out buf_scoped = {0};
     HeaderField f = {0};
@@ -38,7 +38,7 @@ PARKS static Err read_fields(Account *account, const Message *m, const Section *
     size_t len = (size_t)MIN(out->len, (uint64_t)MAIL_HEADER_MOST);
     char *header = arena_alloc(a, len + 1);
     TRY(email_read(account, m->eid, out->at, header, len));
-    out->made = select_fields(section, slice(header, len), a);
+    out->made = section_select_fields(section, slice(header, len), a);
     out->is_made = true;
     out->len = out->made.len;
     return OK;

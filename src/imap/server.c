@@ -83,9 +83,18 @@ static bool brings_back(const Imap *s)
     return s->command->handler == imap_cmd_move && !s->examined && mailbox_status(s->box).kept;
 }
 
+/* RFC 6855 6: with UTF8=ONLY what might need UTF-8 waits for ENABLE. */
+static bool comes_too_early(const Imap *s)
+{
+    const ImapCommand *c = s->command;
+    bool needs_utf8 = !(c->allowed & STRANGER) && !(c->ways & NAMELESS);
+    return s->config->utf8_only && needs_utf8 && !imap_has(s, ENABLED_UTF8 | ENABLED_REV2);
+}
+
 PARKS static Err run_command(Imap *s)
 {
     TRY(read_command(s));
+    if (comes_too_early(s)) return imap_no(s, "[CANNOT] ENABLE UTF8=ACCEPT has to come first");
     if ((s->command->ways & CHANGES) && s->read_only && !brings_back(s))
         return imap_no(s, "[CANNOT] The mailbox is open read-only");
     return s->command->handler(s);

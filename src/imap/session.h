@@ -31,6 +31,7 @@ enum {                  /* the `ways` column */
        SECRET = 8,      /* arguments are not logged */
        STREAMS = 16,    /* reads on behind its line */
        QUIET = 32,      /* tells no news: the session leaves the mailbox or the connection */
+       NAMELESS = 128,  /* neither names nor messages: also before ENABLE with UTF8=ONLY */
        NUMBERLESS = 64, /* has no message numbers even without UID (RFC 9586) */
 };
 typedef struct {
@@ -71,8 +72,8 @@ struct Imap {
     bool by_uid;       /* UID FETCH, UID STORE, ... */
     bool uses_numbers; /* this UID SEARCH named message numbers: no VANISHED now (RFC 7162 3.2.10.2)
                         */
-    Comparator comparator; /* the active one, RFC 5255 4.2 */
-    unsigned mistakes; /* BADs in a row, and failed logins */
+    Comparator comparator;  /* the active one, RFC 5255 4.2 */
+    unsigned mistakes;      /* BADs in a row, and failed logins */
     uint64_t told_keywords; /* hash of the FLAGS told last */
     uint32_t told_keywords_version;
     int64_t login_deadline_ms;

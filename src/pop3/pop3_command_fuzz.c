@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "pop3/pref.h"
 #include "pop3/stuff.h"
-#include "pop3/surrogate.h"
+#include "mail/surrogate.h"
 
 /* Taking the dots off again gives what went in. */
 static void check_stuffing(Slice in, size_t step)
@@ -38,9 +38,9 @@ static void check_top(Slice in, size_t step, uint64_t lines)
 static void check_surrogate(Slice in)
 {
     Buf out buf_scoped = {0};
-    Slice header = slice_first(in, pop3_header_length(in));
+    Slice header = slice_first(in, mail_header_length(in));
     if (!utf8_is_valid(header)) return;
-    pop3_surrogate_header(&out, header);
+    mail_surrogate_header(&out, header);
     must(text_is_ascii(buf_slice(&out)));
     if (text_is_ascii(header)) must(slice_eq(buf_slice(&out), header));
 }

@@ -2,7 +2,7 @@
 #include "base/text.h"
 #include "pop3/session.h"
 #include "pop3/stuff.h"
-#include "pop3/surrogate.h"
+#include "mail/surrogate.h"
 
 #define BLOCK     ((size_t)64 * 1024)
 #define TOP_BLOCK ((size_t)8 * 1024) /* a header fits, most of the time */
@@ -41,13 +41,13 @@ PARKS static void add_first_block(Pop3 *s, Sending *sending, size_t len)
 {
     Buf *out = stream_out(s->stream);
     Slice block = slice(out->at + out->len, len);
-    Slice header = slice_first(block, pop3_header_length(block));
-    if (s->utf8 || text_is_ascii(header) || !utf8_is_valid(header)) {
+    Slice header = slice_first(block, mail_header_length(block));
+    if (s->utf8 || !mail_header_is_international(header)) {
         add_block(s, sending, len);
         return;
     }
     Buf surrogate buf_scoped = {0};
-    pop3_surrogate_header(&surrogate, header);
+    mail_surrogate_header(&surrogate, header);
     buf_add(&surrogate, slice_from(block, header.len));
     memcpy(buf_reserve(out, surrogate.len), surrogate.at, surrogate.len);
     add_block(s, sending, surrogate.len);

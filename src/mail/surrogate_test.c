@@ -1,6 +1,6 @@
 #include "base/test.h"
 #include "base/text.h"
-#include "pop3/surrogate.h"
+#include "mail/surrogate.h"
 
 #define UE "\303\274" /* u with two dots */
 
@@ -24,7 +24,7 @@ TEST(a_header_in_utf8_has_a_surrogate)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         Buf out buf_scoped = {0};
-        pop3_surrogate_header(&out, rows[i].in);
+        mail_surrogate_header(&out, rows[i].in);
         check_slice(buf_slice(&out), rows[i].out);
     }
 }
@@ -36,7 +36,7 @@ TEST(long_words_are_cut_between_characters)
     for (int i = 0; i < 200; i++)
         buf_add(&in, S("\342\202\254"));
     buf_add(&in, S("\r\n\r\n"));
-    pop3_surrogate_header(&out, buf_slice(&in));
+    mail_surrogate_header(&out, buf_slice(&in));
     check(text_is_ascii(buf_slice(&out)));
     for (Slice rest = buf_slice(&out), line; slice_cut(&rest, '\n', &line);)
         check(line.len <= 86); /* "Subject: " and a word of 75 */
@@ -55,5 +55,5 @@ TEST(headers_have_a_length)
         {S("A: b\r\n\r\n"),  8},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
-        check_u64(pop3_header_length(rows[i].block), rows[i].len);
+        check_u64(mail_header_length(rows[i].block), rows[i].len);
 }

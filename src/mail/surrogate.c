@@ -1,14 +1,19 @@
-#include "pop3/surrogate.h"
+#include "mail/surrogate.h"
 #include "base/text.h"
 #include "mail/header.h"
 
-size_t pop3_header_length(Slice block)
+size_t mail_header_length(Slice block)
 {
     HeaderField f = {0};
     while (header_next(block, &f))
         ;
     size_t end = slice_find(slice_from(block, f.next), '\n');
     return MIN(f.next + end + 1, block.len);
+}
+
+bool mail_header_is_international(Slice header)
+{
+    return !text_is_ascii(header) && utf8_is_valid(header);
 }
 
 /* RFC 2047 2: words of at most 75 octets, whole characters in each (5). */
@@ -169,7 +174,7 @@ static bool surrogate_field(Buf *out, Arena *arena, const HeaderField *f)
     return false;
 }
 
-void pop3_surrogate_header(Buf *out, Slice header)
+void mail_surrogate_header(Buf *out, Slice header)
 {
     Arena arena arena_scoped = {0};
     HeaderField f = {0};
