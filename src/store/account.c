@@ -64,6 +64,7 @@ static bool load_box(void *arg, Slice key, Slice value)
     b->s.acl = keep(s.acl);
     b->next_uid = s.uid_next;
     list_init(&b->views);
+    list_init(&b->opened);
     box_file(l->account, b);
     return true;
 }

@@ -396,6 +396,7 @@ static void apply_create(Applying *ap, const Op *op)
     b->loaded = true;
     b->state = PAGE_DIRTY;
     list_init(&b->views);
+    list_init(&b->opened);
     box_file(a, b);
     a->h.next_mailbox = MAX(a->h.next_mailbox, op->mailbox + 1);
     a->next_mailbox = MAX(a->next_mailbox, a->h.next_mailbox);
@@ -479,6 +480,7 @@ static void apply_acl(Applying *ap, const Op *op)
     free((char *)b->s.acl.at);
     b->s.acl = buf_slice(&acl);
     b->state |= PAGE_DIRTY;
+    box_acl_changed(b);
     Happening h = about(HAPPENED_RIGHTS, b);
     h.identifier = op->name;
     h.old_rights = old_rights;

@@ -2,6 +2,13 @@
 
 #include <stdlib.h>
 
+static Slice keep(Slice s)
+{
+    char *copy = mem_new(s.len + 1);
+    if (s.len) memcpy(copy, s.at, s.len);
+    return slice(copy, s.len);
+}
+
 /* ---- handles ---- */
 
 MailboxStatus box_status(const Box *b)
@@ -22,86 +29,73 @@ MailboxStatus box_status(const Box *b)
                            .kept = box_is_kept(b)};
 }
 
-/* RFC 4314: the rights of an identifier and of "anyone" add up. */
-static Rights acl_rights(const Box *b, Slice login)
+PARKS Err login_of(Account *a, uint32_t who, Arena *arena, Slice *login)
 {
-    uint32_t rights = 0, some;
-    Reader in = reader(b->s.acl);
-    Slice identifier;
-    while (acl_next(&in, &identifier, &some))
-        if (slice_eq(identifier, login) || slice_eq(identifier, S("anyone"))) rights |= some;
-    return (Rights)(rights & RIGHTS_ALL);
-}
-
-static PARKS Err rights_of(Account *a, const Box *b, uint32_t who, Rights *rights)
-{
-    if (who == a->number) {
-        *rights = box_is_kept(b) ? RIGHT_LOOKUP | RIGHT_READ : RIGHTS_ALL;
-        return OK;
-    }
-    if (!b->s.acl.len) return fail(ERR_NOT_FOUND, "mailbox %u is not shared", b->s.id);
-    Arena arena arena_scoped = {0};
-    uint32_t id = b->s.id;
-    Slice login;
-    TRY(directory_login(a->store, who, &arena, &login));
-    b = box_by_id(a, id);
-    *rights = b ? acl_rights(b, login) : 0;
-    if (!(*rights & RIGHT_LOOKUP)) return fail(ERR_NOT_FOUND, "no right to see mailbox %u", id);
+    if (who != a->number) return directory_login(a->store, who, arena, login);
+    *login = a->h.login;
     return OK;
 }
 
-static Mailbox *handle(Account *a, uint32_t who, Box *b, Rights rights)
+static Mailbox *handle(Account *a, uint32_t who, Slice login, Box *b)
 {
     Mailbox *m = NEW(Mailbox);
-    *m = (Mailbox){.account = a, .box = b, .who = who, .rights = rights};
+    *m = (Mailbox){.account = a, .box = b, .who = who, .login = keep(login)};
+    m->rights = box_rights(b, m->login);
+    list_add(&b->opened, &m->of_box);
     account_ref(a);
     b->handles++;
     return m;
 }
 
-static PARKS Err open_box(Account *a, uint32_t who, Box *b, Mailbox **box)
+static Err open_box(Account *a, uint32_t who, Slice login, Box *b, Mailbox **box)
 {
-    Rights rights = 0;
-    uint32_t id = b->s.id;
-    TRY(rights_of(a, b, who, &rights));
-    b = box_by_id(a, id); /* we may have waited */
-    if (!b) return fail(ERR_NOT_FOUND, "mailbox %u", id);
     if (a->broken) return a->broken;
+    TRY(box_need(b, login, 0));
     TRY(box_load(b));
-    *box = handle(a, who, b, rights);
+    *box = handle(a, who, login, b);
     return OK;
 }
 
 static Err find_box(Account *a, Slice name, Box **b)
 {
     Arena arena arena_scoped = {0};
+    *b = NULL;
     if (name_normal(&arena, name, &name)) return fail(ERR_NOT_FOUND, "no such mailbox name");
     *b = box_by_name(a, name);
     if (!*b && slice_eq(name, kept_view_name(a))) *b = box_by_name(a, KEPT_NAME);
     return *b ? OK : fail(ERR_NOT_FOUND, "mailbox %.*s", SP(name));
 }
 
+/* Who asks is looked up before what he asks for, so that both answers take as long. */
 PARKS Err mailbox_open(Account *a, uint32_t who, Slice name, Mailbox **box)
 {
+    Arena arena arena_scoped = {0};
+    Slice login;
     Box *b;
+    TRY(login_of(a, who, &arena, &login));
     TRY(find_box(a, name, &b));
-    return open_box(a, who, b, box);
+    return open_box(a, who, login, b, box);
 }
 
+/* The owner's mail comes in whatever he has taken from himself. */
 Err mailbox_open_lightly(Account *a, Slice name, Mailbox **box)
 {
     Box *b;
     TRY(find_box(a, name, &b));
     if (box_is_kept(b)) return fail(ERR_CANNOT, "nothing can be put there");
-    *box = handle(a, a->number, b, RIGHTS_ALL);
+    *box = handle(a, a->number, (Slice){0}, b);
+    (*box)->rights = RIGHTS_ALL;
     return OK;
 }
 
 PARKS Err mailbox_open_id(Account *a, uint32_t who, uint32_t id, Mailbox **box)
 {
+    Arena arena arena_scoped = {0};
+    Slice login;
+    TRY(login_of(a, who, &arena, &login));
     Box *b = box_by_id(a, id);
     if (!b) return fail(ERR_NOT_FOUND, "mailbox %u", id);
-    return open_box(a, who, b, box);
+    return open_box(a, who, login, b, box);
 }
 
 static void close_here(Task *t)
@@ -118,8 +112,10 @@ void mailbox_close(Mailbox *m)
         loop_post(m->account->home->loop, &m->closing);
         return;
     }
+    list_remove(&m->of_box);
     if (!--m->box->handles && m->box->gone) box_free(m->box);
     account_close(m->account);
+    free((char *)m->login.at);
     free(m);
 }
 
@@ -143,26 +139,12 @@ bool mailbox_is_deleted(const Mailbox *m)
     return m->box->gone;
 }
 
+/* The counters are the owner's; what others have not seen is counted for them. */
 MailboxStatus mailbox_status(const Mailbox *m)
 {
-    return box_status(m->box);
-}
-
-PARKS Err mailbox_set_acl(Mailbox *m, Slice identifier, Rights rights)
-{
-    Change c change_scoped = {0};
-    if (!(m->rights & RIGHT_ADMIN)) return fail(ERR_FORBIDDEN, "no right to administer");
-    if (!identifier.len || identifier.len > NAME_MOST) return fail(ERR_SYNTAX, "an identifier");
-    TRY(change_begin_alone(m->account, &c));
-    TRY(mailbox_check(m));
-    if (m->box->s.acl.len > 64 * 1024) return fail(ERR_LIMIT, "too many identifiers");
-    change_op(&c,
-              &(Op){.kind = OP_ACL,
-                    .mailbox = m->box->s.id,
-                    .rights = rights & RIGHTS_ALL,
-                    .name = identifier},
-              NULL);
-    return change_commit(&c);
+    MailboxStatus status = box_status(m->box);
+    if (m->who != m->account->number) status.unseen = status.exists - box_seen(m->box, m->who);
+    return status;
 }
 
 PARKS Err mailbox_set_uid_validity(Mailbox *m, uint32_t uid_validity, uint32_t uid_next)

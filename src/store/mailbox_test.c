@@ -440,12 +440,14 @@ TEST(others_see_what_the_acl_grants)
     Mailbox *mine = world_box(&w, "Archive"), *his = NULL;
     world_append_many(&w, mine, 3);
     check_err(mailbox_open(w.account, bob, S("Archive"), &his), ERR_NOT_FOUND);
-    check_ok(mailbox_set_acl(mine, S("bob"), RIGHT_READ));
+    check_ok(mailbox_set_acl(mine, S("bob"), ACL_REPLACE, RIGHT_SEEN | RIGHT_POST));
     check_err(mailbox_open(w.account, bob, S("Archive"), &his), ERR_NOT_FOUND);
-    check_ok(mailbox_set_acl(mine, S("anyone"), RIGHT_LOOKUP));
+    check_ok(mailbox_set_acl(mine, S("bob"), ACL_REPLACE, RIGHT_READ));
     check_ok(mailbox_open(w.account, bob, S("Archive"), &his));
-    check_u64(mailbox_rights(his), RIGHT_LOOKUP | RIGHT_READ);
-    check_err(mailbox_set_acl(his, S("bob"), RIGHTS_ALL), ERR_FORBIDDEN);
+    check_err(mailbox_set_acl(his, S("bob"), ACL_REPLACE, RIGHTS_ALL), ERR_NOT_FOUND);
+    check_ok(mailbox_set_acl(mine, S("anyone"), ACL_REPLACE, RIGHT_LOOKUP));
+    check_u64(mailbox_rights(his), RIGHT_LOOKUP | RIGHT_READ); /* while it is open */
+    check_err(mailbox_set_acl(his, S("bob"), ACL_REPLACE, RIGHTS_ALL), ERR_FORBIDDEN);
     mailbox_close(his);
     mailbox_close(mine);
     world_reopen(&w);
@@ -453,7 +455,8 @@ TEST(others_see_what_the_acl_grants)
     check_u64(mailbox_rights(his), RIGHT_LOOKUP | RIGHT_READ);
     mailbox_close(his);
     mine = world_box(&w, "Archive");
-    check_ok(mailbox_set_acl(mine, S("anyone"), 0));
+    check_ok(mailbox_set_acl(mine, S("anyone"), ACL_DELETE, 0));
+    check_ok(mailbox_set_acl(mine, S("bob"), ACL_REMOVE, RIGHT_READ));
     check_err(mailbox_open(w.account, bob, S("Archive"), &his), ERR_NOT_FOUND);
     mailbox_close(mine);
     world_close(&w);
@@ -467,7 +470,7 @@ TEST(each_has_his_own_seen)
     check_ok(store_create_account(w.store, S("bob"), &bob));
     Mailbox *mine = world_box(&w, "Archive"), *his = NULL;
     world_append_many(&w, mine, 3);
-    check_ok(mailbox_set_acl(mine, S("bob"), RIGHT_LOOKUP | RIGHT_READ | RIGHT_SEEN));
+    check_ok(mailbox_set_acl(mine, S("bob"), ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ | RIGHT_SEEN));
     check_ok(mailbox_open(w.account, bob, S("Archive"), &his));
     world_flag(mine, 1, 1, CHANGE_ADD, FLAG_SEEN);
     world_flag(his, 2, 3, CHANGE_ADD, FLAG_SEEN);
@@ -482,6 +485,7 @@ TEST(each_has_his_own_seen)
         check_slice(world_show(&w, mine), S("1S 2 3"));
         check_slice(world_show(&w, his), S("1 2S 3"));
         check_u64(mailbox_status(mine).unseen, 2);
+        check_u64(mailbox_status(his).unseen, 2);
         mailbox_close(mine);
         mailbox_close(his);
         world_reopen(&w);
@@ -606,8 +610,8 @@ TEST(listeners_hear_what_happened)
     check_ok(mailbox_rename(w.account, S("a"), S("b")));
     check_ok(mailbox_subscribe(w.account, S("b"), true));
     check_ok(mailbox_subscribe(w.account, S("b"), true));
-    check_ok(mailbox_set_acl(box, S("joe"), RIGHT_LOOKUP | RIGHT_READ));
-    check_ok(mailbox_set_acl(box, S("joe"), 0));
+    check_ok(mailbox_set_acl(box, S("joe"), ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ));
+    check_ok(mailbox_set_acl(box, S("joe"), ACL_DELETE, 0));
     check_ok(mailbox_delete(w.account, S("b")));
     check_ok(object_put(w.account, S("c"), S("i"), S("v"), NULL));
     account_unlisten(&h.listener);

@@ -51,6 +51,7 @@ struct Box {
     bool gone;           /* deleted; kept while handles are open */
     bool was_wrong;      /* counters were not what the slots said when they were loaded */
     uint32_t handles;
+    Link opened;     /* Mailbox.of_box */
     SlotPage *pages; /* by number; may contain empty ones */
     uint32_t page_count, page_room;
     uint32_t before_valid; /* pages[0 .. before_valid) know `before` */
@@ -174,6 +175,8 @@ struct Account {
     const Fiber *by; /* who made the record that is being applied */
     Link views;      /* View.of_account */
     bool maildrop_locked;
+    bool granting; /* grants.c: rights, and the hints about them, are being changed */
+    Cond granted;
     void *search; /* of signature.c; freed by search_free when the account is unloaded */
     void (*search_free)(void *search);
 };
@@ -182,7 +185,9 @@ struct Mailbox {
     Account *account; /* a reference */
     Box *box;
     uint32_t who; /* whose eyes: account->number or another user's */
+    Slice login;  /* his; malloc */
     Rights rights;
+    Link of_box;     /* Box.opened */
     Message scratch; /* a message with the \Seen of `who` */
     Task closing;    /* on its way home */
 };
@@ -385,7 +390,31 @@ Err seen_page(Account *a, uint32_t mailbox, uint32_t who, SeenPage **page) MUST_
 Err seen_change(Account *a, uint32_t mailbox, uint32_t who, UidRange range, bool seen) MUST_USE;
 void seen_pages_trim(Account *a, bool all);
 
+/* ---- acl.c ---- */
+/* What this login may do there. */
+Rights box_rights(const Box *b, Slice login);
+/* As mailbox_need, for a mailbox that may not exist at all (NULL). */
+Err box_need(const Box *b, Slice login, Rights all) MUST_USE;
+void box_acl_changed(Box *b); /* handles and views learn of it; apply.c only */
+/* The operations by which the mailbox `id` inherits from the nearest parent of `name`. */
+void acl_inherit(Change *c, uint32_t id, Slice name);
+Box *box_parent(Account *a, Slice name); /* the nearest that exists; NULL: none */
+bool acl_names(const Box *b, Slice identifier);
+PARKS Err acl_change(Mailbox *m, Slice identifier, AclHow how, Rights rights) MUST_USE;
+
+/* ---- grants.c ---- */
+/* Alone with what this account grants. Others wait for it, but nothing else does: it is held across
+ * waits, while other accounts are told. */
+PARKS void grants_begin(Account *a);
+void grants_end(Account *a);
+/* Identifiers that may no longer have a right in this account: their hints go if so. */
+PARKS void grants_prune(Account *a, const Slice *identifiers, size_t count);
+
 /* ---- mailbox.c ---- */
+/* Who that is; the account's own login needs no asking. */
+PARKS Err login_of(Account *a, uint32_t who, Arena *arena, Slice *login) MUST_USE;
+/* How many of the messages this user has seen; all slots are loaded. */
+uint32_t box_seen(Box *b, uint32_t who);
 /* For delivery: the account's own eyes, no slots loaded. Only to append to. */
 Err mailbox_open_lightly(Account *a, Slice name, Mailbox **box) MUST_USE;
 MailboxStatus box_status(const Box *b);

@@ -180,6 +180,7 @@ void account_mailboxes(Account *a, Arena *arena, MailboxEntry **entries, size_t 
         list[i] = (MailboxEntry){.name = arena_copy(arena, n.names[i]),
                                  .exists = b,
                                  .subscribed = subscribed_has(a, n.names[i]),
+                                 .rights = b ? box_rights(b, a->h.login) : 0,
                                  .has_children = has_children(a, n.names[i])};
         if (b) list[i].status = box_status(b);
     }
@@ -202,6 +203,7 @@ uint32_t change_create(Change *c, Slice name, Role role)
                     .role = (uint8_t)role,
                     .name = name},
               NULL);
+    acl_inherit(c, id, name);
     return id;
 }
 
@@ -232,12 +234,23 @@ static Err created_fit(Change *c, uint32_t first)
     return change_reserve_one(c, QUOTA_MAILBOX, c->account->next_mailbox - first);
 }
 
-PARKS Err mailbox_create(Account *a, Slice name, Role role)
+/* RFC 4314 4: "k" in the nearest parent that exists. Above the top there is only the owner. */
+static Err may_create(Account *a, Slice login, Slice name)
+{
+    const Box *parent = box_parent(a, name);
+    if (!parent && slice_eq(login, a->h.login)) return OK;
+    return box_need(parent, login, RIGHT_CREATE);
+}
+
+PARKS Err mailbox_create_as(Account *a, uint32_t who, Slice name, Role role)
 {
     Arena arena arena_scoped = {0};
     Change c change_scoped = {0};
+    Slice login;
     TRY(name_normal(&arena, name, &name));
+    TRY(login_of(a, who, &arena, &login));
     TRY(change_begin_alone(a, &c));
+    TRY(may_create(a, login, name));
     if (box_by_name(a, name)) return fail(ERR_EXISTS, "mailbox %.*s", SP(name));
     if (kept_view_has(a, name)) return fail(ERR_CANNOT, "%.*s shows what was deleted", SP(name));
     TRY(check_role(a, role, NULL));
@@ -248,19 +261,56 @@ PARKS Err mailbox_create(Account *a, Slice name, Role role)
     return change_commit(&c);
 }
 
-PARKS Err mailbox_delete(Account *a, Slice name)
+PARKS Err mailbox_create(Account *a, Slice name, Role role)
 {
-    Arena arena arena_scoped = {0};
+    return mailbox_create_as(a, a->number, name, role);
+}
+
+/* Those that have an entry in its ACL. */
+static size_t identifiers(const Box *b, Arena *arena, Slice **list)
+{
+    size_t n = 0;
+    Slice one;
+    uint32_t rights;
+    for (Reader in = reader(b->s.acl); acl_next(&in, &one, &rights);)
+        n++;
+    *list = arena_array(arena, Slice, n + 1);
+    n = 0;
+    for (Reader in = reader(b->s.acl); acl_next(&in, &one, &rights);)
+        (*list)[n++] = arena_copy(arena, one);
+    return n;
+}
+
+static PARKS Err delete_one(Account *a, Slice login, Slice name, Arena *arena, Slice **shared,
+                            size_t *count)
+{
     Change c change_scoped = {0};
-    TRY(name_normal(&arena, name, &name));
     TRY(change_begin_alone(a, &c));
     Box *b = box_by_name(a, name);
     if (!b && kept_view_has(a, name)) return fail(ERR_CANNOT, "it shows what was deleted");
-    if (!b) return fail(ERR_NOT_FOUND, "mailbox %.*s", SP(name));
+    TRY(box_need(b, login, RIGHT_DELETE_MAILBOX));
     if (b->s.role == ROLE_INBOX) return fail(ERR_FORBIDDEN, "INBOX cannot be deleted");
-    TRY(change_expunge_all(&c, b, &arena));
+    TRY(change_expunge_all(&c, b, arena));
+    *count = identifiers(b, arena, shared);
     change_op(&c, &(Op){.kind = OP_DELETE, .mailbox = b->s.id}, NULL);
     return change_commit(&c);
+}
+
+PARKS Err mailbox_delete_as(Account *a, uint32_t who, Slice name)
+{
+    Arena arena arena_scoped = {0};
+    Slice login, *shared;
+    size_t count;
+    TRY(name_normal(&arena, name, &name));
+    TRY(login_of(a, who, &arena, &login));
+    TRY(delete_one(a, login, name, &arena, &shared, &count));
+    if (count) grants_prune(a, shared, count);
+    return OK;
+}
+
+PARKS Err mailbox_delete(Account *a, Slice name)
+{
+    return mailbox_delete_as(a, a->number, name);
 }
 
 /* RFC 9051 6.3.6: renaming INBOX moves its messages; its children stay where they are. */
@@ -305,17 +355,29 @@ static Err rename_tree(Change *c, Slice from, Slice to)
     return OK;
 }
 
-PARKS Err mailbox_rename(Account *a, Slice from, Slice to)
+/* RFC 4314 4: "x" on the mailbox, "k" in the new parent. What is below it moves along. */
+static Err may_rename(Account *a, Slice login, const Box *b, Slice from, Slice to)
+{
+    bool owner = slice_eq(login, a->h.login);
+    if (!b && owner && has_children(a, from)) return OK;
+    TRY(box_need(b, login, RIGHT_DELETE_MAILBOX));
+    if (b->s.role == ROLE_INBOX && !owner) return fail(ERR_FORBIDDEN, "INBOX of somebody else");
+    return may_create(a, login, to);
+}
+
+PARKS Err mailbox_rename_as(Account *a, uint32_t who, Slice from, Slice to)
 {
     Arena arena arena_scoped = {0};
     Change c change_scoped = {0};
+    Slice login;
     TRY(name_normal(&arena, from, &from));
     TRY(name_normal(&arena, to, &to));
+    TRY(login_of(a, who, &arena, &login));
     TRY(change_begin_alone(a, &c));
     Box *b = box_by_name(a, from);
     if ((!b && kept_view_has(a, from)) || kept_view_has(a, to))
         return fail(ERR_CANNOT, "it shows what was deleted");
-    if (!b && !has_children(a, from)) return fail(ERR_NOT_FOUND, "mailbox %.*s", SP(from));
+    TRY(may_rename(a, login, b, from, to));
     if (box_by_name(a, to)) return fail(ERR_EXISTS, "mailbox %.*s", SP(to));
     uint32_t first = a->next_mailbox;
     create_parents(&c, to);
@@ -325,6 +387,11 @@ PARKS Err mailbox_rename(Account *a, Slice from, Slice to)
         TRY(rename_tree(&c, from, to));
     TRY(created_fit(&c, first));
     return change_commit(&c);
+}
+
+PARKS Err mailbox_rename(Account *a, Slice from, Slice to)
+{
+    return mailbox_rename_as(a, a->number, from, to);
 }
 
 PARKS Err mailbox_subscribe(Account *a, Slice name, bool subscribed)

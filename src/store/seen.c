@@ -59,6 +59,20 @@ Err seen_change(Account *a, uint32_t mailbox, uint32_t who, UidRange range, bool
     return OK;
 }
 
+/* A page that cannot be read counts as nothing seen, as in mailbox_see. */
+uint32_t box_seen(Box *b, uint32_t who)
+{
+    SeenPage *p;
+    uint32_t n = 0;
+    if (b->gone || seen_page(b->account, b->s.id, who, &p)) return 0;
+    for (size_t i = 0; i < p->seen.count; i++) {
+        UidRange r = p->seen.ranges[i];
+        uint32_t below = box_rank(b, r.first);
+        n += (r.last == UINT32_MAX ? b->s.exists : box_rank(b, r.last + 1)) - below;
+    }
+    return n;
+}
+
 void seen_pages_trim(Account *a, bool all)
 {
     if (!a->seen_pages.count) return;

@@ -128,6 +128,22 @@ typedef struct Listener {
 void account_listen(Account *account, Listener *l);
 void account_unlisten(Listener *l);
 
+typedef enum { /* RFC 4314 rights */
+               RIGHT_LOOKUP = 1,
+               RIGHT_READ = 2,
+               RIGHT_SEEN = 4,
+               RIGHT_WRITE = 8,
+               RIGHT_INSERT = 16,
+               RIGHT_POST = 32,
+               RIGHT_CREATE = 64,
+               RIGHT_DELETE_MAILBOX = 128,
+               RIGHT_DELETE_MESSAGE = 256,
+               RIGHT_EXPUNGE = 512,
+               RIGHT_ADMIN = 1024,
+               RIGHT_ANNOTATE = 2048,
+               RIGHTS_ALL = 4095,
+} Rights;
+
 /* ---- mailboxes by name ---- */
 /* Names are UTF-8 in NFC, levels separated by '/', INBOX in any case at the first level; at most
  * 1,000 octets and 50 levels, no empty level, no control characters. A name whose mailbox was
@@ -159,6 +175,7 @@ typedef struct {
     bool exists, subscribed,
         has_children;     /* exists false: only a parent of others, or only subscribed */
     MailboxStatus status; /* when it exists */
+    Rights rights;        /* of who asked */
 } MailboxEntry;
 /* Every name with a mailbox, every parent of one, every subscribed name: sorted by octets, INBOX
  * first. In the arena. */
@@ -170,27 +187,19 @@ PARKS Err mailbox_delete(
 /* Children move along; missing parents are created. Renaming INBOX moves its messages to the new
  * name and leaves it empty (RFC 9051 6.3.6). */
 PARKS Err mailbox_rename(Account *account, Slice from, Slice to) MUST_USE;
+/* The same three for another user, as the rights of RFC 4314 4 allow: "k" in the nearest parent
+ * that exists, "x" in the mailbox itself. Nothing may be created at the top. ERR_FORBIDDEN;
+ * ERR_NOT_FOUND where he may not look. */
+PARKS Err mailbox_create_as(Account *account, uint32_t who, Slice name, Role role) MUST_USE;
+PARKS Err mailbox_delete_as(Account *account, uint32_t who, Slice name) MUST_USE;
+PARKS Err mailbox_rename_as(Account *account, uint32_t who, Slice from, Slice to) MUST_USE;
 PARKS Err mailbox_subscribe(Account *account, Slice name, bool subscribed) MUST_USE;
 PARKS Err mailbox_set_role(Account *account, Slice name, Role role) MUST_USE;
 
 /* ---- an open mailbox ---- */
-typedef enum { /* RFC 4314 rights */
-               RIGHT_LOOKUP = 1,
-               RIGHT_READ = 2,
-               RIGHT_SEEN = 4,
-               RIGHT_WRITE = 8,
-               RIGHT_INSERT = 16,
-               RIGHT_POST = 32,
-               RIGHT_CREATE = 64,
-               RIGHT_DELETE_MAILBOX = 128,
-               RIGHT_DELETE_MESSAGE = 256,
-               RIGHT_EXPUNGE = 512,
-               RIGHT_ADMIN = 1024,
-               RIGHT_ANNOTATE = 2048,
-               RIGHTS_ALL = 4095,
-} Rights;
-/* `who` opens it: the account's own number has all rights, others what the ACL grants; without
- * RIGHT_LOOKUP the answer is ERR_NOT_FOUND. */
+/* `who` opens it: the account's own number or somebody else's. The handle's rights follow the ACL
+ * while it is open. Who has none of the rights by which a mailbox can be used (l r i k x a) gets
+ * ERR_NOT_FOUND, as if there were none (RFC 4314 6). */
 PARKS Err mailbox_open(Account *account, uint32_t who, Slice name, Mailbox **box) MUST_USE;
 PARKS Err mailbox_open_id(Account *account, uint32_t who, uint32_t id, Mailbox **box) MUST_USE;
 void mailbox_close(Mailbox *box); /* any loop; the other calls are for its home */
@@ -205,9 +214,48 @@ MailboxStatus mailbox_status(const Mailbox *box);
  * ours has never had a message (uid_next 1), so that no uid has been shown under another one: else
  * ERR_CONFLICT. uid_next is raised, never lowered; 0: stays. */
 PARKS Err mailbox_set_uid_validity(Mailbox *box, uint32_t uid_validity, uint32_t uid_next) MUST_USE;
-/* Lowercase letters "lrswipkxtea..." to Rights in pairs (identifier, rights); stored, checked by
- * mailbox_open. */
-PARKS Err mailbox_set_acl(Mailbox *box, Slice identifier, Rights rights) MUST_USE;
+/* OK when the handle has all of these; else ERR_FORBIDDEN, or ERR_NOT_FOUND for who may not look it
+ * up: to him it does not exist (RFC 4314 6). */
+Err mailbox_need(const Mailbox *box, Rights all) MUST_USE;
+
+/* ---- sharing (RFC 4314; store/acl.c, store/grants.c) ----
+ * An identifier is a login, "anyone" or "authenticated" (the same to us), or one of these behind a
+ * "-": rights that are taken away whatever the others give. Other identifiers are kept and mean
+ * nothing: there are no groups. The owner has all rights unless an entry of his own says less; "l"
+ * and "a" he always has. A new mailbox inherits the entries of its nearest parent.
+ *
+ * An account that gets a right to a mailbox of another is told so by a hint, an object that names
+ * the other account: so LIST asks only those who grant something. Who has no hint is not let in, so
+ * a login that is given again does not inherit what was granted to its last bearer, and a name that
+ * is unknown costs as much as one that is forbidden. The hint is written before the right and
+ * removed after it. */
+typedef struct {
+    Slice identifier;
+    Rights rights;
+} AclEntry;
+/* The owner's entry first, also when it is not kept. Needs RIGHT_ADMIN, as the next one. In the
+ * arena. */
+Err mailbox_acl(const Mailbox *box, Arena *a, AclEntry **entries, size_t *count) MUST_USE;
+typedef enum { ACL_REPLACE, ACL_ADD, ACL_REMOVE, ACL_DELETE } AclHow;
+/* No rights left: the entry goes. Without an entry the owner has all rights again. ERR_LIMIT. */
+PARKS Err mailbox_set_acl(Mailbox *box, Slice identifier, AclHow how, Rights rights) MUST_USE;
+
+typedef struct {
+    Slice login; /* who grants */
+    uint32_t acct;
+    MailboxEntry *entries; /* as account_mailboxes has them, those with RIGHT_LOOKUP only */
+    size_t count;
+} Shared;
+/* What other accounts let the user of `own` look up; visits their homes. `unseen`: each status says
+ * what this user has not seen, which costs more. In the arena. */
+PARKS Err account_shared(Account *own, bool unseen, Arena *a, Shared **list,
+                         size_t *count) MUST_USE;
+/* The same of one account, whether or not it has granted anything; any loop. */
+PARKS Err account_shared_by(Store *store, uint32_t acct, uint32_t who, bool unseen, Arena *a,
+                            Shared *shared) MUST_USE;
+/* The number of the account with this login if it has granted the user of `own` something; else
+ * ERR_NOT_FOUND, whether or not there is such an account. */
+PARKS Err account_granted_by(Account *own, Slice login, uint32_t *acct) MUST_USE;
 
 typedef enum {
     FLAG_SEEN = 1,

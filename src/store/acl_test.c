@@ -1,0 +1,198 @@
+#include "store/test_world.h"
+
+/* What a mailbox lets others do, and how they learn that it does. */
+
+typedef struct {
+    World w;
+    uint32_t bob, eve;
+    Account *bobs;
+} Town;
+
+/* Only accounts that are at home where the test runs may be asked directly. */
+PARKS static void town_open(Town *t)
+{
+    *t = (Town){0};
+    world_open(&t->w, NULL);
+    for (char name[] = "bob"; !t->bobs; name[0]++) {
+        check_ok(store_create_account(t->w.store, slice_of(name), &t->bob));
+        if (store_home(t->w.store, t->bob) == loop_current())
+            check_ok(account_open(t->w.store, t->bob, &t->bobs));
+    }
+    check_ok(store_create_account(t->w.store, S("eve"), &t->eve));
+}
+
+PARKS static void town_close(Town *t)
+{
+    account_close(t->bobs);
+    world_close(&t->w);
+}
+
+PARKS static void grant(Town *t, const char *mailbox, Slice identifier, AclHow how, Rights rights)
+{
+    Mailbox *box scoped(mailbox) = world_box(&t->w, mailbox);
+    check_ok(mailbox_set_acl(box, identifier, how, rights));
+}
+
+PARKS static Rights rights_of(Town *t, uint32_t who, const char *mailbox)
+{
+    Mailbox *box scoped(mailbox) = NULL;
+    if (mailbox_open(t->w.account, who, slice_of(mailbox), &box)) return 0;
+    return mailbox_rights(box);
+}
+
+TEST(rights_add_up_and_are_taken_away)
+{
+    Town t;
+    town_open(&t);
+    Slice bob = account_login(t.bobs);
+    Buf minus buf_scoped = {0};
+    buf_printf(&minus, "-%.*s", SP(bob));
+    grant(&t, "Archive", bob, ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ);
+    grant(&t, "Archive", bob, ACL_ADD, RIGHT_SEEN | RIGHT_WRITE);
+    grant(&t, "Archive", bob, ACL_REMOVE, RIGHT_WRITE);
+    grant(&t, "Archive", S("authenticated"), ACL_REPLACE, RIGHT_INSERT);
+    grant(&t, "Archive", S("$team"), ACL_REPLACE, RIGHTS_ALL); /* means nothing to us */
+    check_u64(rights_of(&t, t.bob, "Archive"),
+              RIGHT_LOOKUP | RIGHT_READ | RIGHT_SEEN | RIGHT_INSERT);
+    grant(&t, "Archive", buf_slice(&minus), ACL_REPLACE, RIGHT_READ | RIGHT_INSERT);
+    check_u64(rights_of(&t, t.bob, "Archive"), RIGHT_LOOKUP | RIGHT_SEEN);
+    check_u64(rights_of(&t, t.eve, "Archive"), RIGHT_INSERT);
+    grant(&t, "Archive", buf_slice(&minus), ACL_DELETE, 0);
+    check_u64(rights_of(&t, t.bob, "Archive"),
+              RIGHT_LOOKUP | RIGHT_READ | RIGHT_SEEN | RIGHT_INSERT);
+    town_close(&t);
+}
+
+TEST(the_owner_cannot_lock_himself_out)
+{
+    Town t;
+    AclEntry *entries;
+    size_t count;
+    town_open(&t);
+    Slice own = account_login(t.w.account);
+    check_u64(rights_of(&t, t.w.acct, "Archive"), RIGHTS_ALL);
+    grant(&t, "Archive", own, ACL_REPLACE, 0);
+    grant(&t, "Archive", S("-anyone"), ACL_REPLACE, RIGHTS_ALL);
+    check_u64(rights_of(&t, t.w.acct, "Archive"), RIGHT_LOOKUP | RIGHT_ADMIN);
+    grant(&t, "Archive", S("-anyone"), ACL_DELETE, 0);
+    Mailbox *box = world_box(&t.w, "Archive");
+    check_ok(mailbox_acl(box, &t.w.arena, &entries, &count));
+    check_u64(count, 1);
+    check_slice(entries[0].identifier, own);
+    check_u64(entries[0].rights, RIGHT_LOOKUP | RIGHT_ADMIN);
+    mailbox_close(box);
+    grant(&t, "Archive", own, ACL_DELETE, 0);
+    check_u64(rights_of(&t, t.w.acct, "Archive"), RIGHTS_ALL);
+    town_close(&t);
+}
+
+TEST(an_acl_is_inherited_and_moves_along)
+{
+    Town t;
+    town_open(&t);
+    Account *a = t.w.account;
+    Slice bob = account_login(t.bobs);
+    Rights few = RIGHT_LOOKUP | RIGHT_READ, more = few | RIGHT_CREATE | RIGHT_DELETE_MAILBOX;
+    check_ok(mailbox_create(a, S("team"), ROLE_NONE));
+    check_err(mailbox_create_as(a, t.bob, S("team/new"), ROLE_NONE), ERR_NOT_FOUND);
+    check_err(mailbox_create_as(a, t.bob, S("top"), ROLE_NONE), ERR_NOT_FOUND);
+    grant(&t, "team", bob, ACL_REPLACE, few);
+    check_err(mailbox_create_as(a, t.bob, S("team/new"), ROLE_NONE), ERR_FORBIDDEN);
+    check_err(mailbox_delete_as(a, t.bob, S("team")), ERR_FORBIDDEN);
+    grant(&t, "team", bob, ACL_REPLACE, more);
+    check_ok(mailbox_create_as(a, t.bob, S("team/new/deep"), ROLE_NONE));
+    check_u64(rights_of(&t, t.bob, "team/new"), more);
+    check_u64(rights_of(&t, t.bob, "team/new/deep"), more);
+    check_err(mailbox_create_as(a, t.bob, S("team/new"), ROLE_NONE), ERR_EXISTS);
+    check_err(mailbox_rename_as(a, t.bob, S("team/new"), S("elsewhere")), ERR_NOT_FOUND);
+    check_ok(mailbox_rename_as(a, t.bob, S("team/new"), S("team/old")));
+    account_close(t.bobs);
+    world_reopen(&t.w);
+    a = t.w.account;
+    check_ok(account_open(t.w.store, t.bob, &t.bobs));
+    check_u64(rights_of(&t, t.bob, "team/old/deep"), more);
+    check_u64(rights_of(&t, t.eve, "team/old/deep"), 0);
+    check_err(mailbox_delete_as(a, t.eve, S("team/old/deep")), ERR_NOT_FOUND);
+    check_ok(mailbox_delete_as(a, t.bob, S("team/old/deep")));
+    check_ok(mailbox_create(a, S("team/old/deep"), ROLE_NONE));
+    town_close(&t);
+}
+
+PARKS static size_t shared_with_bob(Town *t, Slice *names)
+{
+    Shared *list;
+    size_t count, n = 0;
+    check_ok(account_shared(t->bobs, true, &t->w.arena, &list, &count));
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < list[i].count; k++, n++)
+            *names = arena_printf(&t->w.arena, "%.*s %.*s:%.*s", SP(*names), SP(list[i].login),
+                                  SP(list[i].entries[k].name));
+    return n;
+}
+
+TEST(who_is_granted_something_is_told)
+{
+    Town t;
+    town_open(&t);
+    Slice bob = account_login(t.bobs), own = account_login(t.w.account), names = {0};
+    uint32_t acct = 0;
+    check_u64(shared_with_bob(&t, &names), 0);
+    check_err(account_granted_by(t.bobs, own, &acct), ERR_NOT_FOUND);
+    check_err(account_granted_by(t.bobs, S("nobody"), &acct), ERR_NOT_FOUND);
+    grant(&t, "Archive", bob, ACL_REPLACE, RIGHT_LOOKUP);
+    grant(&t, "Sent", S("anyone"), ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ);
+    grant(&t, "Junk", bob, ACL_REPLACE, RIGHT_READ); /* to be used, not to be looked up */
+    check_ok(account_granted_by(t.bobs, own, &acct));
+    check_u64(acct, t.w.acct);
+    check_u64(shared_with_bob(&t, &names), 2);
+    check_slice(names, arena_printf(&t.w.arena, " %.*s:Archive %.*s:Sent", SP(own), SP(own)));
+    account_close(t.bobs);
+    world_reopen(&t.w);
+    check_ok(account_open(t.w.store, t.bob, &t.bobs));
+    own = account_login(t.w.account);
+    check_u64(shared_with_bob(&t, &names), 2);
+    grant(&t, "Sent", S("anyone"), ACL_DELETE, 0);
+    grant(&t, "Junk", account_login(t.bobs), ACL_DELETE, 0);
+    check_u64(shared_with_bob(&t, &names), 1);
+    check_ok(mailbox_delete(t.w.account, S("Archive")));
+    check_err(account_granted_by(t.bobs, own, &acct), ERR_NOT_FOUND);
+    town_close(&t);
+}
+
+/* As a crash between hint and right leaves it, or an account that is gone. */
+TEST(a_hint_that_leads_nowhere_is_removed)
+{
+    Town t;
+    town_open(&t);
+    Slice own = account_login(t.w.account), names = {0};
+    Slice number = arena_printf(&t.w.arena, "%u", t.w.acct);
+    uint32_t acct = 0;
+    check_ok(object_put(t.bobs, S("granted"), own, number, NULL));
+    check_ok(object_put(t.bobs, S("granted"), S("gone"), S("12345"), NULL));
+    check_ok(account_granted_by(t.bobs, own, &acct));
+    check_u64(shared_with_bob(&t, &names), 0);
+    check_err(account_granted_by(t.bobs, own, &acct), ERR_NOT_FOUND);
+    check_err(account_granted_by(t.bobs, S("gone"), &acct), ERR_NOT_FOUND);
+    town_close(&t);
+}
+
+/* A login that is given again must not open what its last bearer was let into. */
+TEST(a_login_given_again_inherits_nothing)
+{
+    Town t;
+    uint32_t again, acct;
+    town_open(&t);
+    Slice bob = arena_copy(&t.w.arena, account_login(t.bobs)), own = account_login(t.w.account);
+    grant(&t, "Archive", bob, ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ);
+    account_close(t.bobs);
+    t.bobs = NULL;
+    check_ok(store_remove_account(t.w.store, bob));
+    do
+        check_ok(store_create_account(t.w.store, bob, &again));
+    while (store_home(t.w.store, again) != loop_current() && !store_remove_account(t.w.store, bob));
+    check_ok(account_open(t.w.store, again, &t.bobs));
+    check_err(account_granted_by(t.bobs, own, &acct), ERR_NOT_FOUND);
+    grant(&t, "Archive", bob, ACL_ADD, RIGHT_SEEN);
+    check_ok(account_granted_by(t.bobs, own, &acct));
+    town_close(&t);
+}
