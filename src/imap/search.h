@@ -18,7 +18,7 @@ typedef struct SearchKey {
     uint64_t number;
     Slice text, field;
     ImapSet set;
-    bool of_uids;
+    bool of_uids, frozen; /* frozen: uids stay what they are (context.c) */
     UidSet uids;
     AskedOf cost;                   /* of the dearest below */
     struct SearchKey *child, *next; /* by rising cost */
@@ -47,7 +47,8 @@ typedef struct {
     SearchPartial partial;
     bool extended; /* RETURN was there */
     bool uses_modseq;
-    Slice bad_charset; /* ERR_CHARSET */
+    uint64_t modseq_before; /* of the mailbox, before the search was run */
+    Slice bad_charset;      /* ERR_CHARSET */
 } Search;
 /* SP ["RETURN (" ... ")" SP] program, to the end of the line. */
 PARKS Err search_parse(Imap *s, Search *search) MUST_USE;
@@ -70,5 +71,28 @@ typedef struct {
     UidSet uids;     /* ascending; in s->arena */
     uint64_t modseq; /* the highest of them */
 } SearchFound;
-/* Which messages of the view fit. */
-PARKS Err search_run(Imap *s, View *view, SearchKey *key, SearchFound *found) MUST_USE;
+/* Which messages of the view fit; among: only these are asked, NULL: all. */
+PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key,
+                     SearchFound *found) MUST_USE;
+
+/* ---- answers (search_tell.c) ---- */
+typedef struct {
+    SearchFound found;
+    const uint32_t *sorted; /* SORT: the same in its order; NULL: mailbox order */
+    uint64_t count;
+    uint32_t min, max; /* the first and the last in that order */
+    bool has_part;
+    uint64_t part_first, part_last; /* PARTIAL: places in that order, from 1 */
+} SearchResult;
+void search_result(const Search *search, const SearchFound *found, const uint32_t *sorted,
+                   SearchResult *r);
+/* "* ESEARCH (TAG "a1") UID COUNT 5 ALL 4:19"; correlated: with MAILBOX and UIDVALIDITY (RFC 7377).
+ * Nothing if nothing is to be told. */
+PARKS void search_tell(Imap *s, View *view, bool correlated, const Search *search,
+                       const SearchResult *r);
+void search_save(Imap *s, const Search *search, const SearchResult *r);
+/* The answer to a SEARCH that failed, or its err. */
+PARKS Err search_failed(Imap *s, const Search *search, Err err);
+/* "* ESEARCH (TAG "a1") UID"; box may be NULL. */
+void search_put_correlator(Imap *s, Slice tag, const Mailbox *box);
+void search_put_set(Imap *s, View *view, const UidSet *uids, Buf *out); /* numbers, or UIDs */

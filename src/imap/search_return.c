@@ -61,6 +61,8 @@ static void option(In *in, Search *search)
         {"COUNT",   RETURN_COUNT  },
         {"SAVE",    RETURN_SAVE   },
         {"PARTIAL", RETURN_PARTIAL},
+        {"CONTEXT", RETURN_CONTEXT},
+        {"UPDATE",  RETURN_UPDATE },
     };
     size_t i = 0;
     while (i < COUNT(words) && !imap_see(in, words[i].word))

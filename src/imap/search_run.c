@@ -19,6 +19,7 @@ typedef struct {
 typedef struct {
     Imap *s;
     View *view;
+    const UidSet *among; /* NULL: all */
     Account *account;
     int64_t now;       /* wall clock: OLDER, YOUNGER */
     Message *messages; /* CHUNK of them */
@@ -332,17 +333,26 @@ PARKS static void ask(Run *r, const SearchKey *key, Bits *b)
 
 /* ---- all messages, chunk by chunk ---- */
 
-/* Messages expunged meanwhile are still in the view, but nobody wants to find them. */
-static uint32_t fill(Run *r, uint32_t uid)
+/* The next message that is asked about, from *uid on; *uid behind it. Messages expunged meanwhile
+ * are still in the view, but nobody wants to find them. */
+static bool next_message(Run *r, uint32_t *uid, Message *m)
 {
     bool gone;
-    r->count = 0;
-    while (r->count < CHUNK && uid &&
-           view_next(r->view, uid, &r->messages[r->count], NULL, &gone)) {
-        uid = r->messages[r->count].uid + 1;
-        if (!gone) r->count++;
+    while (*uid && (!r->among || uidset_next(r->among, uid)) &&
+           view_next(r->view, *uid, m, NULL, &gone)) {
+        *uid = m->uid + 1;
+        if (!gone && (!r->among || uidset_has(r->among, m->uid))) return true;
     }
-    return r->count < CHUNK ? 0 : uid;
+    *uid = 0;
+    return false;
+}
+
+static uint32_t fill(Run *r, uint32_t uid)
+{
+    r->count = 0;
+    while (r->count < CHUNK && next_message(r, &uid, &r->messages[r->count]))
+        r->count++;
+    return uid;
 }
 
 PARKS static void run_chunk(Run *r, const SearchKey *key, SearchFound *found)
@@ -370,13 +380,15 @@ static void look_up(Run *r, SearchKey *key)
         look_up(r, c);
 }
 
-PARKS Err search_run(Imap *s, View *view, SearchKey *key, SearchFound *found)
+PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key, SearchFound *found)
 {
-    Run r = {.s = s, .view = view, .now = wall_seconds()};
+    Run r = {.s = s, .view = view, .among = among, .now = wall_seconds()};
     r.account = mailbox_account(view_mailbox(view));
     look_up(&r, key);
-    r.messages = mem_new(array_bytes(CHUNK, sizeof *r.messages));
-    r.eids = mem_new(array_bytes(CHUNK, sizeof *r.eids));
+    size_t room = MIN((size_t)CHUNK, (size_t)view_exists(view) + 1);
+    if (among) room = MIN(room, (size_t)MIN(uidset_size(among), (uint64_t)CHUNK) + 1);
+    r.messages = mem_new(array_bytes(room, sizeof *r.messages));
+    r.eids = mem_new(array_bytes(room, sizeof *r.eids));
     *found = (SearchFound){0};
     for (uint32_t uid = 1; uid && !r.err && !stream_error(s->stream);) {
         uid = fill(&r, uid);

@@ -1,5 +1,5 @@
 /* SELECT and EXAMINE with CONDSTORE and QRESYNC (RFC 7162), CLOSE, UNSELECT. */
-#include "imap/session.h"
+#include "imap/context.h"
 
 typedef struct {
     bool condstore, qresync;
@@ -163,6 +163,7 @@ PARKS static Err resync(Imap *s, const SelectParams *p)
 
 void imap_unselect(Imap *s)
 {
+    context_end_all(s);
     view_close(s->view);
     mailbox_close(s->box);
     s->view = NULL;

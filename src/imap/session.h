@@ -13,6 +13,7 @@
 #include "imap/in.h"
 
 typedef struct Imap Imap;
+typedef struct SearchContexts SearchContexts;
 
 /* ---- states and commands ---- */
 typedef enum {                    /* bits, for the `allowed` column */
@@ -80,6 +81,7 @@ struct Imap {
     int64_t progress_due_ms; /* when imap_in_progress says something next */
     Arena saved_arena;       /* "$", RFC 9051 6.4.4.1 */
     UidSet saved;
+    SearchContexts *contexts; /* live results (context.c); NULL: none */
     void (*ended)(void *arg);
     void *arg;
 };

@@ -1,7 +1,7 @@
 /* News of the selected mailbox, told where RFC 9051 7.5.1 and RFC 7162 allow them; and message
  * sets, which are about the same numbers. */
 #include "base/table.h"
-#include "imap/session.h"
+#include "imap/context.h"
 
 /* ---- telling ---- */
 
@@ -96,8 +96,9 @@ PARKS static void tell_changed(Imap *s, const ViewNews *news)
 
 void imap_tell_news(Imap *s, bool expunges)
 {
-    if (!s->view || !view_has_news(s->view)) return;
+    if (!s->view || (!view_has_news(s->view) && !context_is_due(s))) return;
     ViewNews news = {0};
+    context_tell_gone(s);
     view_sync(s->view, expunges, &s->arena, &news);
     if (news.mailbox_deleted || mailbox_is_deleted(s->box)) {
         imap_unselect(
@@ -112,6 +113,7 @@ void imap_tell_news(Imap *s, bool expunges)
     if (news.recent_changed && !imap_has(s, ENABLED_REV2))
         imap_say(s, "%u RECENT", view_recent(s->view));
     tell_changed(s, &news);
+    context_tell_changed(s);
 }
 
 void imap_use_condstore(Imap *s)

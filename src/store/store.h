@@ -379,6 +379,8 @@ uint32_t view_first_unseen(View *view);         /* message number, 0: none */
 /* A message of the view, in order of number: smallest uid >= uid; *number may be NULL. Also those
  * expunged meanwhile (*gone); their flags are what they last were. A copy: valid across waits. */
 bool view_next(View *view, uint32_t uid, Message *out, uint32_t *number, bool *gone);
+/* The messages expunged since the last sync, ascending; borrowed until the next wait. */
+size_t view_gone(const View *view, const Message **gone);
 /* Nudges this fiber whenever the mailbox changes; NULL: no more. */
 void view_listen(View *view, Fiber *fiber);
 bool view_has_news(const View *view);

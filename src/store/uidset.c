@@ -71,6 +71,20 @@ void uidset_add(Arena *a, UidSet *s, uint32_t first, uint32_t last)
         merge(s, at, end, first, last);
 }
 
+/* What lies inside goes; a range that reaches beyond is cut, or in two. */
+void uidset_remove(Arena *a, UidSet *s, uint32_t first, uint32_t last)
+{
+    size_t at = find(s, first), end = at;
+    while (end < s->count && s->ranges[end].first <= last)
+        end++;
+    if (at == end) return;
+    UidRange low = s->ranges[at], high = s->ranges[end - 1];
+    memmove(&s->ranges[at], &s->ranges[end], (s->count - end) * sizeof low);
+    s->count -= end - at;
+    if (high.last > last) insert(a, s, at, (UidRange){last + 1, high.last});
+    if (low.first < first) insert(a, s, at, (UidRange){low.first, first - 1});
+}
+
 bool uidset_has(const UidSet *s, uint32_t uid)
 {
     size_t at = find(s, uid);

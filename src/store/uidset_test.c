@@ -102,3 +102,32 @@ TEST(many_ranges_stay_sorted)
     for (size_t i = 1; i < s.count; i++)
         check(s.ranges[i - 1].last + 1 < s.ranges[i].first);
 }
+
+TEST(what_is_removed_is_not_there)
+{
+    static const struct {
+        uint32_t first, last;
+        const char *left;
+    } rows[] = {
+        {1,  1,          "3:10,20,30:40"    },
+        {3,  10,         "20,30:40"         },
+        {3,  4,          "5:10,20,30:40"    },
+        {9,  25,         "3:8,30:40"        },
+        {5,  6,          "3:4,7:10,20,30:40"},
+        {35, UINT32_MAX, "3:10,20,30:34"    },
+        {1,  UINT32_MAX, ""                 },
+        {11, 19,         "3:10,20,30:40"    },
+        {20, 20,         "3:10,30:40"       },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Arena a arena_scoped = {0};
+        Buf out buf_scoped = {0};
+        UidSet s = {0};
+        uidset_add(&a, &s, 3, 10);
+        uidset_add(&a, &s, 20, 20);
+        uidset_add(&a, &s, 30, 40);
+        uidset_remove(&a, &s, rows[i].first, rows[i].last);
+        uidset_print(&out, &s);
+        check(slice_eq(buf_slice(&out), slice_of(rows[i].left)));
+    }
+}

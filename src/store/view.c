@@ -149,6 +149,12 @@ uint32_t view_recent(const View *v)
     return v->recent;
 }
 
+size_t view_gone(const View *v, const Message **gone)
+{
+    *gone = v->gone;
+    return v->gone_count;
+}
+
 void view_listen(View *v, Fiber *fiber)
 {
     v->fiber = fiber;
