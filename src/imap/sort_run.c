@@ -2,11 +2,12 @@
  * numbers of rows are merged. Merging keeps the order of rows alike, which is mailbox order (RFC
  * 5256 3: "an implicit sort criterion of sequence number"), and waits wherever it likes, which
  * qsort does not. */
+#include "imap/merge.h"
 #include "imap/sort.h"
 
 #include <stdlib.h>
 
-enum { BREATH = 64, BREATH_MERGING = 4096, BLOCK = 64 * 1024 };
+enum { BREATH = 64, BLOCK = 64 * 1024 };
 static const uint64_t TEXT_MOST = 1024 * 1024 * 1024;
 
 /* Texts of more than eight octets: behind the pointer a length of four octets, then the text. */
@@ -82,14 +83,15 @@ static SortValue value_at(const Sorting *r, size_t i, uint32_t row)
     return (SortValue){c->first[row], c->text ? kept_text(c->text[row]) : S("")};
 }
 
-static bool comes_before(const Sorting *r, uint32_t a, uint32_t b)
+static bool comes_before(const void *arg, uint32_t a, uint32_t b)
 {
+    const Sorting *r = arg;
     for (size_t i = 0; i < r->p->count; i++) {
         SortValue x = value_at(r, i, a), y = value_at(r, i, b);
         int order = sort_order(r->p, i, &x, &y);
         if (order) return order < 0;
     }
-    return a < b;
+    return false; /* merging keeps their order */
 }
 
 /* ---- gathering ---- */
@@ -133,51 +135,13 @@ PARKS static Err gather(Sorting *r, const UidSet *uids)
     return OK;
 }
 
-/* ---- merging ---- */
-
-typedef struct {
-    const Sorting *r;
-    const uint32_t *from;
-    uint32_t *to;
-    size_t work;
-} Merge;
-
-PARKS static void merge(Merge *m, size_t left, size_t middle, size_t right)
-{
-    size_t a = left, b = middle;
-    for (size_t i = left; i < right; i++) {
-        bool first = b == right || (a < middle && !comes_before(m->r, m->from[b], m->from[a]));
-        m->to[i] = m->from[first ? a++ : b++];
-        if (++m->work % BREATH_MERGING == 0) breathe();
-    }
-}
-
-/* Mail comes nearly in order of date: then there is nothing to merge. */
-PARKS static void merge_or_copy(Merge *m, size_t left, size_t middle, size_t right)
-{
-    if (middle < right && comes_before(m->r, m->from[middle], m->from[middle - 1]))
-        merge(m, left, middle, right);
-    else
-        memcpy(m->to + left, m->from + left, (right - left) * sizeof *m->to);
-}
-
 /* The rows in order; the caller's. */
 PARKS static uint32_t *merged(Sorting *r)
 {
     uint32_t *rows = mem_new(array_bytes(r->count + 1, sizeof *rows));
-    uint32_t *other = mem_new(array_bytes(r->count + 1, sizeof *other));
-    Merge m = {.r = r};
     for (uint32_t i = 0; i < r->count; i++)
         rows[i] = i;
-    for (size_t width = 1; width < r->count; width *= 2) {
-        m.from = rows, m.to = other;
-        for (size_t left = 0; left < r->count; left += 2 * width)
-            merge_or_copy(&m, left, MIN(left + width, r->count), MIN(left + 2 * width, r->count));
-        rows = other, other = (uint32_t *)m.from;
-        breathe();
-        if (trouble(r)) break;
-    }
-    free(other);
+    merge_sort(rows, r->count, comes_before, r);
     return rows;
 }
 
