@@ -80,8 +80,7 @@ PARKS static void tell(Imap *s, const Threads *t)
 PARKS static Err thread(Imap *s, Search *search, Threads *t)
 {
     ThreadAlgorithm algorithm = THREAD_REFERENCES;
-    UidSet uids = {0};
-    uint64_t modseq;
+    SearchFound found;
     imap_space(s->in);
     if (!thread_see_algorithm(s->in, &algorithm))
         imap_mistake(s->in, "Unknown threading algorithm");
@@ -89,8 +88,8 @@ PARKS static Err thread(Imap *s, Search *search, Threads *t)
 
     if (search->uses_modseq)
         imap_use_condstore(s); /* RFC 7162 3.1.9: the response stays as it is */
-    TRY(search_run(s, search->key, &uids, &modseq));
-    TRY(thread_read(s, algorithm, &uids, t));
+    TRY(search_run(s, s->view, NULL, search->key, &found));
+    TRY(thread_read(s, s->view, algorithm, &found.uids, t));
     tell(s, t);
     return OK;
 }

@@ -54,7 +54,7 @@ void threads_mark(const Threads *t, uint32_t *thread_of_message);
 uint32_t threads_next(const Threads *t, uint32_t node);
 
 /* The messages of the view with these UIDs, threaded. ERR_CANCELLED. */
-PARKS Err thread_read(Imap *s, ThreadAlgorithm algorithm, const UidSet *uids,
+PARKS Err thread_read(Imap *s, View *view, ThreadAlgorithm algorithm, const UidSet *uids,
                       Threads *out) MUST_USE;
 /* thread-alg: false, and nothing taken, when there is none that we know. */
 bool thread_see_algorithm(In *in, ThreadAlgorithm *algorithm);

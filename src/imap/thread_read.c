@@ -12,49 +12,57 @@ static uint64_t subject_hash(Slice folded)
     return folded.len && !hash ? 1 : hash;
 }
 
+typedef struct {
+    Imap *s;
+    View *view;
+    ThreadAlgorithm algorithm;
+    const UidSet *uids;
+} Reading;
+
 /* A message whose summary is lost is a thread of its own. */
-PARKS static Err add(Imap *s, ThreadAlgorithm algorithm, const Message *m, Arena *a, Threads *t)
+PARKS static Err add(const Reading *r, const Message *m, Arena *a, Threads *t)
 {
     MailSummary summary = {.sent_zone = INT16_MIN};
-    if (section_summary(s, m, false, a, &summary)) {
+    if (section_summary(mailbox_account(view_mailbox(r->view)), m, false, a, &summary)) {
         if (run_is_cancelled()) return fail(ERR_CANCELLED, "stopping");
         summary = (MailSummary){.sent_zone = INT16_MIN};
     }
     ThreadMessage message = {.uid = m->uid, .arrival = m->date};
     message.sent = sort_sent_date(m, &summary);
-    if (algorithm != THREAD_REFS && summary.envelope.len) {
-        bool *is_reply = algorithm == THREAD_REFERENCES ? &message.is_reply : NULL;
-        message.subject = subject_hash(sort_base_subject(s->comparator, &summary, a, is_reply));
+    if (r->algorithm != THREAD_REFS && summary.envelope.len) {
+        bool *is_reply = r->algorithm == THREAD_REFERENCES ? &message.is_reply : NULL;
+        message.subject = subject_hash(sort_base_subject(r->s->comparator, &summary, a, is_reply));
     }
-    if (algorithm == THREAD_ORDEREDSUBJECT) summary.message_id = summary.references = S("");
+    if (r->algorithm == THREAD_ORDEREDSUBJECT) summary.message_id = summary.references = S("");
     threads_add(t, &message, summary.message_id, summary.references);
     return OK;
 }
 
-PARKS static Err gather(Imap *s, ThreadAlgorithm algorithm, const UidSet *uids, Arena *a,
-                        Threads *t)
+PARKS static Err gather(const Reading *r, Arena *a, Threads *t)
 {
-    uint64_t goal = uidset_size(uids);
-    for (uint32_t uid = 1; uid && uidset_next(uids, &uid); uid++) {
+    uint64_t goal = uidset_size(r->uids);
+    for (uint32_t uid = 1; uid && uidset_next(r->uids, &uid); uid++) {
         Message m;
         bool gone;
-        if (!view_next(s->view, uid, &m, NULL, &gone)) break;
+        if (!view_next(r->view, uid, &m, NULL, &gone)) break;
         if (m.uid != uid) continue;
-        TRY(add(s, algorithm, &m, a, t));
+        TRY(add(r, &m, a, t));
         if (a->used) arena_reset(a);
         if (t->count % BREATH) continue;
         breathe();
-        imap_in_progress(s, t->count, goal);
-        if (stream_error(s->stream) || run_is_cancelled()) return fail(ERR_CANCELLED, "gone");
+        imap_in_progress(r->s, t->count, goal);
+        if (stream_error(r->s->stream) || run_is_cancelled()) return fail(ERR_CANCELLED, "gone");
     }
     return OK;
 }
 
-PARKS Err thread_read(Imap *s, ThreadAlgorithm algorithm, const UidSet *uids, Threads *out)
+PARKS Err thread_read(Imap *s, View *view, ThreadAlgorithm algorithm, const UidSet *uids,
+                      Threads *out)
 {
     Arena scratch arena_scoped = {0};
+    Reading r = {s, view, algorithm, uids};
     *out = (Threads){0};
-    TRY(gather(s, algorithm, uids, &scratch, out));
+    TRY(gather(&r, &scratch, out));
     threads_build(out, algorithm);
     return OK;
 }
