@@ -2,6 +2,8 @@
  * SEARCH and ESEARCH in mailbox order, for SORT in the order asked for. */
 #include "imap/sort.h"
 
+#include <stdlib.h>
+
 void search_result(const Search *search, const SearchFound *found, const uint32_t *sorted,
                    SearchResult *r)
 {
@@ -15,15 +17,30 @@ void search_result(const Search *search, const SearchFound *found, const uint32_
                   search_partial_of(&search->partial, r->count, &r->part_first, &r->part_last);
 }
 
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Adding in order costs nothing, out of order it moves what is behind. */
+static UidSet set_of(Arena *a, const uint32_t *uids, size_t count)
+{
+    UidSet set = {0};
+    uint32_t *ordered = arena_array(a, uint32_t, count + 1);
+    memcpy(ordered, uids, count * sizeof *uids);
+    qsort(ordered, count, sizeof *ordered, by_number);
+    for (size_t i = 0; i < count; i++)
+        uidset_add(a, &set, ordered[i], ordered[i]);
+    return set;
+}
+
 /* The messages of PARTIAL as a set. */
 static UidSet part_of(Arena *a, const SearchResult *r)
 {
-    UidSet part = {0};
-    if (!r->has_part) return part;
+    if (!r->has_part) return (UidSet){0};
     if (!r->sorted) return search_places(a, &r->found.uids, r->part_first, r->part_last);
-    for (uint64_t i = r->part_first; i <= r->part_last; i++)
-        uidset_add(a, &part, r->sorted[i - 1], r->sorted[i - 1]);
-    return part;
+    return set_of(a, r->sorted + r->part_first - 1, r->part_last - r->part_first + 1);
 }
 
 /* ---- telling ---- */

@@ -117,15 +117,21 @@ PARKS static Err add_row(Sorting *r, const Message *m)
     return OK;
 }
 
+/* Every UID gets a row, whatever happens: others count on it. */
+static Message message_of(Imap *s, uint32_t uid)
+{
+    Message m;
+    bool gone;
+    if (view_next(s->view, uid, &m, NULL, &gone) && m.uid == uid) return m;
+    return (Message){.uid = uid};
+}
+
 PARKS static Err gather(Sorting *r, const UidSet *uids)
 {
     uint64_t goal = uidset_size(uids);
     columns_new(r, (size_t)goal);
     for (uint32_t uid = 1; uid && uidset_next(uids, &uid); uid++) {
-        Message m;
-        bool gone;
-        if (!view_next(r->s->view, uid, &m, NULL, &gone)) break;
-        if (m.uid != uid) continue;
+        Message m = message_of(r->s, uid);
         TRY(add_row(r, &m));
         if (r->count % BREATH) continue;
         breathe();
@@ -181,10 +187,8 @@ typedef struct {
 /* The texts have to outlive other waits. */
 PARKS static Err look_up(Imap *s, const SortProgram *p, uint32_t uid, Arena *a, Placed *out)
 {
-    Message m = {0};
-    bool gone;
+    Message m = message_of(s, uid);
     *out = (Placed){.uid = uid};
-    if (!view_next(s->view, uid, &m, NULL, &gone) || m.uid != uid) m = (Message){.uid = uid};
     TRY(sort_values(s, p, &m, a, out->values));
     for (size_t i = 0; i < p->count; i++)
         out->values[i].text = arena_copy(a, out->values[i].text);
