@@ -259,6 +259,12 @@ PARKS static Err tell_messages(Imap *s, const Fetch *fetch, const UidSet *uids,
     return f.trouble;
 }
 
+Err fetch_tell(Imap *s, const Fetch *f, const UidSet *uids)
+{
+    UidSet none = {0}, downgraded;
+    return tell_messages(s, f, uids, &none, &downgraded);
+}
+
 /* ---- VANISHED ---- */
 
 /* The UIDs named, also those behind the last message of the view: they may be what vanished. */

@@ -80,6 +80,14 @@ typedef struct {
     Err trouble;       /* the first message that could not be read, or BINARY refused */
 } Fetching;
 
+/* ---- items without a FETCH: NOTIFY's and CONTEXT's ---- */
+/* "(" fetch-att *(SP fetch-att) ")" into f->items, which live in s->arena; nothing sets \Seen. */
+PARKS void fetch_atts(Imap *s, Fetch *f);
+/* The items copied into an arena that lives longer. */
+void fetch_keep(Fetch *f, Arena *a);
+/* FETCH responses of those messages of the view. */
+PARKS Err fetch_tell(Imap *s, const Fetch *f, const UidSet *uids);
+
 /* ---- octets (fetch_octets.c) ---- */
 /* "{n}" or "~{n}". */
 void fetch_literal_head(Buf *out, uint64_t len, bool eight);

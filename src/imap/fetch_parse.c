@@ -253,6 +253,36 @@ PARKS static void items(Imap *s, Fetch *f)
     if (list) imap_need(s->in, ")");
 }
 
+void fetch_atts(Imap *s, Fetch *f)
+{
+    imap_need(s->in, "(");
+    do
+        fetch_att(s, f);
+    while (imap_see(s->in, " "));
+    imap_need(s->in, ")");
+    f->sets_seen = false;
+}
+
+void fetch_keep(Fetch *f, Arena *a)
+{
+    FetchItem *items = arena_array(a, FetchItem, f->count);
+    for (size_t i = 0; i < f->count; i++) {
+        FetchItem *item = &items[i];
+        *item = f->items[i];
+        item->name = arena_copy(a, item->name);
+        Section *section = &item->section;
+        uint32_t *path = arena_array(a, uint32_t, section->depth);
+        for (size_t k = 0; k < section->depth; k++)
+            path[k] = section->path[k];
+        Slice *fields = arena_array(a, Slice, section->field_count);
+        for (size_t k = 0; k < section->field_count; k++)
+            fields[k] = arena_copy(a, section->fields[k]);
+        section->path = path;
+        section->fields = fields;
+    }
+    f->items = items;
+}
+
 /* RFC 4466 2.4, RFC 9394 3.3, RFC 7162 3.1.4.1 and 3.2.6: SP "(" "CHANGEDSINCE" SP n [SP
  * "VANISHED"] ")" */
 static void modifiers(Imap *s, Fetch *f)

@@ -12,7 +12,7 @@ PARKS static Wake rest(Imap *s, int64_t deadline)
     s->in->tag = (Slice){0};
     arena_done(&s->arena);
     stream_rest(s->stream);
-    return stream_wait(s->stream, deadline);
+    return imap_wait(s, deadline);
 }
 
 /* Until the client speaks. Nudges come from the view when its mailbox changes. A line every now and
@@ -24,7 +24,7 @@ PARKS static Wake idle(Imap *s)
     int64_t every = s->config->still_here_ms ? s->config->still_here_ms : STILL_HERE_MS;
     int64_t next = now_ms() + every;
     for (;;) {
-        if (s->state == SELECTED) imap_tell_news(s, true);
+        imap_tell_unasked(s, true);
         if (s->state == LEAVING) return WOKEN_CANCELLED;
         Wake wake = rest(s, next);
         if (wake != WOKEN_NUDGED && wake != WOKEN_TIMEOUT) return wake;
@@ -58,9 +58,8 @@ Err imap_cmd_idle(Imap *s)
     memcpy(kept, tag.at, tag.len);
     s->in->scan = scan((Slice){0});
 
-    if (s->view) view_listen(s->view, fiber_current());
     Wake wake = idle(s);
-    if (s->view) view_listen(s->view, NULL);
+    imap_listen_no_more(s);
     s->in->tag = arena_copy(&s->arena, slice(kept, tag.len));
     free(kept);
     return done(s, wake);

@@ -222,7 +222,7 @@ static bool is_told(const Wanted *w, const Row *r)
 
 /* ---- answering ---- */
 
-static const char *role_attribute(Role role)
+const char *imap_role_attribute(Role role)
 {
     switch (role) {
     case ROLE_NONE:
@@ -277,7 +277,7 @@ static void put_attributes(const Wanted *w, const Row *r, Buf *out)
         word(&words, "\\Subscribed");
     if (w->give & LIST_CHILDREN || (!w->extended && !w->lsub) || (!exists && has_children))
         if (!w->lsub) word(&words, has_children ? "\\HasChildren" : "\\HasNoChildren");
-    if (exists && !w->lsub) word(&words, role_attribute(e->status.role));
+    if (exists && !w->lsub) word(&words, imap_role_attribute(e->status.role));
 }
 
 static void put_child_info(const Wanted *w, Buf *out)
@@ -342,7 +342,7 @@ Err imap_cmd_lsub(Imap *s)
 
 /* ---- a single name ---- */
 
-static void put_old_name(Imap *s, Slice old)
+void imap_put_old_name(Imap *s, Slice old)
 {
     Buf *out = stream_out(s->stream);
     buf_add(out, S(" (\"OLDNAME\" ("));
@@ -355,6 +355,6 @@ void imap_tell_name(Imap *s, Slice name, Slice called)
     Buf *out = stream_out(s->stream);
     buf_printf(out, "* LIST () \"%c\" ", MAILBOX_SEPARATOR);
     imap_put_mailbox(s, out, name);
-    if (called.len && !slice_eq(name, called)) put_old_name(s, called);
+    if (called.len && !slice_eq(name, called)) imap_put_old_name(s, called);
     buf_add(out, S("\r\n"));
 }

@@ -139,15 +139,19 @@ static void goodbye(Imap *s, const char *why)
 PARKS static void rest(Imap *s)
 {
     if (stream_buffered(s->stream)) return;
-    if (stream_flush(s->stream)) return;
-    arena_done(&s->arena);
-    stream_rest(s->stream);
     bool stranger = s->state == STRANGER;
     int64_t deadline = imap_deadline(s);
-    Wake wake;
-    do
-        wake = stream_wait(s->stream, deadline);
-    while (wake == WOKEN_NUDGED);
+    Wake wake = WOKEN_NUDGED;
+    s->command = NULL;
+    s->by_uid = false;
+    while (wake == WOKEN_NUDGED && s->state != LEAVING) {
+        if (s->notify) imap_tell_unasked(s, false);
+        if (stream_flush(s->stream)) break;
+        arena_done(&s->arena);
+        stream_rest(s->stream);
+        wake = s->state == LEAVING ? WOKEN_READY : imap_wait(s, deadline);
+    }
+    imap_listen_no_more(s);
     if (wake == WOKEN_TIMEOUT) goodbye(s, stranger ? "Too slow to log in" : "Idle for too long");
     if (wake == WOKEN_CANCELLED) goodbye(s, "The server is shutting down");
 }

@@ -14,6 +14,7 @@
 
 typedef struct Imap Imap;
 typedef struct SearchContexts SearchContexts;
+struct Notify;
 
 /* ---- states and commands ---- */
 typedef enum {                    /* bits, for the `allowed` column */
@@ -82,6 +83,7 @@ struct Imap {
     Arena saved_arena;       /* "$", RFC 9051 6.4.4.1 */
     UidSet saved;
     SearchContexts *contexts; /* live results (context.c); NULL: none */
+    struct Notify *notify;    /* once NOTIFY was used */
     void (*ended)(void *arg);
     void *arg;
 };
@@ -148,14 +150,24 @@ PARKS void imap_tell_news(Imap *s, bool expunges);
 /* The beginning of every FETCH response, "* n FETCH (", or "* uid UIDFETCH (" once UIDONLY is
  * enabled (RFC 9586 3.3). */
 void imap_begin_fetch(Imap *s, uint32_t number, uint32_t uid);
-/* Whether a FETCH response nobody asked for names the UID: once CONDSTORE (RFC 7162 3.2.4) or rev2
- * is enabled; UIDFETCH has it in front. */
+/* Whether a FETCH response nobody asked for names the UID: once CONDSTORE (RFC 7162 3.2.4), rev2 or
+ * NOTIFY (RFC 5465 5.1) is on; UIDFETCH has it in front. */
 bool imap_tells_uid(const Imap *s);
 /* "* n FETCH (UID u FLAGS (...) MODSEQ (m))": UID also when by_uid, MODSEQ once CONDSTORE. */
 void imap_tell_flags(Imap *s, uint32_t number, const Message *m);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the selected mailbox. */
 void imap_tell_keywords(Imap *s);
 void imap_tell_new_keywords(Imap *s); /* the same, if they are not what was told last */
+
+/* ---- news nobody asked for (notify.c) ---- */
+/* In IDLE, or when NOTIFY wants it: tells what is new, of the selected mailbox and of others, and
+ * listens from now on. */
+PARKS void imap_tell_unasked(Imap *s, bool idle);
+void imap_listen_no_more(Imap *s);
+/* stream_wait, that other mailboxes' news end as well (WOKEN_NUDGED). */
+PARKS Wake imap_wait(Imap *s, int64_t deadline);
+/* Ends NOTIFY as if it had never been used. */
+PARKS void imap_notify_free(Imap *s);
 
 /* ---- where the session is (home.c) ---- */
 /* A session rests at the home loop of the selected mailbox's account, else of its own. It goes on
@@ -182,6 +194,8 @@ void imap_tell_vanished_earlier(Imap *s, const UidSet *vanished, const UidSet *a
 /* "* LIST (...) "/" name", with OLDNAME when it is not what the client called it (RFC
  * 9051 6.3.9.7). */
 void imap_tell_name(Imap *s, Slice name, Slice called);
+void imap_put_old_name(Imap *s, Slice old); /* ' ("OLDNAME" (name))' */
+const char *imap_role_attribute(Role role); /* "\\Sent"; NULL: none */
 
 /* ---- before and after the login (login.c, capability.c, unauthenticate.c, server.c) ---- */
 /* Gives back everything that belongs to the user: at the end, and for UNAUTHENTICATE (RFC 8437),

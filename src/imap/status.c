@@ -78,10 +78,14 @@ static void put_mailbox_id(Buf *out, const MailboxStatus *status)
     buf_char(out, ')');
 }
 
-void imap_tell_status(Imap *s, Slice name, const MailboxStatus *status, unsigned items)
+_Static_assert(STATUS_MESSAGES == 1 << MESSAGES && STATUS_UIDNEXT == 1 << UIDNEXT &&
+                   STATUS_UIDVALIDITY == 1 << UIDVALIDITY && STATUS_UNSEEN == 1 << UNSEEN &&
+                   STATUS_HIGHESTMODSEQ == 1 << HIGHESTMODSEQ,
+               "status.h says the same");
+
+void imap_tell_status_news(Imap *s, Slice name, const MailboxStatus *status, unsigned items)
 {
     Buf *out = stream_out(s->stream);
-    if (items & 1u << HIGHESTMODSEQ) imap_use_condstore(s);
     buf_add(out, S("* STATUS "));
     imap_put_mailbox(s, out, name);
     buf_add(out, S(" ("));
@@ -98,6 +102,12 @@ void imap_tell_status(Imap *s, Slice name, const MailboxStatus *status, unsigned
             buf_number(out, value(status, (Item)i));
     }
     buf_add(out, S(")\r\n"));
+}
+
+void imap_tell_status(Imap *s, Slice name, const MailboxStatus *status, unsigned items)
+{
+    if (items & STATUS_HIGHESTMODSEQ) imap_use_condstore(s);
+    imap_tell_status_news(s, name, status, items);
 }
 
 /* RFC 9051 6.3.11: status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")" */

@@ -4,6 +4,7 @@
 
 void imap_forget_user(Imap *s)
 {
+    imap_notify_free(s);
     imap_unselect(s);
     if (s->account) imap_go(s, s->user.acct);
     account_close(s->account);

@@ -2,6 +2,7 @@
  * sets, which are about the same numbers. */
 #include "base/table.h"
 #include "imap/context.h"
+#include "imap/notify.h"
 
 /* ---- telling ---- */
 
@@ -40,7 +41,8 @@ void imap_begin_fetch(Imap *s, uint32_t number, uint32_t uid)
 
 bool imap_tells_uid(const Imap *s)
 {
-    return !imap_has(s, ENABLED_UIDONLY) && imap_has(s, ENABLED_CONDSTORE | ENABLED_REV2);
+    if (imap_has(s, ENABLED_UIDONLY)) return false;
+    return s->notify || imap_has(s, ENABLED_CONDSTORE | ENABLED_REV2);
 }
 
 void imap_tell_flags(Imap *s, uint32_t number, const Message *m)
@@ -94,9 +96,18 @@ PARKS static void tell_changed(Imap *s, const ViewNews *news)
     }
 }
 
+/* EXPUNGE and MOVE tell what they did, whatever NOTIFY says: it is their answer. */
+static bool is_expunging(const Imap *s)
+{
+    return s->command && (s->command->ways & CHANGES) && !(s->command->ways & SEQS);
+}
+
 void imap_tell_news(Imap *s, bool expunges)
 {
+    unsigned wanted = imap_notify_selected(s);
     if (!s->view || (!view_has_news(s->view) && !context_is_due(s))) return;
+    if (!wanted && !context_is_due(s) && !is_expunging(s) && !mailbox_is_deleted(s->box)) return;
+    uint32_t exists = view_exists(s->view), last = exists ? view_uid(s->view, exists) : 0;
     ViewNews news = {0};
     context_tell_gone(s);
     view_sync(s->view, expunges, &s->arena, &news);
@@ -112,8 +123,9 @@ void imap_tell_news(Imap *s, bool expunges)
     if (news.exists_changed) imap_say(s, "%u EXISTS", view_exists(s->view));
     if (news.recent_changed && !imap_has(s, ENABLED_REV2))
         imap_say(s, "%u RECENT", view_recent(s->view));
-    tell_changed(s, &news);
+    if (wanted & EVENT_FLAG_CHANGE) tell_changed(s, &news);
     context_tell_changed(s);
+    if (news.exists_changed) imap_notify_tell_new(s, last);
 }
 
 void imap_use_condstore(Imap *s)

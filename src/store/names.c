@@ -188,6 +188,23 @@ void account_mailboxes(Account *a, Arena *arena, MailboxEntry **entries, size_t 
     *count = n.count;
 }
 
+bool account_mailbox(Account *a, Slice name, MailboxEntry *entry)
+{
+    Box *b = box_by_name(a, name);
+    *entry = (MailboxEntry){.name = b ? b->s.name : name,
+                            .exists = b,
+                            .subscribed = subscribed_has(a, name),
+                            .has_children = has_children(a, name)};
+    if (b) entry->status = box_status(b);
+    return entry->exists || entry->subscribed || entry->has_children;
+}
+
+bool account_mailbox_id(Account *a, uint32_t id, MailboxEntry *entry)
+{
+    Box *b = box_by_id(a, id);
+    return b && account_mailbox(a, b->s.name, entry);
+}
+
 /* ---- create, delete, rename, subscribe ---- */
 
 uint32_t change_create(Change *c, Slice name, Role role)

@@ -180,6 +180,10 @@ typedef struct {
 /* Every name with a mailbox, every parent of one, every subscribed name: sorted by octets, INBOX
  * first. In the arena. */
 void account_mailboxes(Account *account, Arena *a, MailboxEntry **entries, size_t *count);
+/* One of them, by name (as it is kept) or, if it exists, by id; the name is borrowed until the next
+ * wait. False: it is none of them. */
+bool account_mailbox(Account *account, Slice name, MailboxEntry *entry);
+bool account_mailbox_id(Account *account, uint32_t id, MailboxEntry *entry);
 PARKS Err mailbox_create(Account *account, Slice name,
                          Role role) MUST_USE; /* ERR_EXISTS; creates missing parents too */
 PARKS Err mailbox_delete(

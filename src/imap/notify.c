@@ -1,0 +1,215 @@
+/* NOTIFY, RFC 5465: the command, and when its news are told. */
+#include "imap/notify.h"
+
+#include <stdlib.h>
+
+/* ---- the selected mailbox ---- */
+
+/* Its id, if it is of that account; 0: none. At the home of the mailbox. */
+static uint32_t selected_id(const Imap *s)
+{
+    return s->box ? mailbox_status(s->box).id : 0;
+}
+
+unsigned imap_notify_selected(const Imap *s)
+{
+    return s->notify ? s->notify->selected : EVENTS_ALL;
+}
+
+/* What this session has put there itself is left out (RFC 5465 5.2). */
+static void add_others(Imap *s, uint32_t first, uint32_t last, UidSet *uids)
+{
+    uint32_t acct = account_number(mailbox_account(s->box)), id = selected_id(s);
+    for (Watch *w = s->notify->watches; w; w = w->next) {
+        if (w->acct != acct || w->own_mailbox != id) continue;
+        for (uint32_t i = 0; i < w->own_count; i++) {
+            if (first < w->own[i].first) uidset_add(&s->arena, uids, first, w->own[i].first - 1);
+            first = MAX(first, w->own[i].last + 1);
+        }
+        w->own_count = 0;
+    }
+    if (first <= last) uidset_add(&s->arena, uids, first, last);
+}
+
+void imap_notify_tell_new(Imap *s, uint32_t after)
+{
+    Notify *n = s->notify;
+    uint32_t exists = view_exists(s->view), last = exists ? view_uid(s->view, exists) : 0;
+    UidSet uids = {0};
+    if (!n || last <= after) return;
+    add_others(s, after + 1, last, &uids);
+    if (n->fetch.count && (n->selected & EVENT_MESSAGE_NEW) && uids.count)
+        (void)fetch_tell(s, &n->fetch, &uids); /* what cannot be read is left out */
+}
+
+/* ---- the end ---- */
+
+PARKS static void end_watches(Imap *s, Notify *n)
+{
+    while (n->watches) {
+        Watch *w = n->watches;
+        n->watches = w->next;
+        watch_end(s, w);
+    }
+}
+
+PARKS static void notify_free(Imap *s, Notify *n)
+{
+    if (!n) return;
+    end_watches(s, n);
+    imap_go_back(s);
+    bell_unref(n->bell);
+    arena_done(&n->arena);
+    free(n);
+}
+
+void imap_notify_free(Imap *s)
+{
+    Notify *n = s->notify;
+    s->notify = NULL;
+    notify_free(s, n);
+}
+
+/* RFC 5465 5.8: as if NOTIFY NONE had come. */
+PARKS static void give_up(Imap *s)
+{
+    Notify *n = s->notify;
+    end_watches(s, n);
+    imap_go_back(s);
+    n->group_count = 0;
+    n->events = n->selected = 0;
+    imap_say(s, "OK [NOTIFICATIONOVERFLOW] Too much has happened: NOTIFY is off");
+}
+
+/* ---- telling ---- */
+
+PARKS static void tell_watches(Imap *s)
+{
+    uint32_t id = selected_id(s), acct = s->box ? account_number(mailbox_account(s->box)) : 0;
+    bool overflow = false;
+    for (Watch *w = s->notify->watches; w && !overflow; w = w->next) {
+        if (!__atomic_exchange_n(&w->rung, false, __ATOMIC_SEQ_CST)) continue;
+        imap_go(s, w->acct);
+        overflow = w->overflow;
+        if (!overflow) notify_tell_watch(s, w, w->acct == acct ? id : 0);
+    }
+    imap_go_back(s);
+    if (overflow) give_up(s);
+}
+
+PARKS static void tell_selected(Imap *s, bool idle)
+{
+    if (s->state != SELECTED) return;
+    view_listen(s->view, fiber_current());
+    imap_tell_news(s, idle || !s->notify->delayed);
+}
+
+void imap_tell_unasked(Imap *s, bool idle)
+{
+    if (!s->notify) {
+        if (s->state != SELECTED) return;
+        view_listen(s->view, fiber_current());
+        imap_tell_news(s, true);
+        return;
+    }
+    tell_selected(s, idle);
+    while (s->state != LEAVING && bell_has_rung(s->notify->bell)) {
+        imap_listen_no_more(s); /* we go to other loops */
+        tell_watches(s);
+        tell_selected(s, idle);
+    }
+}
+
+void imap_listen_no_more(Imap *s)
+{
+    if (s->view) view_listen(s->view, NULL);
+}
+
+Wake imap_wait(Imap *s, int64_t deadline)
+{
+    if (!s->notify) return stream_wait(s->stream, deadline);
+    if (!bell_arm(s->notify->bell)) return WOKEN_NUDGED;
+    Wake wake = stream_wait(s->stream, deadline);
+    bell_disarm(s->notify->bell);
+    return wake;
+}
+
+/* ---- the command ---- */
+
+static void keep_groups(Notify *n, const NotifyArgs *args)
+{
+    n->groups = arena_array(&n->arena, NotifyGroup, args->group_count);
+    n->group_count = args->group_count;
+    for (size_t i = 0; i < n->group_count; i++) {
+        NotifyGroup *g = &n->groups[i];
+        *g = args->groups[i];
+        g->names = arena_array(&n->arena, Slice, g->name_count);
+        for (size_t k = 0; k < g->name_count; k++)
+            g->names[k] = arena_copy(&n->arena, args->groups[i].names[k]);
+        n->events |= g->events;
+    }
+}
+
+static Notify *notify_new(const Imap *s, const NotifyArgs *args)
+{
+    Notify *n = NEW(Notify);
+    n->self = fiber_current();
+    n->bell = bell_new();
+    n->login = arena_copy(&n->arena, slice_of(s->user.login));
+    keep_groups(n, args);
+    n->selected = args->selected;
+    n->delayed = args->delayed;
+    n->fetch = args->fetch;
+    if (n->fetch.count) fetch_keep(&n->fetch, &n->arena);
+    return n;
+}
+
+/* Own messages are to be known even where only the selected mailbox is watched. */
+PARKS static Err watch_all(Imap *s, Notify *n)
+{
+    if (!n->events && !n->selected) return OK;
+    imap_go(s, s->user.acct);
+    Err err = watch_begin(n, s->account, (Slice){0});
+    imap_go_back(s);
+    return err;
+}
+
+PARKS static void tell_statuses(Imap *s)
+{
+    uint32_t id = selected_id(s), acct = s->box ? account_number(mailbox_account(s->box)) : 0;
+    for (Watch *w = s->notify->watches; w; w = w->next) {
+        imap_go(s, w->acct);
+        notify_tell_statuses(s, w, w->acct == acct ? id : 0);
+    }
+    imap_go_back(s);
+}
+
+/* RFC 5465 3.1: what has gathered is told as by NOOP, before the new order begins. */
+PARKS static Err set(Imap *s, const NotifyArgs *args)
+{
+    Notify *n = notify_new(s, args);
+    Err err = watch_all(s, n);
+    if (err) {
+        notify_free(s, n);
+        return err;
+    }
+    imap_notify_free(s);
+    if (!args->none) imap_tell_news(s, true);
+    s->notify = n;
+    if (args->status && s->state != LEAVING) tell_statuses(s);
+    return imap_ok(s, "NOTIFY completed");
+}
+
+Err imap_cmd_notify(Imap *s)
+{
+    NotifyArgs args = {0};
+    Err err = notify_parse(s, &args);
+    if (args.too_many) return imap_no(s, "[NOTIFICATIONOVERFLOW] That is more than we can watch");
+    TRY(err);
+    if (args.unknown) {
+        Buf known buf_scoped = {0};
+        notify_put_events(&known);
+        return imap_no(s, "[BADEVENT (%.*s)] There is an unknown event", SP(buf_slice(&known)));
+    }
+    return set(s, &args);
+}
