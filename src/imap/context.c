@@ -126,16 +126,22 @@ static SearchContexts *contexts(Imap *s)
     return c;
 }
 
+/* RFC 5267 4.3.1 */
+void context_refuse(Imap *s, const char *why)
+{
+    Buf *out = stream_out(s->stream);
+    buf_add(out, S("* NO [NOUPDATE "));
+    imap_put_string(out, s->in->tag);
+    buf_printf(out, "] %s\r\n", why);
+}
+
 void context_begin(Imap *s, const Search *search, const SortProgram *sort, const SearchResult *r,
                    bool correlated)
 {
     SearchContexts *all = contexts(s);
     if (!all->modseq) all->modseq = search->modseq_before;
-    if (!has_room(all, sort, r)) { /* RFC 5267 4.3.1 */
-        Buf *out = stream_out(s->stream);
-        buf_add(out, S("* NO [NOUPDATE "));
-        imap_put_string(out, s->in->tag);
-        buf_add(out, S("] Too many contexts\r\n"));
+    if (!has_room(all, sort, r)) {
+        context_refuse(s, "Too many contexts");
         return;
     }
     Context *c = NEW(Context);

@@ -11,6 +11,7 @@ Err context_check(Imap *s, Search *search) MUST_USE;
  * "* NO [NOUPDATE tag]". */
 void context_begin(Imap *s, const Search *search, const SortProgram *sort, const SearchResult *r,
                    bool correlated);
+void context_refuse(Imap *s, const char *why); /* "* NO [NOUPDATE tag] why" */
 /* Before view_sync: tells what was expunged, by the numbers it still has. */
 void context_tell_gone(Imap *s);
 /* When all other news are told: tells what came, and what fits now or does not any more. */

@@ -186,7 +186,7 @@ static bool resolve(Imap *s, View *view, const ImapSet *set, bool as_uids, UidSe
 {
     bool fits = true;
     if (set->saved) {
-        *uids = s->saved;
+        if (view == s->view) *uids = s->saved; /* "$" is of the selected mailbox */
         return true;
     }
     for (size_t i = 0; i < set->count; i++) {
