@@ -1,83 +1,73 @@
-/* APPEND: the message goes into a draft as it arrives. */
-#include "imap/session.h"
+/* APPEND of one message or many (RFC 3502): each goes into a draft as it arrives, and all of them
+ * into the mailbox in one step. */
+#include "imap/incoming.h"
 
 typedef struct {
-    Slice mailbox;
-    ImapFlags flags;
-    int64_t date; /* 0: not given */
-    ImapLiteral literal;
-    bool utf8; /* "UTF8 (" literal8 ")" of RFC 6855 4: taken though never asked for */
+    Target target;
+    Slice as_sent;
+    Drafts *drafts;
+    Arena
+        arenas[2]; /* of the second message, the third ...: that of the one before is given back */
+    size_t count;
+    Slice code; /* APPENDUID */
 } Append;
 
-/* RFC 9051 6.3.12: append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal; the
- * literal may be a literal8 (RFC 3516 4.4). */
-PARKS static Err read_append(In *in, Append *a)
+/* What one message needed is done with; only what its last line holds of the next goes on. */
+static void next_arena(Imap *s, Append *a)
 {
-    imap_space(in);
-    a->mailbox = imap_mailbox(in, NULL);
-    imap_space(in);
-    if (imap_peek(in) == '(') {
-        a->flags = imap_flag_list(in);
-        imap_space(in);
-    }
-    if (imap_peek(in) == '"') {
-        int64_t date = imap_date_time(in);
-        a->date = MIN(MAX(date, 1), UINT32_MAX); /* what INTERNALDATE can hold */
-        imap_space(in);
-    }
-    a->utf8 = imap_see(in, "UTF8 (");
-    a->literal = imap_literal(in);
-    return imap_syntax(in);
+    Arena *next = &a->arenas[a->count % 2];
+    arena_done(next);
+    next->budget = s->arena.budget;
+    imap_go_on_in(s->in, next);
 }
 
-/* The peer may take as long as it likes for a large message, as long as octets come. */
-PARKS static Err receive(Imap *s, Draft *draft)
+PARKS static Err one_message(Imap *s, Append *a)
 {
-    Slice some;
-    while ((some = imap_literal_some(s->in, 64 * 1024)).len) {
-        TRY(draft_write(draft, some));
-        stream_set_deadline(s->stream, imap_deadline(s));
+    Incoming m = {0};
+    Err err = incoming_read(&a->target, &m);
+    if (!err && !a->drafts) err = drafts_begin(a->target.box, &a->drafts);
+    if (err) {
+        draft_free(m.draft);
+        return err;
     }
-    TRY(stream_error(s->stream));
-    return imap_literal_end(s->in);
+    DraftPlace place = incoming_place(&m);
+    TRY(drafts_add(a->drafts, m.draft, &place));
+    a->count++;
+    next_arena(s, a);
+    return OK;
 }
 
-/* Everything that can be refused is refused before the client is asked to send. */
-PARKS static Err check(Imap *s, const Append *a, Mailbox **box)
+PARKS static Err commit(Imap *s, Append *a)
 {
-    if (a->literal.size > imap_message_most(s))
-        return fail(ERR_TOO_BIG, "a message may have %llu octets",
-                    (unsigned long long)imap_message_most(s));
-    TRY(imap_open(s, a->mailbox, box));
-    if (mailbox_status(*box).kept) return fail(ERR_CANNOT, "nothing can be put there");
-    if (!(mailbox_rights(*box) & RIGHT_INSERT)) return fail(ERR_FORBIDDEN, "no right to insert");
-    return account_has_room(mailbox_account(*box), a->literal.size);
+    uint32_t *uids = arena_array(&s->arena, uint32_t, a->count);
+    TRY(drafts_commit(a->drafts, uids));
+    a->code = target_append_uid(&a->target, uids[0], uids[a->count - 1]);
+    return OK;
+}
+
+/* RFC 3502 6.3.11, RFC 4466 6: append = "APPEND" SP mailbox 1*append-message */
+PARKS static Err append(Imap *s, Append *a)
+{
+    imap_space(s->in);
+    a->target.name = imap_mailbox(s->in, &a->as_sent);
+    do
+        TRY(one_message(s, a));
+    while (imap_peek(s->in) == ' ');
+    TRY(imap_end(s->in));
+    return commit(s, a);
 }
 
 Err imap_cmd_append(Imap *s)
 {
-    Append a = {0};
-    Mailbox *box scoped(mailbox) = NULL;
-    Draft *draft scoped(draft) = NULL;
-    TRY(read_append(s->in, &a));
-    Err err = check(s, &a, &box);
-    if (err == ERR_NOT_FOUND) return imap_no(s, "[TRYCREATE] There is no such mailbox");
-    TRY(err);
-    TRY(draft_begin(s->config->store, a.literal.size, &draft));
-
-    TRY(imap_go_ahead(s->in));
-    TRY(receive(s, draft));
-    if (a.utf8) imap_need(s->in, ")");
-    TRY(imap_end(s->in));
-    if (!a.literal.size) return imap_no(s, "[CANNOT] A message cannot be empty");
-
-    DraftPlace place = {
-        .flags = a.flags.flags, .keywords = {a.flags.names, a.flags.count},
-             .date = a.date
-    };
-    uint32_t uid;
-    err = draft_commit(draft, box, &place, &uid);
-    if (err == ERR_NOT_FOUND) return imap_no(s, "[TRYCREATE] The mailbox was deleted");
-    TRY(err);
-    return imap_ok(s, "[APPENDUID %u %u] APPEND completed", mailbox_status(box).uid_validity, uid);
+    Append a = {.target.s = s};
+    Err err = append(s, &a);
+    drafts_free(a.drafts);
+    target_close(&a.target);
+    imap_go_on_in(s->in, &s->arena);
+    arena_done(&a.arenas[0]);
+    arena_done(&a.arenas[1]);
+    if (err) return target_answer(&a.target, err);
+    if (imap_has(s, ENABLED_REV2) && !slice_eq(a.as_sent, a.target.name))
+        imap_tell_name(s, a.target.name, a.as_sent);
+    return imap_ok(s, "%.*sAPPEND completed", SP(a.code));
 }

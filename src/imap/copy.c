@@ -31,8 +31,7 @@ PARKS static Err copy_or_move(Imap *s, bool move, CopyResult *result)
     return mailbox_copy(s->box, &uids, to, &s->arena, result);
 }
 
-/* RFC 7162 3.2.7: after an expunge a QRESYNC client hears how far it is now. */
-static Slice highest_modseq(Imap *s, bool expunged)
+Slice imap_modseq_code(Imap *s, bool expunged)
 {
     if (!expunged || !imap_has(s, ENABLED_QRESYNC)) return S("");
     return arena_printf(&s->arena, "[HIGHESTMODSEQ %llu] ",
@@ -61,7 +60,7 @@ Err imap_cmd_move(Imap *s)
     Buf code buf_scoped = {0};
     put_copy_uid(&result, &code);
     if (code.len) imap_say(s, "OK %.*sMoved", SP(buf_slice(&code)));
-    Slice modseq = highest_modseq(s, code.len > 0);
+    Slice modseq = imap_modseq_code(s, code.len > 0);
     return imap_ok(s, "%.*sMOVE completed", SP(modseq));
 }
 
@@ -78,6 +77,6 @@ Err imap_cmd_expunge(Imap *s)
     if (s->by_uid) TRY(imap_resolve(s, &set, &uids));
     if (!s->by_uid || uids.count)
         TRY(mailbox_expunge(s->box, s->by_uid ? &uids : NULL, false, &s->arena, &expunged));
-    Slice modseq = highest_modseq(s, expunged.count > 0);
+    Slice modseq = imap_modseq_code(s, expunged.count > 0);
     return imap_ok(s, "%.*sEXPUNGE completed", SP(modseq));
 }

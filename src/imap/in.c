@@ -155,6 +155,24 @@ Err imap_literal_end(In *in)
     return imap_syntax(in);
 }
 
+/* A scan of the same text elsewhere, at the same place. */
+static Scan moved(const Scan *old, const char *at)
+{
+    Scan s = scan(slice(at, (size_t)(old->end - old->start)));
+    s.at = at + (old->at - old->start);
+    if (old->mistake) s.mistake = at + (old->mistake - old->start);
+    return s;
+}
+
+void imap_go_on_in(In *in, Arena *a)
+{
+    if (in->arena == a) return;
+    in->arena = a;
+    if (!in->scan.start) return;
+    Slice line = slice(in->scan.start, (size_t)(in->scan.end - in->scan.start));
+    in->scan = moved(&in->scan, arena_copy(a, line).at);
+}
+
 /* An argument that came as a literal. */
 PARKS static Slice literal_argument(In *in)
 {

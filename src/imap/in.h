@@ -116,6 +116,9 @@ PARKS Err imap_go_ahead(In *in) MUST_USE;
 PARKS Slice imap_literal_some(In *in, size_t most);
 /* Behind the literal: the next line of the command. */
 PARKS Err imap_literal_end(In *in) MUST_USE;
+/* The command goes on in another arena, and takes the line under way along: what it has gathered so
+ * far may be given back. */
+void imap_go_on_in(In *in, Arena *a);
 
 /* ---- the same, for others who meet these forms ---- */
 bool imap_is_atom_char(unsigned char c);

@@ -189,7 +189,7 @@ static void set_limits(Imap *s)
     bool stranger = s->state == STRANGER;
     s->in->line_most = stranger ? IMAP_LINE_BEFORE_LOGIN : IMAP_LINE_MOST;
     s->in->literal_most = stranger ? IMAP_LITERAL_BEFORE_LOGIN : IMAP_LITERAL_MOST;
-    s->in->skip_most = stranger ? SKIP_BEFORE_LOGIN : imap_message_most(s);
+    s->in->skip_most = stranger ? SKIP_BEFORE_LOGIN : 10 * imap_message_most(s);
     s->arena.budget = stranger ? BUDGET_BEFORE_LOGIN : IMAP_COMMAND_BUDGET;
 }
 

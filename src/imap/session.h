@@ -190,6 +190,10 @@ void imap_unselect(Imap *s); /* nothing is told */
 void imap_tell_vanished_earlier(Imap *s, const UidSet *vanished, const UidSet *asked,
                                 uint32_t floor);
 
+/* ---- copy.c ---- */
+/* RFC 7162 3.2.7: "[HIGHESTMODSEQ n] " for a QRESYNC client behind an expunge; else empty. */
+Slice imap_modseq_code(Imap *s, bool expunged);
+
 /* ---- names (list.c) ---- */
 /* "* LIST (...) "/" name", with OLDNAME when it is not what the client called it (RFC
  * 9051 6.3.9.7). */
