@@ -36,7 +36,6 @@ static StoreOptions options_of(const Shared *s)
                    .segment_bytes = s->world.big ? 4u << 20 : 128u << 10,
                    .checkpoint_ms = r % 2 ? 20 : 500,
                    .checkpoint_octets = r % 5 ? 0 : 64 * 1024},
-        .undelete_days = r % 7 == 0
     };
 }
 

@@ -196,10 +196,10 @@ Err change_expunge_all(Change *c, Box *b, Arena *a)
     UidSet all = {0};
     Deletion d;
     TRY(box_load(b));
-    if (!b->s.exists) return OK;
     TRY(account_deletion(c->account, &d));
     for (const Message *m = box_next(b, 1); m; m = box_next(b, m->uid + 1))
         uidset_add(a, &all, m->uid, m->uid);
     if (d.keep_days) keep_name(c, b, a);
+    if (!all.count) return OK;
     return change_expunge(c, b, &all, true, a);
 }

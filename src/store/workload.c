@@ -78,7 +78,7 @@ static WorkMessage *model_add(WorkBox *b, const WorkMessage *like)
     return m;
 }
 
-static void model_expunge(WorkBox *b, uint32_t uid)
+static void model_remove(WorkBox *b, uint32_t uid)
 {
     WorkMessage *m = work_message(b, uid);
     if (b->gone_count == WORK_GONE)
@@ -151,6 +151,45 @@ static unsigned any_box(Step *t)
     }
 }
 
+/* Another copy than those that go; of several that go the last one stands for all. */
+static bool model_has_copy(const Step *t, const WorkBox *b, const WorkMessage *m,
+                           const UidSet *doomed)
+{
+    for (unsigned i = 0; i < WORK_BOXES; i++) {
+        const WorkBox *other = &t->s->boxes[i];
+        for (uint32_t k = 0; k < other->count; k++) {
+            const WorkMessage *o = &other->messages[k];
+            if (o->email != m->email) continue;
+            if (other != b || !uidset_has(doomed, o->uid) || o->uid > m->uid) return true;
+        }
+    }
+    return false;
+}
+
+static void model_keep(Step *t, const WorkBox *b, const WorkMessage *m)
+{
+    WorkKept *k = &t->s->kept[t->s->kept_count++];
+    *k = (WorkKept){.message = *m, .origin = b->id};
+    k->message.flags &= (uint8_t)~FLAG_DELETED;
+    memcpy(k->name, b->name, sizeof k->name);
+}
+
+static void model_expunge(Step *t, WorkBox *b, const UidSet *doomed, bool to_place)
+{
+    uint32_t uid;
+    for (uid = 0; to_place && uidset_next(doomed, &uid); uid++) {
+        const WorkMessage *m = work_message(b, uid);
+        if (!model_has_copy(t, b, m, doomed)) model_keep(t, b, m);
+    }
+    for (uid = 0; uidset_next(doomed, &uid); uid++)
+        model_remove(b, uid);
+}
+
+static bool place_is_full(const Step *t, const WorkBox *b)
+{
+    return t->s->kept_count + b->count > WORK_KEPT;
+}
+
 /* Some of the messages; now and then a uid that is not there. */
 static UidSet some_uids(Step *t, const WorkBox *b, unsigned one_in)
 {
@@ -192,6 +231,7 @@ static uint32_t any_body(Step *t)
 static WorkMessage any_message(Step *t, Slice body, uint32_t number)
 {
     WorkMessage m = {.body = number, .date = 1700000000 + below(t->c, 1000000)};
+    m.email = ++t->s->emails;
     m.flags = (uint8_t)below(t->c, 32);
     m.keywords = below(t->c, 2) ? (uint8_t)below(t->c, 1 << WORK_KEYWORDS) : 0;
     m.prefix = (uint8_t)below(t->c, COUNT(prefixes));
@@ -309,7 +349,7 @@ static PARKS void op_replace(Step *t)
 {
     unsigned from = any_box(t), into = any_box(t);
     WorkBox *b = &t->s->boxes[from], *to = &t->s->boxes[into];
-    if (!b->count || to->count == WORK_MESSAGES) return;
+    if (!b->count || to->count == WORK_MESSAGES || place_is_full(t, b)) return;
     Buf body buf_scoped = {0};
     uint32_t number = any_body(t), uid = 0, old = b->messages[below(t->c, b->count)].uid;
     work_body(&body, number);
@@ -317,13 +357,21 @@ static PARKS void op_replace(Step *t)
     WorkMessage *m = model_add(to, &like);
     DraftPlace place = place_of(t, m);
     uint32_t wanted = m->uid;
-    model_expunge(b, old);
+    UidRange one = {old, old};
+    model_expunge(t, b, &(UidSet){.ranges = &one, .count = 1}, t->u->policy == WORK_KEEP);
     Mailbox *box scoped(mailbox) = open_box(t, from), *target scoped(mailbox) = open_box(t, into);
     Draft *draft scoped(draft) = draft_of(t, buf_slice(&body));
     in_flight(t, "%u in place of %u of %s into %s", number, old, b->name, to->name);
     Err err = draft_replace(draft, target, &place, box, old, &uid);
     if (!err && uid != wanted) work_failed(t->w, "%s got uid %u", t->u->what, uid);
     answered(t, err);
+}
+
+/* deleted=trash: what gets \Deleted and changes by it goes at once. */
+static bool goes_to_trash(const Step *t, const FlagChange *change)
+{
+    return t->u->policy == WORK_TRASH && change->how != CHANGE_REMOVE &&
+           change->flags & FLAG_DELETED;
 }
 
 static void model_change(WorkMessage *m, const FlagChange *change, uint8_t words_set)
@@ -338,7 +386,8 @@ static void model_change(WorkMessage *m, const FlagChange *change, uint8_t words
 static PARKS void op_change(Step *t)
 {
     WorkBox *b = &t->s->boxes[any_box(t)];
-    UidSet uids = some_uids(t, b, 2), modified = {0}, wanted = {0};
+    if (place_is_full(t, b)) return;
+    UidSet uids = some_uids(t, b, 2), modified = {0}, wanted = {0}, changed = {0};
     uint8_t set = below(t->c, 2) ? (uint8_t)below(t->c, 1 << WORK_KEYWORDS) : 0;
     FlagChange change = {.how = (ChangeHow)below(t->c, 3),
                          .flags = (uint8_t)below(t->c, 32),
@@ -348,11 +397,16 @@ static PARKS void op_change(Step *t)
     for (uint32_t i = 0; i < b->count; i++) {
         WorkMessage *m = &b->messages[i];
         if (!uidset_has(&uids, m->uid)) continue;
-        if (change.unchanged_since && m->modseq > since)
+        if (change.unchanged_since && m->modseq > since) {
             uidset_add(&t->arena, &wanted, m->uid, m->uid);
-        else
-            model_change(m, &change, set);
+            continue;
+        }
+        WorkMessage was = *m;
+        model_change(m, &change, set);
+        if (was.flags != m->flags || was.keywords != m->keywords)
+            uidset_add(&t->arena, &changed, m->uid, m->uid);
     }
+    if (goes_to_trash(t, &change)) model_expunge(t, b, &changed, true);
     Mailbox *box scoped(mailbox) = open_box(t, (unsigned)(b - t->s->boxes));
     in_flight(t, "flags %u of %s to %u/%u", change.how, b->name, change.flags, set);
     Err err = mailbox_change(box, &uids, &change, &t->arena, &modified, &modseq);
@@ -372,9 +426,7 @@ static void model_transfer(Step *t, WorkBox *b, WorkBox *to, const UidSet *uids,
         uint32_t uid = model_add(to, &m)->uid;
         uidset_add(&t->arena, &wanted->copies, uid, uid);
     }
-    uint32_t uid = 0;
-    for (; move && uidset_next(&wanted->source, &uid); uid++)
-        model_expunge(b, uid);
+    if (move) model_expunge(t, b, &wanted->source, false);
 }
 
 static PARKS void op_transfer(Step *t, bool move)
@@ -399,6 +451,7 @@ static PARKS void op_transfer(Step *t, bool move)
 static PARKS void op_expunge(Step *t)
 {
     WorkBox *b = &t->s->boxes[any_box(t)];
+    if (place_is_full(t, b)) return;
     UidSet uids = some_uids(t, b, 2), got = {0}, wanted = {0};
     bool all = !below(t->c, 3), even_undeleted = !all && below(t->c, 2);
     for (uint32_t i = 0; i < b->count; i++) {
@@ -406,8 +459,7 @@ static PARKS void op_expunge(Step *t)
         if ((all || uidset_has(&uids, m->uid)) && (even_undeleted || m->flags & FLAG_DELETED))
             uidset_add(&t->arena, &wanted, m->uid, m->uid);
     }
-    for (uint32_t uid = 0; uidset_next(&wanted, &uid); uid++)
-        model_expunge(b, uid);
+    model_expunge(t, b, &wanted, t->u->policy != WORK_GONE_AT_ONCE);
     Mailbox *box scoped(mailbox) = open_box(t, (unsigned)(b - t->s->boxes));
     in_flight(t, "expunge in %s", b->name);
     Err err = mailbox_expunge(box, all ? NULL : &uids, even_undeleted, &t->arena, &got);
@@ -423,15 +475,28 @@ static void model_create(WorkBox *b)
     b->count = b->gone_count = 0;
 }
 
+static void model_delete(Step *t, WorkBox *b)
+{
+    UidSet all = {0};
+    for (uint32_t i = 0; i < b->count; i++)
+        uidset_add(&t->arena, &all, b->messages[i].uid, b->messages[i].uid);
+    model_expunge(t, b, &all, t->u->policy != WORK_GONE_AT_ONCE);
+    for (uint32_t i = 0; i < t->s->kept_count; i++) {
+        WorkKept *k = &t->s->kept[i];
+        if (k->origin == b->id) memcpy(k->name, b->name, sizeof k->name);
+    }
+    b->exists = false;
+    b->count = b->gone_count = 0;
+}
+
 /* Box 0 stays; box 2 is a child of box 1. */
 static PARKS void op_create_delete(Step *t)
 {
     WorkBox *b = &t->s->boxes[1 + below(t->c, WORK_BOXES - 1)];
     Slice name = slice_of(b->name);
     if (b->exists) {
-        if (below(t->c, 3)) return;
-        b->exists = false;
-        b->count = b->gone_count = 0;
+        if (below(t->c, 3) || place_is_full(t, b)) return;
+        model_delete(t, b);
         in_flight(t, "delete %s", b->name);
         answered(t, mailbox_delete(t->account, name));
         return;
@@ -485,9 +550,69 @@ static PARKS void op_object(Step *t)
                       : object_delete(t->account, S("work"), id));
 }
 
+/* ---- what expunges have left ---- */
+
+/* Where it goes back to: its mailbox, or the one that is called so now. NULL: to INBOX, which is
+ * another client's. */
+static WorkBox *model_home(const Step *t, const WorkKept *k)
+{
+    for (unsigned i = 0; i < WORK_BOXES; i++) {
+        WorkBox *b = &t->s->boxes[i];
+        if (b->exists && b->id == k->origin) return b;
+    }
+    for (unsigned i = 0; i < WORK_BOXES; i++) {
+        WorkBox *b = &t->s->boxes[i];
+        if (b->exists && !strcmp(b->name, k->name)) return b;
+    }
+    return NULL;
+}
+
+static void model_forget(WorkState *s, uint32_t i)
+{
+    s->kept_count--;
+    memmove(&s->kept[i], &s->kept[i + 1], (s->kept_count - i) * sizeof s->kept[0]);
+}
+
+/* keep=DAYS: some come back. Trash: some are expunged there, for good. */
+static size_t choose_kept(Step *t, bool keeps, UidSet *uids)
+{
+    size_t wanted = 0;
+    for (uint32_t i = 0; i < t->s->kept_count;) {
+        WorkKept *k = &t->s->kept[i++];
+        WorkBox *b = model_home(t, k);
+        if (below(t->c, 2) || (keeps && (!b || b->count == WORK_MESSAGES))) continue;
+        uint32_t uid = kept_find(t->account, t->u->policy, &k->message, &t->arena, uids);
+        if (!uid) work_failed(t->w, "a message of %s is lost", k->name);
+        uidset_add(&t->arena, uids, uid, uid);
+        if (keeps) model_add(b, &k->message);
+        model_forget(t->s, --i);
+        wanted++;
+    }
+    return wanted;
+}
+
+static PARKS void op_place(Step *t)
+{
+    bool keeps = t->u->policy == WORK_KEEP;
+    UidSet uids = {0}, got = {0};
+    size_t wanted = choose_kept(t, keeps, &uids), back = 0;
+    if (!wanted) return;
+    in_flight(t, "%s %zu", keeps ? "undelete" : "empty Trash of", wanted);
+    if (keeps) {
+        Err err = account_undelete(t->account, &uids, &t->arena, &back);
+        if (!err && back != wanted) work_failed(t->w, "%s: %zu came", t->u->what, back);
+        answered(t, err);
+        return;
+    }
+    Mailbox *trash scoped(mailbox) = NULL;
+    Err err = mailbox_open(t->account, t->u->acct, S("Trash"), &trash);
+    if (err) work_failed(t->w, "Trash: %s", err_story());
+    answered(t, mailbox_expunge(trash, &uids, true, &t->arena, &got));
+}
+
 static PARKS void choose(Step *t)
 {
-    switch (below(t->c, 22)) {
+    switch (below(t->c, 23)) {
     case 0:
     case 1:
     case 2:
@@ -530,6 +655,9 @@ static PARKS void choose(Step *t)
         return;
     case 18:
         op_subscribe(t);
+        return;
+    case 22:
+        op_place(t);
         return;
     default:
         op_object(t);
@@ -692,6 +820,19 @@ typedef struct {
     Unit *u;
 } Errand;
 
+/* Trash is not among the unit's mailboxes: whether it was emptied shows there only. */
+static PARKS bool trash_was_emptied(const Unit *u, Account *a)
+{
+    if (!u->in_flight || u->policy != WORK_TRASH || u->pending.kept_count >= u->acked.kept_count)
+        return false;
+    for (uint32_t i = 0; i < u->acked.kept_count; i++) {
+        Arena arena arena_scoped = {0};
+        UidSet none = {0};
+        if (!kept_find(a, u->policy, &u->acked.kept[i].message, &arena, &none)) return true;
+    }
+    return false;
+}
+
 /* Nothing at all in an account is to be there that its units do not know. */
 static PARKS void verify_unit(void *arg)
 {
@@ -701,7 +842,8 @@ static PARKS void verify_unit(void *arg)
     Buf old buf_scoped = {0}, new buf_scoped = {0};
     Err err = account_open(e->store, u->acct, &a);
     if (err) work_failed(e->w, "account %u: %s (%s)", u->acct, err_name(err), err_story());
-    bool is_old = !u->answered && state_compare(e->w, u, a, &u->acked, &u->acked, true, &old);
+    bool is_old = !u->answered && !trash_was_emptied(u, a) &&
+                  state_compare(e->w, u, a, &u->acked, &u->acked, true, &old);
     bool is_new =
         !is_old && u->in_flight && state_compare(e->w, u, a, &u->acked, &u->pending, true, &new);
     if (!is_old && !is_new)
@@ -713,6 +855,24 @@ static PARKS void verify_unit(void *arg)
                     u->what, SP(buf_slice(&old)), SP(buf_slice(&new)));
     if (is_new) u->acked = u->pending;
     u->in_flight = u->answered = false;
+}
+
+typedef struct {
+    WorkWorld *w;
+    Store *store;
+    unsigned account;
+} PlaceErrand;
+
+static PARKS void verify_place(void *arg)
+{
+    PlaceErrand *e = arg;
+    Account *a scoped(account) = NULL;
+    Buf why buf_scoped = {0};
+    uint32_t acct = e->w->clients[0].units[e->account].acct;
+    Err err = account_open(e->store, acct, &a);
+    if (err) work_failed(e->w, "account %u: %s (%s)", acct, err_name(err), err_story());
+    if (!kept_compare(e->w, e->account, a, &why))
+        work_failed(e->w, "account %u: %.*s", acct, SP(buf_slice(&why)));
 }
 
 static void report(void *arg, Slice line)
@@ -729,6 +889,10 @@ PARKS void world_verify(WorkWorld *w, Store *store)
             Errand e = {w, store, &w->clients[i].units[j]};
             loop_call(store_home(store, e.u->acct), verify_unit, &e);
         }
+    for (unsigned j = 0; j < WORK_ACCOUNTS; j++) {
+        PlaceErrand e = {w, store, j};
+        loop_call(store_home(store, w->clients[0].units[j].acct), verify_place, &e);
+    }
     Err err = store_check(store, false, report, w, &result);
     if (err) work_failed(w, "check: %s (%s)", err_name(err), err_story());
     if (result.findings) work_failed(w, "%llu findings", (unsigned long long)result.findings);
@@ -741,8 +905,14 @@ static PARKS void make_first_box(void *arg)
     WorkState *s = &e->u->acked;
     Err err = account_open(e->store, e->u->acct, &a);
     if (err) work_failed(e->w, "account %u: %s", e->u->acct, err_story());
+    static const Deletion policies[WORK_POLICIES] = {
+        [WORK_KEEP] = {.keep_days = 30          },
+        [WORK_TRASH] = { .expunge_to_trash = true, .deleted_to_trash = true},
+    };
     name_boxes(e->u, s);
     model_create(&s->boxes[0]);
+    err = account_set_deletion(a, &policies[e->u->policy]);
+    if (err) work_failed(e->w, "policy: %s", err_story());
     err = mailbox_create(a, slice_of(s->boxes[0].name), ROLE_NONE);
     if (err && err != ERR_EXISTS) work_failed(e->w, "create %s: %s", s->boxes[0].name, err_story());
 }
@@ -765,6 +935,7 @@ PARKS void world_prepare(WorkWorld *w, Store *store)
         for (unsigned i = 0; i < WORK_CLIENTS; i++) {
             Errand e = {w, store, &w->clients[i].units[j]};
             e.u->acct = acct;
+            e.u->policy = (WorkPolicy)(j % WORK_POLICIES);
             loop_call(store_home(store, acct), make_first_box, &e);
         }
     }

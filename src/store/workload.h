@@ -17,11 +17,13 @@ enum {
     WORK_GONE = 256,
     WORK_OBJECTS = 3,
     WORK_KEYWORDS = 5,
+    WORK_KEPT = 200,
 };
 
 typedef struct {
     uint32_t uid, date, size;
-    uint32_t body; /* what it was made from */
+    uint32_t body;  /* what it was made from */
+    uint32_t email; /* its copies are the same one */
     uint8_t flags, keywords, prefix;
     uint64_t modseq; /* 0: not known yet */
 } WorkMessage;
@@ -39,8 +41,16 @@ typedef struct {
     WorkMessage messages[WORK_MESSAGES];
     WorkGone gone[WORK_GONE];
 } WorkBox;
+typedef struct { /* expunged, and in Trash or kept; in the order in which they came there */
+    WorkMessage message;
+    uint32_t origin; /* id of the mailbox it was in */
+    char name[64];   /* and how that was called, or when it was deleted */
+} WorkKept;
+typedef enum { WORK_GONE_AT_ONCE, WORK_KEEP, WORK_TRASH, WORK_POLICIES } WorkPolicy;
 typedef struct {
     WorkBox boxes[WORK_BOXES];
+    WorkKept kept[WORK_KEPT];
+    uint32_t kept_count, emails;
     uint32_t objects[WORK_OBJECTS]; /* the value's number; 0: none */
     bool subscribed;                /* to a name without a mailbox */
     uint64_t seq;                   /* of the account, at least */
@@ -49,6 +59,7 @@ typedef struct {
     WorkState acked, pending;
     bool in_flight, answered; /* answered: pending is acknowledged, acked is about to be */
     uint32_t acct;
+    WorkPolicy policy; /* of the account: what a deletion means (store.h, Deletion) */
     unsigned client;
     char what[100]; /* the operation in flight */
 } Unit;
@@ -83,6 +94,11 @@ PARKS void world_verify(WorkWorld *w, Store *store);
 PARKS bool state_compare(const WorkWorld *w, const Unit *u, Account *a, const WorkState *before,
                          WorkState *state, bool bodies, Buf *why);
 WorkMessage *work_message(WorkBox *b, uint32_t uid); /* NULL: none */
+/* What expunges of all units of an account have left is there, and nothing else. Home loop. */
+PARKS bool kept_compare(const WorkWorld *w, unsigned account, Account *a, Buf *why);
+/* The uid of that message among those kept, or in Trash; 0: it is not there. Not one in `taken`. */
+PARKS uint32_t kept_find(Account *a, WorkPolicy policy, const WorkMessage *m, Arena *arena,
+                         const UidSet *taken);
 Slice work_keyword(unsigned i);
 
 /* The octets of a message, without prefix. */
