@@ -92,7 +92,8 @@ PARKS static Err give_round(Export *x, Account *account)
     while (x->at < x->count && octets < ROUND_OCTETS) {
         const MailboxEntry *e = &x->entries[x->at];
         Mailbox *box scoped(mailbox) = NULL;
-        bool wanted = e->exists && (!x->only.len || slice_eq(e->name, x->only));
+        /* what was deleted goes out only when it is asked for */
+        bool wanted = e->exists && (x->only.len ? slice_eq(e->name, x->only) : !e->status.kept);
         if (!wanted || mailbox_open(account, x->acct, e->name, &box)) {
             x->at++, x->next_uid = 1;
             continue;
