@@ -108,7 +108,7 @@ TEST(what_is_removed_is_not_there)
     static const struct {
         uint32_t first, last;
         const char *left;
-    } rows[] = {
+    } removals[] = {
         {1,  1,          "3:10,20,30:40"    },
         {3,  10,         "20,30:40"         },
         {3,  4,          "5:10,20,30:40"    },
@@ -119,15 +119,15 @@ TEST(what_is_removed_is_not_there)
         {11, 19,         "3:10,20,30:40"    },
         {20, 20,         "3:10,30:40"       },
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < COUNT(removals); i++) {
         Arena a arena_scoped = {0};
         Buf out buf_scoped = {0};
         UidSet s = {0};
         uidset_add(&a, &s, 3, 10);
         uidset_add(&a, &s, 20, 20);
         uidset_add(&a, &s, 30, 40);
-        uidset_remove(&a, &s, rows[i].first, rows[i].last);
+        uidset_remove(&a, &s, removals[i].first, removals[i].last);
         uidset_print(&out, &s);
-        check(slice_eq(buf_slice(&out), slice_of(rows[i].left)));
+        check(slice_eq(buf_slice(&out), slice_of(removals[i].left)));
     }
 }
