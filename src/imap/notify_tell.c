@@ -133,6 +133,16 @@ static bool is_told(const Watch *w, Slice name, const NameNews *but)
     return false;
 }
 
+/* Then LIST has told of it with all its attributes. */
+static bool is_renamed(const Watch *w, Slice name)
+{
+    list_each (l, &w->names) {
+        const NameNews *n = CONTAINER(l, NameNews, link);
+        if (n->kind == HAPPENED_RENAMED && slice_eq(n->name, name)) return true;
+    }
+    return false;
+}
+
 /* Does an earlier piece of news concern the same parent? */
 static bool is_parent_told(const Watch *w, Slice parent, const NameNews *but)
 {
@@ -166,8 +176,11 @@ PARKS static void tell_about_name(Imap *s, const Watch *w, const NameNews *n)
     case HAPPENED_RENAMED:
         tell_name(s, w, n->name, n->old_name);
         break;
-    case HAPPENED_RIGHTS:
     case HAPPENED_SUBSCRIBED:
+        if (is_renamed(w, n->name)) break; /* RENAME subscribes to the new name */
+        tell_name(s, w, n->name, (Slice){0});
+        break;
+    case HAPPENED_RIGHTS:
         tell_name(s, w, n->name, (Slice){0});
         break;
     case HAPPENED_OBJECT:
