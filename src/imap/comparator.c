@@ -26,19 +26,22 @@ static void ascii_casemap(Buf *out, Slice s)
     out->len += s.len;
 }
 
-void comparator_fold(Comparator c, Buf *out, Slice utf8)
+static void octets(Buf *out, Slice s)
 {
-    switch ((Collation)c.collation) {
+    buf_add(out, s);
+}
+
+MailFold *comparator_folder(Collation c)
+{
+    switch (c) {
     case COMPARE_UNICODE_CASEMAP:
-        casemap(out, utf8);
-        return;
+        return casemap;
     case COMPARE_ASCII_CASEMAP:
-        ascii_casemap(out, utf8);
-        return;
+        return ascii_casemap;
     case COMPARE_OCTET:
-        buf_add(out, utf8);
-        return;
+        return octets;
     }
+    return casemap;
 }
 
 /* ---- patterns ---- */

@@ -1,7 +1,7 @@
 #pragma once
 /* Comparators of RFC 4790, the one a session compares text with (RFC 5255 4): SEARCH, SORT and
  * THREAD ask for it here. The zero value is the default, i;unicode-casemap (RFC 5051). */
-#include "base/base.h"
+#include "mail/mail.h"
 
 typedef enum { COMPARE_UNICODE_CASEMAP, COMPARE_ASCII_CASEMAP, COMPARE_OCTET } Collation;
 typedef struct {
@@ -9,8 +9,8 @@ typedef struct {
     bool descending; /* "-i;octet": RFC 4790 3.3 */
 } Comparator;
 
-/* What is compared octet by octet instead of the text. */
-void comparator_fold(Comparator c, Buf *out, Slice utf8);
+/* What makes of a text what is compared octet by octet. */
+MailFold *comparator_folder(Collation c);
 
 /* RFC 4790 3: collation-order = ["+" / "-"] collation-wild, or "default". False: not of that form.
  */

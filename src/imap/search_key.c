@@ -1,8 +1,6 @@
 /* One search key each: RFC 9051 6.4.4 and the extensions that add to it. */
 #include "imap/search_parse.h"
 
-#include "mail/casemap.h"
-
 enum { KEYS_MOST = 2000 };
 
 /* ---- cheap questions first ---- */
@@ -53,17 +51,59 @@ SearchKey *search_negate(KeyParser *p, SearchKey *key)
 
 /* ---- strings ---- */
 
-/* RFC 9051 6.4.4: strings are in the charset named; we compare after i;unicode-casemap (RFC 5051).
- */
-Slice search_fold(KeyParser *p, Slice given)
+/* RFC 9051 6.4.4: strings are in the charset named. */
+static Slice fold_with(KeyParser *p, Collation collation, Slice given)
 {
     Buf utf8 buf_scoped = {0}, folded buf_scoped = {0};
     if (p->charset) {
         charset_to_utf8(p->charset, given, &utf8);
         given = buf_slice(&utf8);
     }
-    casemap(&folded, given);
+    comparator_folder(collation)(&folded, given);
     return arena_copy(&p->s->arena, buf_slice(&folded));
+}
+
+/* We compare after i;unicode-casemap (RFC 5051). */
+Slice search_fold(KeyParser *p, Slice given)
+{
+    return fold_with(p, COMPARE_UNICODE_CASEMAP, given);
+}
+
+static Slice field_of(const SearchKey *key)
+{
+    switch ((int)key->type) {
+    case KEY_FROM:
+        return S("From");
+    case KEY_TO:
+        return S("To");
+    case KEY_CC:
+        return S("Cc");
+    case KEY_BCC:
+        return S("Bcc");
+    case KEY_SUBJECT:
+        return S("Subject");
+    default:
+        return key->field;
+    }
+}
+
+/* RFC 5255 4.2: the active comparator applies. What is the same octet by octet, or but for the case
+ * of ASCII, is the same after i;unicode-casemap, too: so columns and index say who may fit, and
+ * those are asked again. */
+static SearchKey *compared(KeyParser *p, SearchKey *key, Slice given)
+{
+    Collation collation = p->s->comparator.collation;
+    if (collation == COMPARE_UNICODE_CASEMAP || !key->text.len) return key;
+    bool of_text = key->type == KEY_BODY || key->type == KEY_TEXT;
+    SearchKey *both = search_new_key(p, KEY_AND);
+    SearchKey *exact = search_new_key(p, of_text ? KEY_EXACT_TEXT : KEY_EXACT_HEADER);
+    exact->field = field_of(key);
+    exact->text = fold_with(p, collation, given);
+    exact->number = collation;
+    exact->flags = key->type == KEY_BODY;
+    search_add_child(both, key);
+    search_add_child(both, exact);
+    return both;
 }
 
 /* ---- the table of keys ---- */
@@ -145,6 +185,7 @@ static void ask_presence(SearchKey *key)
 PARKS static SearchKey *from_row(KeyParser *p, const KeyRow *row)
 {
     In *in = p->in;
+    Slice given = {0};
     SearchKey *key = search_new_key(p, row->type);
     key->flags = row->flags;
     if (row->takes != TAKES_NOTHING) imap_space(in);
@@ -152,8 +193,10 @@ PARKS static SearchKey *from_row(KeyParser *p, const KeyRow *row)
     case TAKES_NOTHING:
         break;
     case TAKES_STRING:
-        key->text = search_fold(p, imap_astring(in));
+        given = imap_astring(in);
+        key->text = search_fold(p, given);
         ask_presence(key);
+        key = compared(p, key, given);
         break;
     case TAKES_DATE:
         key->number = (uint64_t)imap_date(in);
@@ -231,9 +274,10 @@ PARKS static SearchKey *header_key(KeyParser *p)
     SearchKey *key = search_new_key(p, KEY_HEADER);
     key->field = imap_astring(p->in);
     imap_space(p->in);
-    key->text = search_fold(p, imap_astring(p->in));
+    Slice given = imap_astring(p->in);
+    key->text = search_fold(p, given);
     if (key->text.len) key->type = column_of(key->field);
-    return key;
+    return compared(p, key, given);
 }
 
 static SearchKey *new_messages(KeyParser *p)

@@ -232,11 +232,13 @@ PARKS static void ask_summaries(Run *r, const SearchKey *key, Bits *b)
 static bool header_fits(const SearchKey *key, Slice header)
 {
     HeaderField f = {0};
+    bool exact = key->type == KEY_EXACT_HEADER;
+    MailFold *fold = comparator_folder(exact ? key->number : COMPARE_UNICODE_CASEMAP);
     while (key->field.len && header_find(header, key->field, &f)) {
         Buf decoded buf_scoped = {0}, folded buf_scoped = {0};
         if (!key->text.len) return true;
-        header_decode(&decoded, f.value);
-        casemap(&folded, buf_slice(&decoded));
+        header_search_text(&decoded, f.name, f.value);
+        fold(&folded, buf_slice(&decoded));
         if (casemap_contains(buf_slice(&folded), key->text)) return true;
     }
     return false;
@@ -244,7 +246,7 @@ static bool header_fits(const SearchKey *key, Slice header)
 
 PARKS static void ask_headers(Run *r, const SearchKey *key, Bits *b)
 {
-    if (key->text.len) ask_index(r, key->text, b);
+    if (key->text.len && key->type == KEY_HEADER) ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
         Slice header;
         Err err = email_header(r->account, r->messages[i].eid, &r->scratch, &header);
@@ -255,15 +257,22 @@ PARKS static void ask_headers(Run *r, const SearchKey *key, Bits *b)
     }
 }
 
+PARKS static Err text_contains(Run *r, const SearchKey *key, uint32_t eid, bool *found)
+{
+    if (key->type != KEY_EXACT_TEXT)
+        return email_contains(r->account, eid, key->text, key->type == KEY_BODY, found);
+    MailFold *fold = comparator_folder(key->number);
+    return email_contains_folded(r->account, eid, key->text, fold, key->flags, found);
+}
+
 /* First the signatures say who certainly does not contain it, then the text itself decides. */
 PARKS static void ask_texts(Run *r, const SearchKey *key, Bits *b)
 {
     if (!key->text.len) return; /* the empty string is in every text */
-    ask_index(r, key->text, b);
+    if (key->type != KEY_EXACT_TEXT) ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
-        uint32_t eid = r->messages[i].eid;
         bool found = false;
-        Err err = email_contains(r->account, eid, key->text, key->type == KEY_BODY, &found);
+        Err err = text_contains(r, key, r->messages[i].eid, &found);
         if (err || !found) drop(b, i); /* a message that cannot be read is not found */
         if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
         breathe();

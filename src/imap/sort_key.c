@@ -34,7 +34,7 @@ static Slice folded(Comparator c, Slice plain, bool exact, Arena *a)
     Buf out buf_scoped = {0};
     if (!plain.len) return S("");
     if (exact)
-        comparator_fold(c, &out, plain);
+        comparator_folder(c.collation)(&out, plain);
     else
         buf_char(&out, (char)FAILED), buf_add(&out, plain);
     return out.len ? arena_copy(a, buf_slice(&out)) : S("");

@@ -21,9 +21,10 @@ static void add_folded(BodyText *t, Slice utf8)
 {
     if (!utf8.len || !search_room(t)) return;
     if (t->search->len > t->search_start) buf_char(t->search, '\n');
+    MailFold *fold = t->fold ? t->fold : casemap;
     while (utf8.len && search_room(t)) {
         size_t n = utf8_cut(utf8, FOLD_STEP);
-        casemap(t->search, slice_first(utf8, n ? n : 1));
+        fold(t->search, slice_first(utf8, n ? n : 1));
         utf8 = slice_from(utf8, n ? n : 1);
     }
     Slice made = slice_from(buf_slice(t->search), t->search_start);

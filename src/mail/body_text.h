@@ -5,6 +5,7 @@
 #include "mail/part.h"
 
 typedef struct {
+    MailFold *fold;      /* NULL: casemap */
     Buf *search;         /* the caller's; NULL: not wanted */
     size_t search_start; /* what stood there before */
     Buf preview;

@@ -466,6 +466,11 @@ MailScan *mail_scan_new(Buf *text)
     return s;
 }
 
+void mail_scan_fold_with(MailScan *s, MailFold *fold)
+{
+    s->text.fold = fold;
+}
+
 void mail_scan_bodies_only(MailScan *s)
 {
     s->bodies_only = true;

@@ -7,7 +7,8 @@ enum { PIECE = 64 * 1024 };
 
 typedef struct {
     Slice needle;
-    bool hunts; /* looks for it */
+    MailFold *fold; /* NULL: casemap */
+    bool hunts;     /* looks for it */
     bool found;
     bool learns; /* the index lacks this message: collect its text ... */
     bool whole;  /* ... unless there is too much of it */
@@ -32,7 +33,7 @@ static PARKS Err look_at_header(Account *a, uint32_t eid, Hunt *h, uint32_t len)
     len = MIN(len, (uint32_t)MAIL_TEXT_MOST);
     TRY(email_read(a, eid, 0, buf_reserve(&header, len), len));
     header.len = len;
-    signature_header_text(&h->all, buf_slice(&header));
+    signature_header_text(&h->all, buf_slice(&header), h->fold);
     h->body_from = h->all.len;
     if (h->hunts) h->found = casemap_contains(buf_slice(&h->all), h->needle);
     return OK;
@@ -44,6 +45,7 @@ static PARKS Err look_at_body(Account *a, uint32_t eid, Hunt *h, uint32_t size, 
     Buf piece buf_scoped = {0};
     MailScan *scan scoped(mail_scan) = mail_scan_new(&h->text);
     if (bodies_only) mail_scan_bodies_only(scan);
+    if (h->fold) mail_scan_fold_with(scan, h->fold);
     buf_reserve(&piece, PIECE);
     for (uint32_t at = 0; at < size && ((h->hunts && !h->found) || h->learns); at += PIECE) {
         size_t len = MIN(size - at, (uint32_t)PIECE);
@@ -77,6 +79,17 @@ static PARKS Err hunt(Account *a, uint32_t eid, Hunt *h, bool body_only)
 PARKS Err email_contains(Account *a, uint32_t eid, Slice needle, bool body_only, bool *found)
 {
     Hunt h = {.needle = needle, .learns = signature_is_missing(a, eid), .whole = true};
+    Err err = hunt(a, eid, &h, body_only);
+    buf_done(&h.text);
+    buf_done(&h.all);
+    if (!err) *found = h.found;
+    return err;
+}
+
+PARKS Err email_contains_folded(Account *a, uint32_t eid, Slice needle,
+                                void (*fold)(Buf *out, Slice utf8), bool body_only, bool *found)
+{
+    Hunt h = {.needle = needle, .fold = fold};
     Err err = hunt(a, eid, &h, body_only);
     buf_done(&h.text);
     buf_done(&h.all);

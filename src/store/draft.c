@@ -168,7 +168,7 @@ static void make_text(Draft *d)
 {
     Buf text = {0};
     Slice head = d->writer ? d->head : buf_slice(&d->body);
-    signature_header_text(&text, slice_first(head, d->summary.header_len));
+    signature_header_text(&text, slice_first(head, d->summary.header_len), NULL);
     d->text_whole = signature_is_whole(buf_slice(&d->text));
     buf_add(&text, buf_slice(&d->text));
     buf_done(&d->text);

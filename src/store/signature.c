@@ -52,8 +52,9 @@ bool signature_is_whole(Slice body_text)
 }
 
 /* Fields are folded one by one, so that a long header needs no second copy of itself. */
-void signature_header_text(Buf *out, Slice header)
+void signature_header_text(Buf *out, Slice header, MailFold *fold)
 {
+    if (!fold) fold = casemap;
     HeaderField f = {0};
     Buf field buf_scoped = {0};
     header = slice_first(header, MAIL_TEXT_MOST);
@@ -62,7 +63,7 @@ void signature_header_text(Buf *out, Slice header)
         buf_add(&field, f.name);
         buf_add(&field, S(": "));
         header_search_text(&field, f.name, f.value);
-        casemap(out, buf_slice(&field));
+        fold(out, buf_slice(&field));
         buf_char(out, '\n');
     }
 }
@@ -178,7 +179,7 @@ void signature_add(Account *a, uint32_t eid, Slice prefix, Slice text, bool whol
     if (s->broken || before > PENDING_STOP) return;
     Buf all buf_scoped = {0};
     if (prefix.len && whole) {
-        signature_header_text(&all, prefix);
+        signature_header_text(&all, prefix, NULL);
         buf_add(&all, text);
         text = buf_slice(&all);
     }

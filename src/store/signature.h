@@ -8,11 +8,12 @@
  * away comes back with the first search; nothing is ever flushed for its sake. It has to be deleted
  * when an account is removed or a store is put back to an older state (eids are handed out anew).
  */
+#include "mail/mail.h"
 #include "store/store.h"
 
 /* Appends the text of a header as SEARCH TEXT sees it: "name: value" and '\n' for each field,
  * decoded and folded. For all octets in front of a message's body, prefix included. */
-void signature_header_text(Buf *out, Slice header);
+void signature_header_text(Buf *out, Slice header, MailFold *fold); /* NULL: casemap */
 /* Whether the text a mail_scan_* made is all there is: it was not cut at MAIL_TEXT_MOST. */
 bool signature_is_whole(Slice body_text);
 /* A message has arrived: call it on the home loop when its ADD was applied. Does not park; about 50

@@ -433,6 +433,12 @@ PARKS size_t text_candidates(Account *account, Slice folded_needle, uint32_t *ei
 PARKS Err email_contains(Account *account, uint32_t eid, Slice folded_needle, bool body_only,
                          bool *found) MUST_USE;
 
+/* The same, compared after another folding (mail/mail.h: MailFold) than i;unicode-casemap, by which the
+ * needle has been folded. */
+PARKS Err email_contains_folded(Account *account, uint32_t eid, Slice needle,
+                                void (*fold)(Buf *out, Slice utf8), bool body_only,
+                                bool *found) MUST_USE;
+
 /* ---- new messages ---- */
 /* Write a message into a draft as it arrives, then commit it, to one mailbox or to many accounts.
  * Line ends become CRLF if they are not (bare LF and bare CR; never inside CRLF). Any loop. */

@@ -74,7 +74,7 @@ class Differ:
         _, _, untagged = self.wire.imap("UID SEARCH ALL")
         self.uids = [int(n) for n in untagged[0].split()[2:]]
         for i in range(queries):
-            if i % 40 == 39 and False:  # SEARCH does not ask the comparator yet
+            if i % 40 == 39:
                 self.comparator = self.r.choice(["", "-"]) + self.r.choice(list(ref.COMPARATORS))
                 self.wire.imap(f"COMPARATOR {self.comparator}")
             self.r.choice([self.search, self.sort, self.sort, self.thread])()
