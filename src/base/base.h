@@ -107,11 +107,24 @@ typedef struct {
 void buf_done(Buf *b);
 void buf_free_scope(Buf *b);
 #define buf_scoped __attribute__((cleanup(buf_free_scope)))
-char *
-buf_reserve(Buf *b,
-            size_t more); /* at least `more` writable bytes behind len; then add to len yourself */
-void buf_add(Buf *b, Slice s);
-void buf_char(Buf *b, char c);
+char *buf_grow(Buf *b, size_t more); /* buf_reserve's way when there is no room */
+/* At least `more` writable bytes behind len; then add to len yourself. */
+static inline char *buf_reserve(Buf *b, size_t more)
+{
+    if (__builtin_expect(b->at && more <= b->room - b->len, 1)) return b->at + b->len;
+    return buf_grow(b, more);
+}
+static inline void buf_add(Buf *b, Slice s)
+{
+    if (!s.len) return;
+    memcpy(buf_reserve(b, s.len), s.at, s.len);
+    b->len += s.len;
+}
+static inline void buf_char(Buf *b, char c)
+{
+    *buf_reserve(b, 1) = c;
+    b->len++;
+}
 void buf_printf(Buf *b, const char *fmt, ...) PRINTF(2, 3);
 void buf_vprintf(Buf *b, const char *fmt, va_list args) PRINTF(2, 0);
 void buf_number(Buf *b, uint64_t n); /* decimal; far faster than buf_printf */

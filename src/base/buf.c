@@ -15,7 +15,7 @@ void buf_free_scope(Buf *b)
     buf_done(b);
 }
 
-char *buf_reserve(Buf *b, size_t more)
+char *buf_grow(Buf *b, size_t more)
 {
     size_t need;
     if (__builtin_add_overflow(b->len, more, &need)) out_of_memory(more);
@@ -26,19 +26,6 @@ char *buf_reserve(Buf *b, size_t more)
         b->room = room;
     }
     return b->at + b->len;
-}
-
-void buf_add(Buf *b, Slice s)
-{
-    if (!s.len) return;
-    memcpy(buf_reserve(b, s.len), s.at, s.len);
-    b->len += s.len;
-}
-
-void buf_char(Buf *b, char c)
-{
-    *buf_reserve(b, 1) = c;
-    b->len++;
 }
 
 void buf_vprintf(Buf *b, const char *fmt, va_list args)
@@ -63,15 +50,23 @@ void buf_printf(Buf *b, const char *fmt, ...)
     va_end(args);
 }
 
+/* Two digits at a time: FETCH and UIDL write little else. */
 void buf_number(Buf *b, uint64_t n)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    buf_add(b, slice(digits + at, sizeof digits - at));
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    char digits[40] = {0}; /* the number ends in the middle, so that 20 octets can be copied */
+    size_t at = 20;
+    for (; n >= 100; n /= 100)
+        memcpy(digits + (at -= 2), pairs + 2 * (n % 100), 2);
+    if (n >= 10)
+        memcpy(digits + (at -= 2), pairs + 2 * n, 2);
+    else
+        digits[--at] = (char)('0' + n);
+    memcpy(buf_reserve(b, 20), digits + at, 20);
+    b->len += 20 - at;
 }
 
 void buf_drop_front(Buf *b, size_t n)

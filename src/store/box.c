@@ -232,10 +232,13 @@ void box_free(Box *b)
 
 /* ---- finding ---- */
 
-/* The first message of the page whose uid is not smaller. */
+/* The first message of the page whose uid is not smaller. It stands where it would if none were
+ * missing, or before. */
 static uint32_t slot_index(const SlotPage *p, uint32_t uid)
 {
-    uint32_t low = 0, high = p->count;
+    uint32_t guess = uid > p->number * SLOTS ? uid - p->number * SLOTS : 0;
+    uint32_t low = 0, high = MIN(guess, p->count);
+    if (high < p->count && p->messages[high].uid == uid) return high;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
         if (p->messages[middle].uid < uid)
