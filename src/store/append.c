@@ -127,8 +127,9 @@ void placing_link(Placing *p, Change *c)
                .date = internal_date(p->place->date),
                .flags = other ? flags & (uint8_t)~FLAG_SEEN : flags};
     change_op(c, &link, &lists);
-    if (!other || !(flags & FLAG_SEEN)) return;
     UidRange one = {p->uid, p->uid};
+    notes_op(box, &(UidSet){.ranges = &one, .count = 1}, &p->place->annotations, c);
+    if (!other || !(flags & FLAG_SEEN)) return;
     change_op(c,
               &(Op){
                   .kind = OP_FLAG, .mailbox = link.mailbox, .who = box->who, .flags = FLAG_SEEN
@@ -185,6 +186,7 @@ Err placing_prepare(Placing *p, Change *c)
 {
     TRY(placing_check(p));
     TRY(reserve(p, c));
+    TRY(notes_prepare(p->box, &p->place->annotations, c));
     if (p->place->keywords.count)
         TRY(change_keywords(c, p->place->keywords, p->arena, &p->keywords));
     return OK;

@@ -196,6 +196,7 @@ static Err unlink_message(Applying *ap, const Box *b, const Message *m)
     TRY(email_page(a, m->eid / EMAILS, &p));
     Email *e = &p->emails[m->eid % EMAILS];
     quota_less(a, b, m);
+    if (m->marks & MARK_ANNOTATED) notes_drop(a, ap->seq, b->s.id, m);
     if (!e->thread) return OK;
     link_remove(e, b->s.id, m->uid);
     email_dirty(a, p);
@@ -284,6 +285,7 @@ static Err move_message(Applying *ap, Box *from, Box *to, const Message *was, co
     quota_add(ap->account, to, copy);
     Email *e = &p->emails[was->eid % EMAILS];
     if (!e->thread) return OK;
+    if (was->marks & MARK_ANNOTATED) notes_drop(ap->account, ap->seq, from->s.id, was);
     link_remove(e, from->s.id, was->uid);
     uint32_t origin = box_is_kept(to) ? from->s.id : 0;
     link_add(e, (EmailLink){to->s.id, copy->uid, ap->time, ap->seq, origin});
@@ -301,7 +303,10 @@ static Err copy_all(Applying *ap, const Op *op, Box *from, Box *to)
         list_ranges(from, op->uids, &sources);
     Message *copies = mem_new(array_bytes(MAX(sources.count, 1), sizeof *copies));
     number_copies(op, &sources, copies, ap->seq);
+    NotesCopy notes = {from->s.id, to->s.id, op->who, op->on};
     Err err = OK;
+    for (size_t i = 0; i < sources.count; i++)
+        notes_apply_copy(ap->account, ap->seq, &notes, &sources.list[i], &copies[i]);
     for (size_t i = 0; i < sources.count && !err; i++)
         err = move ? move_message(ap, from, to, &sources.list[i], &copies[i])
                    : link_message(ap, to, &copies[i]);
@@ -364,6 +369,41 @@ static Err apply_flag(Applying *ap, const Op *op)
     h.seen = (op->flags | op->clear) & FLAG_SEEN;
     h.who = op->who;
     happened(ap->account, h);
+    box_changed(ap, b);
+    return OK;
+}
+
+/* ---- annotations of messages ---- */
+
+static void tell_notes(Box *b, const Op *op, UidRange range)
+{
+    Reader in = reader(op->value);
+    NoteChange n;
+    while (note_change_next(&in, &n)) {
+        Happening h = about(HAPPENED_ANNOTATION, b);
+        h.uids = range;
+        h.who = n.who;
+        h.identifier = n.entry;
+        happened(b->account, h);
+    }
+}
+
+static Err apply_annotate(Applying *ap, const Op *op)
+{
+    Box *b = box_by_id(ap->account, op->mailbox);
+    if (!b) return OK;
+    TRY(box_load(b));
+    OpRanges uids = op->uids;
+    UidRange range;
+    while (op_range_next(&uids, &range)) {
+        Message *m = box_next(b, range.first);
+        for (; m && m->uid <= range.last; m = box_next(b, m->uid + 1)) {
+            notes_apply(ap->account, ap->seq, b->s.id, m, op->value);
+            views_overlaid(b, m);
+            box_flag(b, m, m->flags, m->kwset, ap->seq);
+        }
+        tell_notes(b, op, range);
+    }
     box_changed(ap, b);
     return OK;
 }
@@ -509,22 +549,20 @@ static void apply_subscribe(Applying *ap, const Op *op)
 
 /* ---- the rest ---- */
 
+static void tell_annotation(Account *a, Slice id)
+{
+    Happening h = {.kind = HAPPENED_METADATA};
+    if (!annotation_id_parse(id, &h.mailbox_id, &h.who, &h.identifier)) return;
+    const Box *b = box_by_id(a, h.mailbox_id);
+    if (b) h.name = b->s.name;
+    happened(a, h);
+}
+
 static void apply_object(Applying *ap, const Op *op)
 {
     Account *a = ap->account;
-    ObjectKey key;
-    object_key(&key, op->name, op->id);
-    NewObject *o = table_get(&a->objects, object_key_slice(&key));
-    if (!o) {
-        o = NEW(NewObject);
-        table_put(&a->objects, object_key_slice(&key), o);
-    }
-    free((char *)o->value.at);
-    o->present = op->on;
-    o->seq = ap->seq;
-    o->value = keep(op->value);
-    o->state |= PAGE_DIRTY;
-    a->h.last_object_seq = ap->seq;
+    object_apply(a, ap->seq, op->name, op->id, op->on ? &op->value : NULL);
+    if (slice_eq(op->name, S("annotation"))) tell_annotation(a, op->id);
     happened(a, (Happening){.kind = HAPPENED_OBJECT, .name = op->name, .identifier = op->id});
     note_news(ap, 0);
 }
@@ -576,6 +614,8 @@ static Err apply_op(Applying *ap, const Op *op)
         return apply_unlink(ap, op);
     case OP_FLAG:
         return apply_flag(ap, op);
+    case OP_ANNOTATE:
+        return apply_annotate(ap, op);
     case OP_CREATE:
         apply_create(ap, op);
         break;

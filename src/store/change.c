@@ -191,7 +191,7 @@ PARKS Err mailbox_change(Mailbox *box, const UidSet *uids, const FlagChange *cha
 
 typedef struct {
     UidSet uids;
-    uint64_t octets, messages;
+    uint64_t octets, messages, annotations;
 } Chosen;
 
 static void choose(Box *b, const UidSet *uids, Arena *a, Chosen *out)
@@ -205,6 +205,7 @@ static void choose(Box *b, const UidSet *uids, Arena *a, Chosen *out)
             uidset_add(a, &out->uids, m->uid, m->uid);
             out->octets += m->size;
             out->messages++;
+            out->annotations += notes_octets(b->account, b->s.id, m);
         }
     }
 }
@@ -249,6 +250,7 @@ static PARKS Err copy_or_move(Mailbox *from, const UidSet *uids, Mailbox *to, bo
     choose(from->box, uids, a, &chosen);
     if (!chosen.messages) return OK;
     if (!move || box_is_kept(from->box)) TRY(change_reserve(&c, chosen.octets, chosen.messages));
+    if (!move) TRY(change_reserve_one(&c, QUOTA_ANNOTATION, chosen.annotations));
     TRY(warm_emails(from->box, &chosen.uids));
     uint32_t first = to->box->next_uid;
     if (chosen.messages > UINT32_MAX - 1 - first) return fail(ERR_LIMIT, "uids are used up");
@@ -256,7 +258,9 @@ static PARKS Err copy_or_move(Mailbox *from, const UidSet *uids, Mailbox *to, bo
               &(Op){.kind = move ? OP_MOVE : OP_COPY,
                     .mailbox = from->box->s.id,
                     .to = to->box->s.id,
-                    .uid = first},
+                    .uid = first,
+                    .who = to->rights & RIGHT_READ ? to->who : 0,
+                    .on = to->rights & RIGHT_ANNOTATE},
               &(OpLists){.uids = &chosen.uids});
     to->box->next_uid += (uint32_t)chosen.messages;
     TRY(change_commit(&c));

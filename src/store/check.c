@@ -185,6 +185,22 @@ static void check_quota(Check *c)
     account_touch(a);
 }
 
+static PARKS void check_annotations(Check *c)
+{
+    Account *a = c->account;
+    uint64_t octets, *used = &a->h.used[QUOTA_ANNOTATION];
+    if (annotations_count(a, &octets)) {
+        finding(c, "annotations cannot be read: %s", err_story());
+        return;
+    }
+    if (*used == octets) return;
+    finding(c, "quota says %llu octets of annotations, not %llu", (unsigned long long)*used,
+            (unsigned long long)octets);
+    if (!c->repair) return;
+    *used = octets;
+    account_touch(a);
+}
+
 /* ---- emails ---- */
 
 static void drop_link(Account *a, EmailPage *p, Email *e, EmailLink *l)
@@ -284,6 +300,7 @@ static PARKS void check_account(void *arg)
     c->account = a;
     check_boxes(c);
     check_quota(c);
+    check_annotations(c);
     check_emails(c);
     c->account = NULL;
     c->result->accounts++;

@@ -134,7 +134,12 @@ static Err move_op(Expunge *x, Box *to, uint32_t id)
     if (!x->count) return OK;
     if (x->count > UINT32_MAX - 1 - first) return fail(ERR_LIMIT, "uids are used up");
     UidRange range = {first, first + x->count - 1};
-    Op move = {.kind = OP_MOVE, .mailbox = x->from->s.id, .to = id, .uid = first};
+    Op move = {.kind = OP_MOVE,
+               .mailbox = x->from->s.id,
+               .to = id,
+               .uid = first,
+               .who = NOTES_OF_ALL,
+               .on = true};
     change_op(x->change, &move, &(OpLists){.uids = &x->last});
     if (to) to->next_uid = range.last + 1;
     if (!x->marked) return OK;

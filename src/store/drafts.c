@@ -153,6 +153,13 @@ size_t drafts_count(const Drafts *d)
     return d->count;
 }
 
+static Annotation keep_annotation(Drafts *d, const Annotation *one)
+{
+    return (Annotation){.entry = arena_copy(&d->arena, one->entry),
+                        .value = one->value.at ? arena_copy(&d->arena, one->value) : (Slice){0},
+                        .shared = one->shared};
+}
+
 static DraftPlace keep_place(Drafts *d, const DraftPlace *place)
 {
     DraftPlace kept = *place;
@@ -161,6 +168,9 @@ static DraftPlace keep_place(Drafts *d, const DraftPlace *place)
         names[i] = arena_copy(&d->arena, place->keywords.names[i]);
     kept.keywords.names = names;
     kept.prefix = arena_copy(&d->arena, place->prefix);
+    kept.annotations.list = arena_array(&d->arena, Annotation, place->annotations.count);
+    for (size_t i = 0; i < place->annotations.count; i++)
+        kept.annotations.list[i] = keep_annotation(d, &place->annotations.list[i]);
     return kept;
 }
 
@@ -257,6 +267,7 @@ static Err prepare_link(Drafts *d, Placing *list, Change *link)
     TRY(change_reserve(link, d->octets, d->count));
     for (size_t i = 0; i < d->count; i++) {
         Keywords words = list[i].place->keywords;
+        TRY(notes_prepare(d->box, &list[i].place->annotations, link));
         if (words.count) TRY(change_keywords(link, words, list[i].arena, &list[i].keywords));
         TRY(placing_uid(&list[i]));
     }

@@ -158,7 +158,12 @@ static Err return_ops(Undelete *u, Change *c)
         Return *r = &u->returns[i];
         uint32_t first = r->to->next_uid;
         if (r->count > UINT32_MAX - 1 - first) return fail(ERR_LIMIT, "uids are used up");
-        Op move = {.kind = OP_MOVE, .mailbox = u->kept->s.id, .to = r->to->s.id, .uid = first};
+        Op move = {.kind = OP_MOVE,
+                   .mailbox = u->kept->s.id,
+                   .to = r->to->s.id,
+                   .uid = first,
+                   .who = NOTES_OF_ALL,
+                   .on = true};
         change_op(c, &move, &(OpLists){.uids = &r->uids});
     }
     for (size_t i = 0; i < u->count; i++)

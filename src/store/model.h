@@ -277,7 +277,7 @@ typedef struct {
     Account *account; /* a reference */
     Buf record;
     Cond done;
-    uint64_t reserved[QUOTA_RESOURCES];    /* of the quota */
+    uint64_t reserved[QUOTA_RESOURCES]; /* of the quota */
     const Fiber *by;
     uint32_t told_keywords, told_prefixes; /* up to which this record defines them */
     bool alone, sent, finished;
@@ -371,6 +371,8 @@ void thread_pages_free(Account *a);
 
 /* ---- names.c ---- */
 uint32_t change_create(Change *c, Slice name, Role role); /* returns the id */
+/* May this mailbox have it? ERR_EXISTS, ERR_FORBIDDEN. */
+Err role_fits(Account *a, Role role, const Box *except) MUST_USE;
 bool subscribed_has(const Account *a, Slice name);
 void subscribed_set(Account *a, Slice name, bool on);
 /* As names are kept: checked, NFC, INBOX in capitals. ERR_SYNTAX. */
@@ -379,7 +381,47 @@ Err name_normal(Arena *arena, Slice name, Slice *out) MUST_USE;
 /* ---- quota.c ---- */
 const char *quota_word(QuotaResource resource);
 
+/* ---- annotation.c ---- */
+enum { ANNOTATION_ID_NUMBERS = 8 };
+typedef struct {
+    char at[ANNOTATION_ID_NUMBERS + ANNOTATION_NAME_MOST];
+    size_t len;
+} AnnotationId;
+AnnotationId annotation_id(uint32_t mailbox, uint32_t who, Slice entry);
+static inline Slice id_slice(const AnnotationId *id)
+{
+    return slice(id->at, id->len);
+}
+size_t annotations_most(const Account *a);
+Err annotations_check(const Account *a, const Annotations *set) MUST_USE; /* names, values */
+bool annotation_collection(Slice collection); /* does it count as annotations? */
+uint64_t annotation_octets(Slice id, uint64_t value);
+/* An id of the collection "annotation". */
+bool annotation_id_parse(Slice id, uint32_t *mailbox, uint32_t *who, Slice *entry);
+PARKS Err annotations_delete(Change *c, uint32_t mailbox) MUST_USE; /* everybody's */
+PARKS Err annotations_copy(Change *c, uint32_t from, uint32_t to) MUST_USE;
+PARKS Err annotations_count(Account *a, uint64_t *octets) MUST_USE; /* again; does not wait */
+
+/* ---- note.c ---- */
+/* Annotations of a message on its way into a record: prepare checks and reserves. */
+Err notes_prepare(const Mailbox *box, const Annotations *set, Change *c) MUST_USE;
+void notes_op(const Mailbox *box, const UidSet *uids, const Annotations *set, Change *c);
+uint64_t notes_octets(Account *a, uint32_t mailbox, const Message *m);
+/* For apply.c. They set m->marks. */
+void notes_apply(Account *a, uint64_t seq, uint32_t mailbox, Message *m, Slice changes);
+typedef struct {
+    uint32_t from, to, who;
+    bool shared; /* those too */
+} NotesCopy;
+void notes_apply_copy(Account *a, uint64_t seq, const NotesCopy *how, const Message *source,
+                      Message *copy);
+void notes_drop(Account *a, uint64_t seq, uint32_t mailbox, const Message *m);
+
 /* ---- object.c ---- */
+/* How long its value is; false: there is none, or it cannot be read. */
+bool object_length(Account *a, Slice collection, Slice id, uint64_t *len);
+/* For apply.c; value NULL: it goes. */
+void object_apply(Account *a, uint64_t seq, Slice collection, Slice id, const Slice *value);
 /* Does not park. seq may be NULL. */
 Err object_find(Account *a, Slice collection, Slice id, Arena *arena, Slice *value,
                 uint64_t *seq) MUST_USE;

@@ -235,7 +235,7 @@ static void create_parents(Change *c, Slice name)
 }
 
 /* A role belongs to one mailbox (RFC 8621 2); INBOX's is not to be had. */
-static Err check_role(Account *a, Role role, const Box *except)
+Err role_fits(Account *a, Role role, const Box *except)
 {
     if (role == ROLE_INBOX || role > ROLE_IMPORTANT)
         return fail(ERR_FORBIDDEN, "role %d", (int)role);
@@ -270,7 +270,7 @@ PARKS Err mailbox_create_as(Account *a, uint32_t who, Slice name, Role role)
     TRY(may_create(a, login, name));
     if (box_by_name(a, name)) return fail(ERR_EXISTS, "mailbox %.*s", SP(name));
     if (kept_view_has(a, name)) return fail(ERR_CANNOT, "%.*s shows what was deleted", SP(name));
-    TRY(check_role(a, role, NULL));
+    TRY(role_fits(a, role, NULL));
     uint32_t first = a->next_mailbox;
     create_parents(&c, name);
     change_create(&c, name, role);
@@ -308,6 +308,7 @@ static PARKS Err delete_one(Account *a, Slice login, Slice name, Arena *arena, S
     TRY(box_need(b, login, RIGHT_DELETE_MAILBOX));
     if (b->s.role == ROLE_INBOX) return fail(ERR_FORBIDDEN, "INBOX cannot be deleted");
     TRY(change_expunge_all(&c, b, arena));
+    TRY(annotations_delete(&c, b->s.id));
     *count = identifiers(b, arena, shared);
     change_op(&c, &(Op){.kind = OP_DELETE, .mailbox = b->s.id}, NULL);
     return change_commit(&c);
@@ -330,16 +331,23 @@ PARKS Err mailbox_delete(Account *a, Slice name)
     return mailbox_delete_as(a, a->number, name);
 }
 
-/* RFC 9051 6.3.6: renaming INBOX moves its messages; its children stay where they are. */
-static Err rename_inbox(Change *c, Box *inbox, Slice to)
+/* RFC 9051 6.3.6: renaming INBOX moves its messages; its children stay where they are. Annotations
+ * are copied (RFC 5464 4.1), those of messages go along. */
+static PARKS Err rename_inbox(Change *c, Box *inbox, Slice to)
 {
     Arena arena arena_scoped = {0};
     UidSet all = {0};
     TRY(box_load(inbox));
     uint32_t id = change_create(c, to, ROLE_NONE);
+    TRY(annotations_copy(c, inbox->s.id, id));
     if (inbox->s.uid_next == 1) return OK;
     uidset_add(&arena, &all, 1, inbox->s.uid_next - 1);
-    Op move = {.kind = OP_MOVE, .mailbox = inbox->s.id, .to = id, .uid = 1};
+    Op move = {.kind = OP_MOVE,
+               .mailbox = inbox->s.id,
+               .to = id,
+               .uid = 1,
+               .who = NOTES_OF_ALL,
+               .on = true};
     change_op(c, &move, &(OpLists){.uids = &all});
     return OK;
 }
@@ -432,7 +440,7 @@ PARKS Err mailbox_set_role(Account *a, Slice name, Role role)
     if (!b && kept_view_has(a, name)) return fail(ERR_CANNOT, "it shows what was deleted");
     if (!b) return fail(ERR_NOT_FOUND, "mailbox %.*s", SP(name));
     if (b->s.role == ROLE_INBOX) return fail(ERR_FORBIDDEN, "the role of INBOX");
-    TRY(check_role(a, role, b));
+    TRY(role_fits(a, role, b));
     change_op(&c, &(Op){.kind = OP_ROLE, .mailbox = b->s.id, .role = (uint8_t)role}, NULL);
     return change_commit(&c);
 }

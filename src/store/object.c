@@ -71,6 +71,58 @@ Err object_find(Account *a, Slice collection, Slice id, Arena *arena, Slice *val
     return read_chunks(a, key, &p, arena, value);
 }
 
+bool object_length(Account *a, Slice collection, Slice id, uint64_t *len)
+{
+    Arena arena arena_scoped = {0};
+    ObjectKey k;
+    Reader in;
+    ObjectPage p;
+    object_key(&k, collection, id);
+    NewObject *o = table_get(&a->objects, object_key_slice(&k));
+    if (o) {
+        *len = o->value.len;
+        return o->present;
+    }
+    if (object_page(a, object_key_slice(&k), &arena, &in) || object_page_decode(&in, &p))
+        return false;
+    *len = p.len;
+    return true;
+}
+
+/* ---- applying ---- */
+
+/* Annotations count for the quota. */
+static void count_annotation(Account *a, Slice collection, Slice id, const Slice *value)
+{
+    uint64_t *used = &a->h.used[QUOTA_ANNOTATION], old;
+    if (!annotation_collection(collection)) return;
+    if (object_length(a, collection, id, &old)) *used -= MIN(annotation_octets(id, old), *used);
+    if (value) *used += annotation_octets(id, value->len);
+}
+
+void object_apply(Account *a, uint64_t seq, Slice collection, Slice id, const Slice *value)
+{
+    ObjectKey key;
+    count_annotation(a, collection, id, value);
+    object_key(&key, collection, id);
+    NewObject *o = table_get(&a->objects, object_key_slice(&key));
+    if (!o) {
+        o = NEW(NewObject);
+        table_put(&a->objects, object_key_slice(&key), o);
+    }
+    free((char *)o->value.at);
+    o->present = value;
+    o->seq = seq;
+    o->value = (Slice){0};
+    if (value) {
+        char *copy = mem_new(value->len + 1);
+        if (value->len) memcpy(copy, value->at, value->len);
+        o->value = slice(copy, value->len);
+    }
+    o->state |= PAGE_DIRTY;
+    a->h.last_object_seq = seq;
+}
+
 /* ---- folding ---- */
 
 /* Chunks beyond the new length, of a longer value before. */

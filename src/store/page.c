@@ -274,7 +274,7 @@ static void slot_encode(char *to, const Message *m)
     put_le(to + 16, m->size, 4);
     put_le(to + 20, m->date, 4);
     to[24] = (char)m->flags;
-    to[25] = (char)m->spare;
+    to[25] = (char)m->marks;
     put_le(to + 26, m->kwset, 2);
 }
 
@@ -286,7 +286,7 @@ static Message slot_decode(const char *from)
                      .size = (uint32_t)get_le(from + 16, 4),
                      .date = (uint32_t)get_le(from + 20, 4),
                      .flags = (uint8_t)from[24],
-                     .spare = (uint8_t)from[25],
+                     .marks = (uint8_t)from[25],
                      .kwset = (uint16_t)get_le(from + 26, 2)};
 }
 

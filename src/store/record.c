@@ -185,6 +185,9 @@ static void write_copy(Buf *out, const Op *op, const OpLists *l)
     buf_varint(out, op->to);
     buf_varint(out, op->uid);
     write_ranges(out, l->uids);
+    if (!op->who && !op->on) return;
+    buf_varint(out, op->who);
+    buf_u8(out, op->on);
 }
 
 static void read_copy(Reader *in, Op *op)
@@ -194,6 +197,11 @@ static void read_copy(Reader *in, Op *op)
     op->to = read_number(in);
     op->uid = read_number(in);
     op->uids = read_ranges(in, &total);
+    if (in->rest.len) {
+        op->who = read_number(in);
+        op->on = read_flag(in);
+        if (!op->who && !op->on) in->bad = true;
+    }
     if (!op->uid || op->uid + total >= UINT32_MAX) in->bad = true;
 }
 
@@ -247,6 +255,37 @@ static void read_validity(Reader *in, Op *op)
     op->uid = read_number(in);
     if (!op->uid_validity || op->uid_validity == UINT32_MAX || !op->uid || op->uid == UINT32_MAX)
         in->bad = true;
+}
+
+bool note_change_next(Reader *in, NoteChange *n)
+{
+    if (in->bad || !in->rest.len) return false;
+    n->who = read_number(in);
+    n->on = read_flag(in);
+    n->entry = read_bytes(in);
+    n->value = read_bytes(in);
+    if (!n->entry.len || n->entry.len > ANNOTATION_NAME_MOST) in->bad = true;
+    return !in->bad;
+}
+
+static void write_annotate(Buf *out, const Op *op, const OpLists *l)
+{
+    buf_varint(out, op->mailbox);
+    buf_bytes(out, op->value);
+    write_ranges(out, l->uids);
+}
+
+static void read_annotate(Reader *in, Op *op)
+{
+    uint64_t total;
+    NoteChange n;
+    op->mailbox = read_number(in);
+    op->value = read_bytes(in);
+    op->uids = read_ranges(in, &total);
+    Reader changes = reader(op->value);
+    while (note_change_next(&changes, &n))
+        ;
+    if (changes.bad) in->bad = true;
 }
 
 static void write_limits(Buf *out, const Op *op)
@@ -336,6 +375,9 @@ static void write_payload(Buf *out, const Op *op, const OpLists *l)
     case OP_LIMITS:
         write_limits(out, op);
         break;
+    case OP_ANNOTATE:
+        write_annotate(out, op, l);
+        break;
     case OP_NONE:
     case OP_END:
         break;
@@ -401,6 +443,9 @@ static void read_payload(Reader *in, Op *op)
         break;
     case OP_LIMITS:
         read_limits(in, op);
+        break;
+    case OP_ANNOTATE:
+        read_annotate(in, op);
         break;
     case OP_NONE:
     case OP_END:

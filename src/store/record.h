@@ -7,7 +7,7 @@
  *     ADD        eid  blob at u64  len  crc u32  shared u8  header_len  prefix  hashes n (u32 each)
  *                summary (bytes)
  *     LINK       eid  mailbox  uid  date u32  flags u8  keywords n (id each)
- *     COPY, MOVE from mailbox  to mailbox  first new uid  uid ranges
+ *     COPY, MOVE from mailbox  to mailbox  first new uid  uid ranges  [who  shared u8]
  *     UNLINK     mailbox  uid ranges
  *     FLAG       mailbox  who  set u8  clear u8  how u8  keywords n (id each)  uid ranges
  *     CREATE     mailbox  uidvalidity  role u8  name
@@ -22,6 +22,7 @@
  *     QUOTA      octets  messages (0: no limit; as the first version wrote them)
  *     LOGIN      name
  *     VALIDITY   mailbox  uidvalidity  uidnext (never less than it was)
+ *     ANNOTATE   mailbox  n octets of { who  present u8  entry  value } ...  uid ranges
  *     LIMITS     octets  messages  mailboxes  octets of annotations; each plus 1 (0: no limit)
  *
  *     uid ranges:  n, then n times: gap to the end of the previous range (>= 1), length - 1
@@ -29,8 +30,9 @@
  * Numbers are varints unless a width is given; names, texts and values are a varint length and the
  * bytes. An ADD without a LINK behind it is an email that is in no mailbox yet; a later LINK takes
  * it up, else it is dropped. COPY and MOVE give the i-th listed uid the uid first + i. A blob at 0
- * (BLOB_HERE) is the body of this very record. An unknown kind or a payload that does not fit
- * refuses the whole record: half an operation is no operation. */
+ * (BLOB_HERE) is the body of this very record. COPY and MOVE take along who's private annotations
+ * (NOTES_OF_ALL: everybody's) and perhaps the shared ones. An unknown kind or a payload that does
+ * not fit refuses the whole record: half an operation is no operation. */
 #include "store/store.h"
 
 enum {
@@ -42,6 +44,7 @@ enum {
     COLLECTION_MOST = 100,
     OBJECT_ID_MOST = 255,
 };
+#define NOTES_OF_ALL UINT32_MAX
 
 typedef enum {
     OP_NONE,
@@ -64,6 +67,7 @@ typedef enum {
     OP_LOGIN,
     OP_VALIDITY,
     OP_LIMITS,
+    OP_ANNOTATE,
     OP_END,
 } OpKind;
 
@@ -89,7 +93,7 @@ typedef struct {
     uint32_t date;
     uint32_t header_len, prefix;
     BlobRef blob;
-    bool shared, on; /* on: SUBSCRIBE, OBJECT (put) */
+    bool shared, on; /* on: SUBSCRIBE, OBJECT (put), COPY and MOVE (shared annotations) */
     uint8_t flags;   /* LINK; FLAG: set */
     uint8_t clear, how, role;
     uint32_t rights, uid_validity;
@@ -113,6 +117,14 @@ typedef struct {
     size_t keyword_count, unwanted_count;
 } OpLists;
 void record_op(Buf *out, const Op *op, const OpLists *lists);
+
+/* ---- the value of ANNOTATE ---- */
+typedef struct {
+    uint32_t who; /* 0: shared */
+    bool on;      /* false: it goes */
+    Slice entry, value;
+} NoteChange;
+bool note_change_next(Reader *in, NoteChange *n);
 
 /* ---- reading: untrusted ---- */
 typedef struct {

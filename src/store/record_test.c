@@ -21,20 +21,20 @@ static const Op ops[] = {
      .hashes = {1, 2, 0xffffffff},
      .hash_count = 3,
      .summary = {"summary", 7}},
-    {.kind = OP_LINK,              .eid = 77,               .mailbox = 5,                                                                   .uid = 9,                                                                                                                       .date = 1234567890, .flags = 31},
-    {.kind = OP_COPY,          .mailbox = 1,    .to = 2,               .uid = 100},
-    {.kind = OP_MOVE,             .mailbox = 1,                             .to = 2,                                                    .uid = 100                                                                                          },
-    {.kind = OP_UNLINK,              .mailbox = 1                             },
-    {.kind = OP_FLAG,              .mailbox = 1,                              .who = 4,                                       .flags = 1,                                                                           .clear = 30, .how = FLAG_HOW_REPLACE},
-    {.kind = OP_CREATE,          .mailbox = 8, .uid_validity = 99,.role = 3,.name = {"x/y", 3}},
-    {.kind = OP_RENAME, .mailbox = 8,                 .name = {"z", 1}},
-    {.kind = OP_DELETE,               .mailbox = 8            },
-    {.kind = OP_ROLE,        .mailbox = 8,        .role = 2                                     },
-    {.kind = OP_ACL,          .mailbox = 8,       .rights = 4095,                                                   .name = {"bob", 3}            },
-    {.kind = OP_SUBSCRIBE,   .on = true,.name = {"z", 1}                            },
-    {.kind = OP_KEYWORD,            .uid = 6,              .name = {"$Junk", 5}                           },
-    {.kind = OP_PREFIX,    .uid = 6,       .name = {"X: y\r\n", 6}},
-    {.kind = OP_OBJECT,                        .on = true,                        .name = {"pref", 4},                       .id = {"a", 1},                                                                             .value = {"v", 1}},
+    {.kind = OP_LINK,         .eid = 77,                                        .mailbox = 5,                                                                            .uid = 9, .date = 1234567890, .flags = 31},
+    {.kind = OP_COPY, .mailbox = 1,                        .to = 2,                                                             .uid = 100},
+    {.kind = OP_MOVE,             .mailbox = 1,.to = 2,.uid = 100, .who = 7, .on = true},
+    {.kind = OP_UNLINK,                         .mailbox = 1                                 },
+    {.kind = OP_FLAG,               .mailbox = 1,                                      .who = 4,                                                                         .flags = 1, .clear = 30, .how = FLAG_HOW_REPLACE},
+    {.kind = OP_CREATE,                  .mailbox = 8,                                           .uid_validity = 99,               .role = 3, .name = {"x/y", 3}},
+    {.kind = OP_RENAME,                         .mailbox = 8,                                .name = {"z", 1}                                                                                                                                           },
+    {.kind = OP_DELETE,           .mailbox = 8       },
+    {.kind = OP_ROLE,              .mailbox = 8,              .role = 2                                              },
+    {.kind = OP_ACL,.mailbox = 8,.rights = 4095,              .name = {"bob", 3}},
+    {.kind = OP_SUBSCRIBE,                         .on = true,                                .name = {"z", 1}                                                                },
+    {.kind = OP_KEYWORD,                         .uid = 6,                                .name = {"$Junk", 5}},
+    {.kind = OP_PREFIX,           .uid = 6,         .name = {"X: y\r\n", 6}                                              },
+    {.kind = OP_OBJECT,            .on = true,                            .name = {"pref", 4},.id = {"a", 1}, .value = {"v", 1}},
     {.kind = OP_QUOTA,
      .limit[0] = UINT64_C(1) << 60,
      .limit[1] = 12,
@@ -45,13 +45,14 @@ static const Op ops[] = {
      .limit[1] = QUOTA_NONE,
      .limit[2] = 1,
      .limit[3] = UINT64_C(1) << 60},
-    {.kind = OP_LOGIN,   .name = {"anna", 4}                             },
-    {.kind = OP_VALIDITY,   .mailbox = 8,.uid = 500,                                             .uid_validity = 1234567890                                                  },
+    {.kind = OP_LOGIN,                         .name = {"anna", 4}                               },
+    {.kind = OP_VALIDITY,                         .mailbox = 8,                                .uid = 500,                                              .uid_validity = 1234567890},
+    {.kind = OP_ANNOTATE,           .mailbox = 8,                 .value = {"\0\1\2/a\1v\5\0\2/b\0", 13}},
 };
 
 static bool has_uids(OpKind k)
 {
-    return k == OP_COPY || k == OP_MOVE || k == OP_UNLINK || k == OP_FLAG;
+    return k == OP_COPY || k == OP_MOVE || k == OP_UNLINK || k == OP_FLAG || k == OP_ANNOTATE;
 }
 
 static OpLists lists_of(const Op *op)

@@ -25,9 +25,11 @@ typedef struct {
     EngineOptions engine;
     uint64_t quota_octets; /* of accounts without limits of their own; 0: none */
     uint64_t quota_messages, quota_mailboxes, quota_annotation_octets;
-    uint64_t message_most;  /* octets; 0: 100 MiB */
-    uint32_t undelete_days; /* expunged mail is kept so long; 0: not at all */
-    bool expunge_to_trash;  /* these three: of accounts without a Deletion of their own */
+    uint64_t annotation_most;  /* octets of a value, at most 64 KiB; 0: that */
+    uint32_t annotations_most; /* of one user on one mailbox, on one message; 0: 100 */
+    uint64_t message_most;     /* octets; 0: 100 MiB */
+    uint32_t undelete_days;    /* expunged mail is kept so long; 0: not at all */
+    bool expunge_to_trash;     /* these three: of accounts without a Deletion of their own */
     bool deleted_to_trash;
     Slice deleted_view; /* the mailbox that shows what is kept; empty: none. Outlives the store */
     uint64_t cache_octets; /* decoded summary pages per loop; 0: 64 MiB */
@@ -99,8 +101,9 @@ void maildrop_unlock(Account *account);
 typedef enum {
     HAPPENED_NEW, /* messages: `uids` */
     HAPPENED_EXPUNGED,
-    HAPPENED_FLAGS, /* `seen`: \Seen is among them; `who`: only for that user; 0: for all */
-    HAPPENED_ANNOTATION,
+    HAPPENED_FLAGS,      /* `seen`: \Seen is among them; `who`: only for that user; 0: for all */
+    HAPPENED_ANNOTATION, /* `uids`, `identifier`: the entry, `who`: whose; 0: shared */
+    HAPPENED_METADATA,   /* of a mailbox, or the server (mailbox_id 0): as HAPPENED_ANNOTATION */
     HAPPENED_UIDVALIDITY,
     HAPPENED_CREATED, /* mailboxes */
     HAPPENED_DELETED,
@@ -163,7 +166,7 @@ typedef enum { /* RFC 6154, RFC 8457 */
 enum { MAILBOX_SEPARATOR = '/' };
 typedef struct {
     uint32_t acct; /* its account */
-    uint32_t id; /* MAILBOXID; stable through RENAME, never reused */
+    uint32_t id;   /* MAILBOXID; stable through RENAME, never reused */
     uint32_t uid_validity, uid_next, exists, unseen, deleted, recent;
     uint64_t size_octets, highest_modseq, created_modseq;
     uint64_t deleted_octets; /* of the messages that are \Deleted */
@@ -268,13 +271,14 @@ typedef enum {
     FLAG_DELETED = 8,
     FLAG_DRAFT = 16
 } Flag;
+typedef enum { MARK_ANNOTATED = 1 /* it has annotations, of anybody */ } Mark;
 typedef struct {
     uint32_t uid, eid;
     uint64_t modseq;
-    uint32_t size; /* octets: RFC822.SIZE */
-    uint32_t date; /* INTERNALDATE, Unix seconds */
-    uint8_t flags; /* Flag */
-    uint8_t spare;
+    uint32_t size;  /* octets: RFC822.SIZE */
+    uint32_t date;  /* INTERNALDATE, Unix seconds */
+    uint8_t flags;  /* Flag */
+    uint8_t marks;  /* Mark */
     uint16_t kwset; /* which combination of keywords; 0: none */
 } Message;
 /* Messages by uid, as they are now (not as a view shows them). NULL: none. Borrowed until the next
@@ -329,6 +333,39 @@ PARKS Err mailbox_move(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a,
  * *expunged may be NULL. */
 PARKS Err mailbox_expunge(Mailbox *box, const UidSet *uids, bool even_undeleted, Arena *a,
                           UidSet *expunged) MUST_USE;
+
+/* ---- annotations: of mailboxes and the server (RFC 5464), of messages (RFC 5257) ---- */
+enum { ANNOTATION_NAME_MOST = 200 };
+typedef struct {
+    Slice entry; /* its name, as the protocol has checked and folded it */
+    Slice value; /* at NULL: none; to set that takes it away */
+    bool shared; /* else it is private to the user who asks */
+} Annotation;
+typedef struct {
+    Annotation *list;
+    size_t count;
+} Annotations;
+uint64_t annotation_value_most(const Store *store); /* octets */
+/* All that the handle's user may see: private ones, then shared ones, in the order of names.
+ * ERR_FORBIDDEN: RFC 5464 3.3. */
+PARKS Err mailbox_annotations(Mailbox *box, Arena *a, Annotations *out) MUST_USE;
+/* The same of a mailbox by its number (0: the server's private ones), unchecked: for who knows that
+ * `who` may. */
+PARKS Err account_annotations(Account *account, uint32_t mailbox, uint32_t who, Arena *a,
+                              Annotations *out) MUST_USE;
+/* All or none, one commit; *role too, if not NULL. ERR_TOO_BIG: a value, ERR_LIMIT: too many,
+ * ERR_OVER_QUOTA, ERR_FORBIDDEN, ERR_EXISTS: another mailbox has the role. */
+PARKS Err mailbox_annotate(Mailbox *box, const Annotations *set, const Role *role) MUST_USE;
+PARKS Err account_annotate(Account *account, const Annotations *set) MUST_USE; /* of the server */
+/* Shared ones of the server. Any loop. */
+PARKS Err store_annotations(Store *store, Arena *a, Annotations *out) MUST_USE;
+PARKS Err store_annotate(Store *store, const Annotations *set) MUST_USE;
+/* Of a message, as it is now; none of one that is gone. Costs nothing without MARK_ANNOTATED. */
+PARKS Err message_annotations(Mailbox *box, const Message *m, Arena *a, Annotations *out) MUST_USE;
+/* As mailbox_change: one commit, gives a new modseq to those that change. */
+PARKS Err mailbox_annotate_messages(Mailbox *box, const UidSet *uids, const Annotations *set,
+                                    const uint64_t *unchanged_since, Arena *a, UidSet *modified,
+                                    uint64_t *modseq) MUST_USE;
 
 /* ---- what a deletion means ---- */
 /* Of each account, object collection "pref", id "deletion": "expunge=gone|trash keep=DAYS
@@ -456,6 +493,7 @@ typedef struct {
     uint32_t uid; /* imports: this UID if it is >= uid_next; 0: the next */
     Slice prefix; /* header lines of this recipient only, e.g. "Delivered-To: a@b\r\n"; read as the
                      message's first octets. Few distinct ones per account. */
+    Annotations annotations;
 } DraftPlace;
 /* On the mailbox's home loop. ERR_OVER_QUOTA, ERR_FORBIDDEN, ERR_NOT_FOUND (deleted meanwhile). */
 PARKS Err draft_commit(Draft *draft, Mailbox *box, const DraftPlace *place, uint32_t *uid) MUST_USE;
