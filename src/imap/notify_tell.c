@@ -184,6 +184,7 @@ PARKS static void tell_about_name(Imap *s, const Watch *w, const NameNews *n)
         tell_name(s, w, n->name, (Slice){0});
         break;
     case HAPPENED_OBJECT:
+    case HAPPENED_METADATA:
     case HAPPENED_NEW:
     case HAPPENED_EXPUNGED:
     case HAPPENED_FLAGS:

@@ -275,6 +275,7 @@ static unsigned note_of(const Happening *h)
     case HAPPENED_RIGHTS:
     case HAPPENED_SUBSCRIBED:
     case HAPPENED_OBJECT:
+    case HAPPENED_METADATA:
         break;
     }
     return 0;
@@ -325,7 +326,7 @@ static void note_name_if_wanted(Watch *w, const Happening *h)
             if (w->notify->groups[i].filter == FILTER_SUBSCRIBED)
                 wanted = wanted || (w->notify->groups[i].events & EVENT_SUBSCRIPTION_CHANGE);
         break;
-    case HAPPENED_OBJECT:
+    case HAPPENED_METADATA:
         wanted = w->notify->events & (EVENT_MAILBOX_METADATA_CHANGE | EVENT_SERVER_METADATA_CHANGE);
         break;
     case HAPPENED_NEW:
@@ -333,6 +334,7 @@ static void note_name_if_wanted(Watch *w, const Happening *h)
     case HAPPENED_FLAGS:
     case HAPPENED_ANNOTATION:
     case HAPPENED_UIDVALIDITY:
+    case HAPPENED_OBJECT:
         return;
     }
     if (wanted) note_name(w, h);
