@@ -12,7 +12,7 @@ Directives, at the top of a file:
   login: 2=other                          the same, as $other, the talk's second account
   inbox: N                                N messages "message 1" ... are in $user's INBOX before (message() below)
   options: KEY=VALUE KEY=VALUE            settings of the server; each set of them is served by a server of its own. $dir is
-                                          its directory; "_" stands for a space in a value, "__" for "_"
+                                          its directory, $top that of the sources; "_" stands for a space in a value, "__" for "_"
   shows: NAME NAME                        capabilities that are exercised here, for tools/features; a comment that names them does too
 Lines (a client without a number is client 1; it connects when it is first named):
   C: text       sent with CRLF            C-: text    sent without
@@ -72,7 +72,7 @@ class Server:
     def value(self, option):
         """The text of KEY=VALUE."""
         key, _, value = option.partition("=")
-        value = value.replace("__", "\0").replace("_", " ").replace("\0", "_").replace("$dir", self.dir)
+        value = value.replace("__", "\0").replace("_", " ").replace("\0", "_").replace("$dir", self.dir).replace("$top", TOP)
         return f"{key}={value}"
 
     def start(self):

@@ -10,6 +10,18 @@
 #include "store/store.h"
 
 typedef struct Auth Auth;
+/* Whose access tokens are taken (OAUTHBEARER, XOAUTH2): signed ones (JWT) by the keys file, others
+ * by asking their issuer (RFC 7662) through `introspect`. Neither: not offered. */
+typedef struct {
+    Slice keys_path;               /* a JWK set, RFC 7517; read again when it changes */
+    Slice issuer, audience, scope; /* "iss", "aud" (both needed for signed tokens), "scope" */
+    Slice claim;                   /* whose text is the login: "email", "preferred_username" ... */
+    Slice discovery;               /* the URL told to clients whose token is refused */
+    int64_t remember_ms;           /* how long the issuer's answer is good */
+    /* Asks the issuer: its answer, a JSON text. ERR_TEMPORARY. */
+    PARKS Err (*introspect)(void *arg, Slice token, Buf *answer);
+    void *introspect_arg;
+} OauthConfig;
 typedef struct {
     Slice dir;              /* the keeper's own directory: DIR/keeper */
     bool plain_without_tls; /* allow plain-text passwords on bare connections (the demo) */
@@ -23,7 +35,11 @@ typedef struct {
     uint32_t argon2_memory_kib, argon2_passes; /* 0: 19456, 2 */
     uint32_t scram_iterations;                 /* 0: 4096 */
     bool reversible;                           /* keep new passwords themselves, for APOP */
-    bool throttle;                             /* delay after failures, per address and per login */
+    bool certificates;        /* EXTERNAL: client certificates that TLS has verified */
+    bool certificate_subject; /* their common name is the login; else an address of them */
+    Slice anonymous;          /* login that ANONYMOUS opens for reading; empty: not offered */
+    OauthConfig oauth;
+    bool throttle; /* delay after failures, per address and per login */
 } AuthConfig;
 PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth) MUST_USE;
 PARKS void auth_close(Auth *auth);
@@ -35,6 +51,7 @@ void auth_reload(Auth *auth, const AuthConfig *config);
 typedef struct {
     uint32_t acct;
     char login[256];
+    bool guest; /* by ANONYMOUS: may look, not change anything */
 } AuthUser;
 /* Plain-text password. ERR_AUTH (also for unknown users, at the same cost), ERR_THROTTLED,
  * ERR_NEEDS_TLS, ERR_TEMPORARY. Logs login and login_failed with the remote address. service:
@@ -52,13 +69,14 @@ bool auth_plain_allowed(const Auth *auth, const Stream *stream);
 /* The account of a login that may exist only on first use (demo). ERR_NOT_FOUND. */
 PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct) MUST_USE;
 
-/* ---- SASL, RFC 4422: PLAIN (4616), LOGIN, SCRAM-SHA-1, SCRAM-SHA-256 (5802, 7677) and their -PLUS
- * (5929, 9266) ---- */
+/* ---- SASL, RFC 4422: EXTERNAL (there), PLAIN (4616), LOGIN, SCRAM-SHA-1, SCRAM-SHA-256 (5802,
+ * 7677) and their -PLUS (5929, 9266), OAUTHBEARER (7628), XOAUTH2, ANONYMOUS (4505, only for
+ * "imap", which knows how to keep a guest from changing anything) ---- */
 typedef struct Sasl Sasl;
 typedef enum { SASL_CONTINUE, SASL_DONE, SASL_FAILED } SaslState;
 /* Mechanisms offered on this stream now, best first, separated by sep: "SCRAM-SHA-256-PLUS
  * SCRAM-SHA-256 ... PLAIN LOGIN". */
-void sasl_mechanisms(const Auth *auth, const Stream *stream, const char *prefix, char sep,
+void sasl_mechanisms(Auth *auth, const char *service, Stream *stream, const char *prefix, char sep,
                      Buf *out);
 Sasl *sasl_new(Auth *auth, const char *service, Stream *stream);
 void sasl_free(Sasl *s); /* wipes */

@@ -75,7 +75,7 @@ TEST(no_plain_password_without_tls)
     Buf mechanisms buf_scoped = {0};
     world_open(&w, false, 3);
     /* The pair has no port, like a Unix socket, so ask with a TCP connection's rules. */
-    sasl_mechanisms(w.auth, w.server, "AUTH=", ' ', &mechanisms);
+    sasl_mechanisms(w.auth, "imap", w.server, "AUTH=", ' ', &mechanisms);
     bool plain = slice_find_slice(buf_slice(&mechanisms), S("PLAIN")) < mechanisms.len;
     check(plain == auth_plain_allowed(w.auth, w.server));
     Err err = auth_login(w.auth, "imap", w.server, S("u00001"), S("secret"), &user);

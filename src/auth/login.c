@@ -1,3 +1,4 @@
+#include "auth/oauth.h"
 #include "auth/prep.h"
 #include "auth/state.h"
 #include "base/text.h"
@@ -90,6 +91,7 @@ PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechani
               KV("remote", buf_slice(&remote)), KV("tls", stream_tls_version(stream)),
               KV_TEXT("err", err ? err_name(err) : "none"));
     if (err) return err;
+    user->guest = false;
     must(login.len < sizeof user->login);
     memcpy(user->login, login.at, login.len);
     user->login[login.len] = 0;
@@ -165,6 +167,13 @@ static const AuthConfig *keep_config(Auth *auth, const AuthConfig *config)
     kept->catch_all = arena_copy(a, config->catch_all);
     kept->postmaster = arena_copy(a, config->postmaster);
     kept->demo_password = arena_copy(a, config->demo_password);
+    kept->anonymous = arena_copy(a, config->anonymous);
+    kept->oauth.keys_path = arena_copy(a, config->oauth.keys_path);
+    kept->oauth.issuer = arena_copy(a, config->oauth.issuer);
+    kept->oauth.audience = arena_copy(a, config->oauth.audience);
+    kept->oauth.scope = arena_copy(a, config->oauth.scope);
+    kept->oauth.claim = arena_copy(a, config->oauth.claim);
+    kept->oauth.discovery = arena_copy(a, config->oauth.discovery);
     Slice *domains = arena_array(a, Slice, config->domain_count + 1);
     for (size_t i = 0; i < config->domain_count; i++)
         domains[i] = keep_domain(a, config->domains[i]);
@@ -191,7 +200,10 @@ PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth)
                                .demo_password = config->demo_password,
                                .reversible = config->reversible};
     if (config->throttle) new->throttle = throttle_new();
-    Err err = keeper_open(&new->demo, &new->keeper);
+    json_seed(random_u64());
+    new->oauth = oauth_new();
+    Err err = oauth_load(new->oauth, &config->oauth);
+    if (!err) err = keeper_open(&new->demo, &new->keeper);
     if (err) {
         auth_close(new);
         return err;
@@ -205,6 +217,7 @@ PARKS void auth_close(Auth *auth)
     if (!auth) return;
     keeper_close(auth->keeper);
     throttle_free(auth->throttle);
+    oauth_free(auth->oauth);
     arena_done(&auth->memory);
     free(auth);
 }

@@ -1,33 +1,8 @@
+#include "auth/sasl.h"
 #include "auth/prep.h"
-#include "auth/scram.h"
-#include "auth/state.h"
 #include "base/text.h"
 
 #include <stdlib.h>
-
-/* Mechanisms, best first: MECHANISM(name, how it goes on, hash, needs a channel binding, sends the
- * password in the clear) */
-typedef struct {
-    const char *name;
-    SaslState (*step)(Sasl *s, Slice response, Buf *challenge, Err *err);
-    ScramHash hash;
-    bool plus, plain;
-} Mechanism;
-
-struct Sasl {
-    Auth *auth;
-    Stream *stream;
-    const char *service;
-    const Mechanism *mechanism;
-    int turn;     /* responses seen */
-    bool counted; /* throttle_begin has been called */
-    AuthUser user;
-    Buf login, password; /* canonical login; LOGIN keeps the user name as typed here until the
-                            password is there */
-    Arena arena;         /* SCRAM's texts */
-    ScramFirst first;
-    Slice nonce, server_first;
-};
 
 Sasl *sasl_new(Auth *auth, const char *service, Stream *stream)
 {
@@ -51,10 +26,11 @@ const AuthUser *sasl_user(const Sasl *s)
     return &s->user;
 }
 
-static SaslState failed(Err *out, Err err)
+SaslState sasl_judge(Sasl *s, Err verdict, Err *err)
 {
-    *out = err;
-    return SASL_FAILED;
+    *err = auth_attempt_ends(s->auth, s->service, s->mechanism->name, s->stream,
+                             buf_slice(&s->login), verdict, &s->user);
+    return *err ? SASL_FAILED : SASL_DONE;
 }
 
 /* ---- PLAIN (RFC 4616) and LOGIN ---- */
@@ -73,9 +49,9 @@ PARKS static SaslState step_plain(Sasl *s, Slice response, Buf *challenge, Err *
     (void)challenge;
     if (!slice_cut(&response, '\0', &authzid) || !slice_cut(&response, '\0', &authcid) ||
         response.len == 0 || memchr(response.at, 0, response.len))
-        return failed(err, fail(ERR_SYNTAX, "PLAIN: not authzid NUL authcid NUL password"));
+        return sasl_failed(err, fail(ERR_SYNTAX, "PLAIN: not authzid NUL authcid NUL password"));
     if (authzid.len && !slice_eq(authzid, authcid))
-        return failed(err, fail(ERR_AUTH, "PLAIN: authzid is another"));
+        return sasl_failed(err, fail(ERR_AUTH, "PLAIN: authzid is another"));
     return check_password(s, authcid, response, err);
 }
 
@@ -110,7 +86,7 @@ static bool binding_of(Slice name, ChannelBinding *type)
 static Err check_binding_flag(const Sasl *s)
 {
     ChannelBinding type;
-    if (s->mechanism->plus != (s->first.binding == 'p'))
+    if (((s->mechanism->needs & BINDS) != 0) != (s->first.binding == 'p'))
         return fail(ERR_AUTH, "SCRAM: channel binding flag");
     if (s->first.binding == 'p' && !binding_of(s->first.binding_name, &type))
         return fail(ERR_AUTH, "SCRAM: unsupported channel binding");
@@ -214,29 +190,42 @@ PARKS static SaslState step_scram(Sasl *s, Slice response, Buf *challenge, Err *
 
 /* ---- the table ---- */
 
+static bool may_always(const Sasl *s)
+{
+    (void)s;
+    return true;
+}
+
 static const Mechanism mechanisms[] = {
-    {"SCRAM-SHA-256-PLUS", step_scram, SCRAM_SHA256, true,  false},
-    {"SCRAM-SHA-1-PLUS",   step_scram, SCRAM_SHA1,   true,  false},
-    {"SCRAM-SHA-256",      step_scram, SCRAM_SHA256, false, false},
-    {"SCRAM-SHA-1",        step_scram, SCRAM_SHA1,   false, false},
-    {"PLAIN",              step_plain, SCRAM_SHA256, false, true },
-    {"LOGIN",              step_login, SCRAM_SHA256, false, true },
+    {"EXTERNAL",           step_external,    may_external,  0,            0         },
+    {"SCRAM-SHA-256-PLUS", step_scram,       may_always,    SCRAM_SHA256, BINDS     },
+    {"SCRAM-SHA-1-PLUS",   step_scram,       may_always,    SCRAM_SHA1,   BINDS     },
+    {"SCRAM-SHA-256",      step_scram,       may_always,    SCRAM_SHA256, 0         },
+    {"SCRAM-SHA-1",        step_scram,       may_always,    SCRAM_SHA1,   0         },
+    {"OAUTHBEARER",        step_oauthbearer, may_oauth,     0,            PLAIN_TEXT},
+    {"XOAUTH2",            step_xoauth2,     may_oauth,     0,            PLAIN_TEXT},
+    {"PLAIN",              step_plain,       may_always,    0,            PLAIN_TEXT},
+    {"LOGIN",              step_login,       may_always,    0,            PLAIN_TEXT},
+    {"ANONYMOUS",          step_anonymous,   may_anonymous, 0,            0         },
 };
 
-static Err is_offered(const Auth *auth, const Stream *stream, const Mechanism *m)
+static Err is_offered(const Sasl *s, const Mechanism *m)
 {
-    if (m->plus && !stream_is_tls(stream))
+    if (!m->may(s)) return fail(ERR_UNSUPPORTED, "%s is not offered", m->name);
+    if ((m->needs & BINDS) && !stream_is_tls(s->stream))
         return fail(ERR_UNSUPPORTED, "channel binding needs TLS");
-    if (m->plain && !auth_plain_allowed(auth, stream))
+    if ((m->needs & PLAIN_TEXT) && !auth_plain_allowed(s->auth, s->stream))
         return fail(ERR_NEEDS_TLS, "plain-text passwords only with TLS");
     return OK;
 }
 
-void sasl_mechanisms(const Auth *auth, const Stream *stream, const char *prefix, char sep, Buf *out)
+void sasl_mechanisms(Auth *auth, const char *service, Stream *stream, const char *prefix, char sep,
+                     Buf *out)
 {
+    const Sasl s = {.auth = auth, .service = service, .stream = stream};
     bool first = true;
     for (size_t i = 0; i < COUNT(mechanisms); i++) {
-        if (is_offered(auth, stream, &mechanisms[i])) continue;
+        if (is_offered(&s, &mechanisms[i])) continue;
         if (!first) buf_char(out, sep);
         first = false;
         buf_printf(out, "%s%s", prefix, mechanisms[i].name);
@@ -261,8 +250,8 @@ PARKS SaslState sasl_start(Sasl *s, Slice mechanism, const Slice *initial, Buf *
 {
     s->mechanism = mechanism_find(mechanism);
     if (!s->mechanism)
-        return failed(err, fail(ERR_UNSUPPORTED, "no mechanism %.*s", SP(mechanism)));
-    *err = is_offered(s->auth, s->stream, s->mechanism);
+        return sasl_failed(err, fail(ERR_UNSUPPORTED, "no mechanism %.*s", SP(mechanism)));
+    *err = is_offered(s, s->mechanism);
     if (*err) return SASL_FAILED;
     if (initial) return sasl_step(s, *initial, challenge, err);
     if (s->mechanism->step == step_login) buf_add(challenge, S("Username:"));

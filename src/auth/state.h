@@ -2,6 +2,7 @@
 /* What the files of this room share. */
 #include "auth/auth.h"
 #include "auth/keeper.h"
+#include "auth/oauth.h"
 #include "auth/throttle.h"
 
 #include <stdatomic.h>
@@ -13,7 +14,8 @@ struct Auth {
     Store *store;
     Keeper *keeper;
     Throttle *throttle; /* NULL: off */
-    KeeperConfig demo;  /* for keeper_is_demo */
+    Oauth *oauth;
+    KeeperConfig demo; /* for keeper_is_demo */
 };
 
 static inline const AuthConfig *auth_config(const Auth *auth)

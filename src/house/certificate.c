@@ -31,9 +31,11 @@ Err certificate_load(const Config *c)
         TRY(tls_make_self_signed(p.certificate, p.key, names, COUNT(names)));
     }
     TRY(tls_server_new(p.certificate, p.key, &ctx));
-    tls_set_current(ctx);
+    Slice authorities = c->tls_client_authorities;
+    Err err = authorities.len ? tls_server_ask_client(ctx, authorities) : OK;
+    if (!err) tls_set_current(ctx);
     tls_unref(ctx);
-    return OK;
+    return err;
 }
 
 typedef struct {

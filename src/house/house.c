@@ -74,17 +74,28 @@ static void install(House *h, Snapshot *s)
 static AuthConfig auth_config_of(const House *h, const Config *c, Arena *a)
 {
     Slice separator = c->subaddress_separator;
-    return (AuthConfig){.dir = house_path(c, a, "keeper"),
-                        .plain_without_tls = c->plain_without_tls,
-                        .domains = c->domains.items,
-                        .domain_count = c->domains.count,
-                        .catch_all = c->catch_all,
-                        .postmaster = c->postmaster,
-                        .subaddress_separator = separator.len ? separator.at[0] : 0,
-                        .demo_accounts = h->demo.accounts,
-                        .demo_password = h->demo.password,
-                        .reversible = c->pop3_apop,
-                        .throttle = c->throttle};
+    return (AuthConfig){
+        .dir = house_path(c, a, "keeper"),
+        .plain_without_tls = c->plain_without_tls,
+        .domains = c->domains.items,
+        .domain_count = c->domains.count,
+        .catch_all = c->catch_all,
+        .postmaster = c->postmaster,
+        .subaddress_separator = separator.len ? separator.at[0] : 0,
+        .demo_accounts = h->demo.accounts,
+        .demo_password = h->demo.password,
+        .reversible = c->pop3_apop,
+        .certificates = c->tls_client_authorities.len > 0,
+        .certificate_subject = c->tls_client_subject,
+        .anonymous = c->imap_anonymous,
+        .oauth = {.keys_path = c->oauth_keys,
+                  .issuer = c->oauth_issuer,
+                  .audience = c->oauth_audience,
+                  .scope = c->oauth_scope,
+                  .claim = c->oauth_claim,
+                  .discovery = c->oauth_discovery},
+        .throttle = c->throttle
+    };
 }
 
 /* ---- reloading ---- */

@@ -81,6 +81,8 @@ void sandbox_reachables(const Config *c, Slice config_path, Reachables *out)
         reach_listeners(out, where[i]);
     reach_pem(out, c->tls_certificate);
     reach_pem(out, c->tls_key);
+    reach_pem(out, c->tls_client_authorities);
+    reach_pem(out, c->oauth_keys);
     reach_config(out, config_path);
 }
 

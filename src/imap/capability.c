@@ -56,7 +56,7 @@ void imap_put_capabilities(const Imap *s, Buf *out)
     }
     if (s->state == STRANGER) {
         Buf mechanisms buf_scoped = {0};
-        sasl_mechanisms(s->config->auth, s->stream, "AUTH=", ' ', &mechanisms);
+        sasl_mechanisms(s->config->auth, "imap", s->stream, "AUTH=", ' ', &mechanisms);
         if (mechanisms.len) buf_char(out, ' ');
         buf_add(out, buf_slice(&mechanisms));
     }

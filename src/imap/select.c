@@ -181,7 +181,7 @@ PARKS static Err open_mailbox(Imap *s, Slice name, bool examine)
     Rights rights = mailbox_rights(box);
     if (!(rights & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read it");
     Rights writing = RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE;
-    bool read_only = examine || !(rights & writing);
+    bool read_only = examine || s->user.guest || !(rights & writing);
     TRY(view_open(box, !read_only, &s->view));
     s->box = box;
     box = NULL;

@@ -33,6 +33,7 @@ enum {                  /* the `ways` column */
        SECRET = 8,      /* arguments are not logged */
        STREAMS = 16,    /* reads on behind its line */
        QUIET = 32,      /* tells no news: the session leaves the mailbox or the connection */
+       LOOKS = 256,     /* changes nothing: for guests, too */
        NAMELESS = 128,  /* neither names nor messages: also before ENABLE with UTF8=ONLY */
        NUMBERLESS = 64, /* has no message numbers even without UID (RFC 9586) */
 };

@@ -65,4 +65,5 @@ BIO_METHOD *sock_method_new(void);
 int tls_choose_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_len,
                     const unsigned char *offered, unsigned offered_len, void *nothing);
 void tls_ticket_use(SSL_CTX *ctx);
+BIO *tls_pem_open(Slice path, Err *err);
 Err tls_read_key(Slice path, EVP_PKEY **key) MUST_USE;

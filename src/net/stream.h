@@ -74,6 +74,11 @@ bool stream_is_tls(const Stream *s);
 /* What a log line and Received: want: "TLSv1.3", "TLS_AES_256_GCM_SHA384". Empty without TLS. */
 Slice stream_tls_version(const Stream *s);
 Slice stream_tls_cipher(const Stream *s);
+/* Names in the client's certificate, if it has one that what tls_server_ask_client named vouches
+ * for: its addresses (RFC 5280 4.2.1.6, or else the e-mail address in its subject), or its common
+ * name. In the arena; how many. */
+typedef enum { CLIENT_ADDRESS, CLIENT_COMMON_NAME } ClientName;
+size_t stream_client_names(const Stream *s, ClientName kind, Arena *a, Slice **names);
 /* RFC 5929, RFC 9266. ERR_UNSUPPORTED when this connection has no such binding. */
 typedef enum {
     BINDING_TLS_EXPORTER,

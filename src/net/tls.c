@@ -79,7 +79,7 @@ static int no_password(char *out, int room, int writing, void *nothing)
 }
 
 /* Memory that held a key is wiped with it. */
-static BIO *pem_open(Slice path, Err *err)
+BIO *tls_pem_open(Slice path, Err *err)
 {
     Arena a = {0};
     Slice text;
@@ -106,7 +106,7 @@ static Err pem_fault(Slice path, const char *what)
 Err tls_read_key(Slice path, EVP_PKEY **key)
 {
     Err err;
-    BIO *pem scoped(bio) = pem_open(path, &err);
+    BIO *pem scoped(bio) = tls_pem_open(path, &err);
     TRY(err);
     ERR_clear_error();
     *key = PEM_read_bio_PrivateKey(pem, NULL, no_password, NULL);
@@ -139,7 +139,7 @@ static Err use_chain(SSL_CTX *ctx, BIO *pem, Slice path)
 static Err load(SSL_CTX *ctx, Slice certificate_path, Slice key_path)
 {
     Err err;
-    BIO *pem scoped(bio) = pem_open(certificate_path, &err);
+    BIO *pem scoped(bio) = tls_pem_open(certificate_path, &err);
     TRY(err);
     ERR_clear_error();
     TRY(use_chain(ctx, pem, certificate_path));
@@ -190,7 +190,7 @@ Err tls_client_new(bool verify, TlsContext **out)
 Err tls_client_trust(TlsContext *ctx, Slice certificate_path)
 {
     Err err;
-    BIO *pem scoped(bio) = pem_open(certificate_path, &err);
+    BIO *pem scoped(bio) = tls_pem_open(certificate_path, &err);
     TRY(err);
     ERR_clear_error();
     X509 *certificate scoped(x509) = PEM_read_bio_X509(pem, NULL, no_password, NULL);

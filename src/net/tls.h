@@ -7,6 +7,9 @@ typedef struct TlsContext TlsContext; /* reference-counted snapshot; safe to sha
 
 /* PEM files, the certificate first in its chain; ERR_CONFIG or ERR_NOT_FOUND with a story. */
 Err tls_server_new(Slice certificate_path, Slice key_path, TlsContext **ctx) MUST_USE;
+/* Clients may show certificates, which have to come from one of the authorities in this PEM file.
+ * One that does not is as good as none: the handshake goes on. */
+Err tls_server_ask_client(TlsContext *ctx, Slice authorities_path) MUST_USE;
 /* verify: against the system's certificates and the host given to stream_start_tls_client. */
 Err tls_client_new(bool verify, TlsContext **ctx) MUST_USE;
 Err tls_client_trust(TlsContext *ctx, Slice certificate_path) MUST_USE; /* this one too */

@@ -28,7 +28,7 @@ PARKS void pop3_capa(Pop3 *s, Slice nothing)
     buf_add(out, S("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"));
     if (auth_plain_allowed(s->config->auth, s->stream)) buf_add(out, S("USER\r\n"));
     buf_add(out, S("SASL "));
-    sasl_mechanisms(s->config->auth, s->stream, "", ' ', out);
+    sasl_mechanisms(s->config->auth, "pop3", s->stream, "", ' ', out);
     buf_add(out, S("\r\n"));
     if (offers_tls(s) && s->state == AUTHORIZATION) buf_add(out, S("STLS\r\n"));
     if (s->config->login_delay_s)

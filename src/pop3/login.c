@@ -59,7 +59,7 @@ static void list_mechanisms(Pop3 *s)
 {
     Buf *out = stream_out(s->stream), names buf_scoped = {0};
     pop3_ok(s, "Mechanisms follow");
-    sasl_mechanisms(s->config->auth, s->stream, "", ' ', &names);
+    sasl_mechanisms(s->config->auth, "pop3", s->stream, "", ' ', &names);
     Slice rest = buf_slice(&names);
     for (Slice name; slice_cut(&rest, ' ', &name);)
         buf_printf(out, "%.*s\r\n", SP(name));
