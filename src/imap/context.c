@@ -140,7 +140,8 @@ void context_begin(Imap *s, const Search *search, const SortProgram *sort, const
 {
     SearchContexts *all = contexts(s);
     if (!all->modseq) all->modseq = search->modseq_before;
-    if (!has_room(all, sort, r)) {
+    /* What comes to a thread changes what is told of others: that would be a search for each. */
+    if (search_asks_threads(search->key) || !has_room(all, sort, r)) {
         context_refuse(s, "Too many contexts");
         return;
     }

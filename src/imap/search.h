@@ -47,6 +47,7 @@ typedef struct {
     SearchPartial partial;
     bool extended; /* RETURN was there */
     bool uses_modseq;
+    uint8_t algorithm;      /* ThreadAlgorithm that RETURN (THREAD=...) names */
     uint64_t modseq_before; /* of the mailbox, before the search was run */
     Slice bad_charset;      /* ERR_CHARSET */
 } Search;
@@ -74,6 +75,10 @@ typedef struct {
 /* Which messages of the view fit; among: only these are asked, NULL: all. */
 PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key,
                      SearchFound *found) MUST_USE;
+
+/* Keys about threads (search_thread.c) become sets of this view. */
+PARKS Err search_look_up_threads(Imap *s, View *view, SearchKey *key) MUST_USE;
+bool search_asks_threads(const SearchKey *key); /* does any key below? */
 
 /* ---- answers (search_tell.c) ---- */
 typedef struct {

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "imap/parse_fuzz.h"
 #include "imap/search.h"
+#include "imap/thread.h"
 
 static const char *const words[] = {
     [KEY_ALL] = "ALL",
@@ -29,6 +30,9 @@ static const char *const words[] = {
     [KEY_CC] = "CC ",
     [KEY_BCC] = "BCC ",
     [KEY_SUBJECT] = "SUBJECT ",
+    [KEY_THREADROOT] = "THREADROOT",
+    [KEY_THREADLEAF] = "THREADLEAF",
+    [KEY_MESSAGEID] = "MESSAGEID ",
     [KEY_HEADER] = "HEADER ",
     [KEY_BODY] = "BODY ",
     [KEY_TEXT] = "TEXT ",
@@ -38,6 +42,17 @@ static void put_literal(Buf *out, Slice s)
 {
     buf_printf(out, "{%zu+}\r\n", s.len);
     buf_add(out, s);
+}
+
+/* So that taking the quoting away gives the same again. */
+static void put_message_id(Buf *out, Slice id)
+{
+    Buf quoted buf_scoped = {0};
+    for (size_t i = 0; i < id.len; i++) {
+        if (memchr("\"\\ \t\r\n", id.at[i], 6)) buf_char(&quoted, '\\');
+        buf_char(&quoted, id.at[i]);
+    }
+    put_literal(out, buf_slice(&quoted));
 }
 
 static void put_date(Buf *out, int64_t days)
@@ -113,6 +128,11 @@ static void put_simple(Buf *out, const SearchKey *key)
         put_literal(out, key->text);
         break;
     case KEY_RECENT:
+    case KEY_THREADROOT:
+    case KEY_THREADLEAF:
+        break;
+    case KEY_MESSAGEID:
+        put_message_id(out, key->text);
         break;
     default:
         put_literal(out, key->text);
@@ -122,6 +142,13 @@ static void put_simple(Buf *out, const SearchKey *key)
 static void put_key(Buf *out, const SearchKey *key, size_t depth)
 {
     must(depth < 60);
+    if (key->type == KEY_INTHREAD) {
+        buf_add(out, key->number == THREAD_REFS         ? S("INTHREAD REFS ")
+                     : key->number == THREAD_REFERENCES ? S("INTHREAD REFERENCES ")
+                                                        : S("INTHREAD ORDEREDSUBJECT "));
+        put_key(out, key->child, depth + 1);
+        return;
+    }
     if (search_asked_of(key->type) != ASK_PROGRAM) {
         put_simple(out, key);
         return;

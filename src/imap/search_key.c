@@ -1,6 +1,8 @@
 /* One search key each: RFC 9051 6.4.4 and the extensions that add to it. */
 #include "imap/search_parse.h"
 
+#include "mail/header.h"
+
 enum { KEYS_MOST = 2000 };
 
 /* ---- cheap questions first ---- */
@@ -116,6 +118,8 @@ typedef enum {
     TAKES_SECONDS, /* nz-number */
     TAKES_KEYWORD,
     TAKES_OBJECT_ID,
+    TAKES_MESSAGE_ID,
+    TAKES_ALGORITHM, /* that RETURN named */
 } Takes;
 typedef struct {
     const char *word;
@@ -128,44 +132,47 @@ typedef struct {
 /* Longer words stand before those they begin with. SAVEDATESUPPORTED (RFC 8514 4.3) is all of them:
  * every mailbox here knows the date. */
 static const KeyRow rows[] = {
-    {"ALL",               KEY_ALL,          TAKES_NOTHING,   0,             false},
-    {"ANSWERED",          KEY_FLAG,         TAKES_NOTHING,   FLAG_ANSWERED, false},
-    {"BCC",               KEY_BCC,          TAKES_STRING,    0,             false},
-    {"BEFORE",            KEY_BEFORE,       TAKES_DATE,      0,             false},
-    {"BODY",              KEY_BODY,         TAKES_STRING,    0,             false},
-    {"CC",                KEY_CC,           TAKES_STRING,    0,             false},
-    {"DELETED",           KEY_FLAG,         TAKES_NOTHING,   FLAG_DELETED,  false},
-    {"DRAFT",             KEY_FLAG,         TAKES_NOTHING,   FLAG_DRAFT,    false},
-    {"EMAILID",           KEY_EMAILID,      TAKES_OBJECT_ID, 0,             false},
-    {"FLAGGED",           KEY_FLAG,         TAKES_NOTHING,   FLAG_FLAGGED,  false},
-    {"FROM",              KEY_FROM,         TAKES_STRING,    0,             false},
-    {"KEYWORD",           KEY_KEYWORD,      TAKES_KEYWORD,   0,             false},
-    {"LARGER",            KEY_LARGER,       TAKES_NUMBER,    0,             false},
-    {"OLDER",             KEY_OLDER,        TAKES_SECONDS,   0,             false},
-    {"OLD",               KEY_RECENT,       TAKES_NOTHING,   0,             true },
-    {"ON",                KEY_ON,           TAKES_DATE,      0,             false},
-    {"RECENT",            KEY_RECENT,       TAKES_NOTHING,   0,             false},
-    {"SAVEDATESUPPORTED", KEY_ALL,          TAKES_NOTHING,   0,             false},
-    {"SAVEDBEFORE",       KEY_SAVED_BEFORE, TAKES_DATE,      0,             false},
-    {"SAVEDON",           KEY_SAVED_ON,     TAKES_DATE,      0,             false},
-    {"SAVEDSINCE",        KEY_SAVED_SINCE,  TAKES_DATE,      0,             false},
-    {"SEEN",              KEY_FLAG,         TAKES_NOTHING,   FLAG_SEEN,     false},
-    {"SENTBEFORE",        KEY_SENT_BEFORE,  TAKES_DATE,      0,             false},
-    {"SENTON",            KEY_SENT_ON,      TAKES_DATE,      0,             false},
-    {"SENTSINCE",         KEY_SENT_SINCE,   TAKES_DATE,      0,             false},
-    {"SINCE",             KEY_SINCE,        TAKES_DATE,      0,             false},
-    {"SMALLER",           KEY_SMALLER,      TAKES_NUMBER,    0,             false},
-    {"SUBJECT",           KEY_SUBJECT,      TAKES_STRING,    0,             false},
-    {"TEXT",              KEY_TEXT,         TAKES_STRING,    0,             false},
-    {"THREADID",          KEY_THREADID,     TAKES_OBJECT_ID, 0,             false},
-    {"TO",                KEY_TO,           TAKES_STRING,    0,             false},
-    {"UNANSWERED",        KEY_FLAG,         TAKES_NOTHING,   FLAG_ANSWERED, true },
-    {"UNDELETED",         KEY_FLAG,         TAKES_NOTHING,   FLAG_DELETED,  true },
-    {"UNDRAFT",           KEY_FLAG,         TAKES_NOTHING,   FLAG_DRAFT,    true },
-    {"UNFLAGGED",         KEY_FLAG,         TAKES_NOTHING,   FLAG_FLAGGED,  true },
-    {"UNKEYWORD",         KEY_KEYWORD,      TAKES_KEYWORD,   0,             true },
-    {"UNSEEN",            KEY_FLAG,         TAKES_NOTHING,   FLAG_SEEN,     true },
-    {"YOUNGER",           KEY_YOUNGER,      TAKES_SECONDS,   0,             false},
+    {"ALL",               KEY_ALL,          TAKES_NOTHING,    0,             false},
+    {"ANSWERED",          KEY_FLAG,         TAKES_NOTHING,    FLAG_ANSWERED, false},
+    {"BCC",               KEY_BCC,          TAKES_STRING,     0,             false},
+    {"BEFORE",            KEY_BEFORE,       TAKES_DATE,       0,             false},
+    {"BODY",              KEY_BODY,         TAKES_STRING,     0,             false},
+    {"CC",                KEY_CC,           TAKES_STRING,     0,             false},
+    {"DELETED",           KEY_FLAG,         TAKES_NOTHING,    FLAG_DELETED,  false},
+    {"DRAFT",             KEY_FLAG,         TAKES_NOTHING,    FLAG_DRAFT,    false},
+    {"EMAILID",           KEY_EMAILID,      TAKES_OBJECT_ID,  0,             false},
+    {"FLAGGED",           KEY_FLAG,         TAKES_NOTHING,    FLAG_FLAGGED,  false},
+    {"FROM",              KEY_FROM,         TAKES_STRING,     0,             false},
+    {"KEYWORD",           KEY_KEYWORD,      TAKES_KEYWORD,    0,             false},
+    {"LARGER",            KEY_LARGER,       TAKES_NUMBER,     0,             false},
+    {"MESSAGEID",         KEY_MESSAGEID,    TAKES_MESSAGE_ID, 0,             false},
+    {"OLDER",             KEY_OLDER,        TAKES_SECONDS,    0,             false},
+    {"OLD",               KEY_RECENT,       TAKES_NOTHING,    0,             true },
+    {"ON",                KEY_ON,           TAKES_DATE,       0,             false},
+    {"RECENT",            KEY_RECENT,       TAKES_NOTHING,    0,             false},
+    {"SAVEDATESUPPORTED", KEY_ALL,          TAKES_NOTHING,    0,             false},
+    {"SAVEDBEFORE",       KEY_SAVED_BEFORE, TAKES_DATE,       0,             false},
+    {"SAVEDON",           KEY_SAVED_ON,     TAKES_DATE,       0,             false},
+    {"SAVEDSINCE",        KEY_SAVED_SINCE,  TAKES_DATE,       0,             false},
+    {"SEEN",              KEY_FLAG,         TAKES_NOTHING,    FLAG_SEEN,     false},
+    {"SENTBEFORE",        KEY_SENT_BEFORE,  TAKES_DATE,       0,             false},
+    {"SENTON",            KEY_SENT_ON,      TAKES_DATE,       0,             false},
+    {"SENTSINCE",         KEY_SENT_SINCE,   TAKES_DATE,       0,             false},
+    {"SINCE",             KEY_SINCE,        TAKES_DATE,       0,             false},
+    {"SMALLER",           KEY_SMALLER,      TAKES_NUMBER,     0,             false},
+    {"SUBJECT",           KEY_SUBJECT,      TAKES_STRING,     0,             false},
+    {"TEXT",              KEY_TEXT,         TAKES_STRING,     0,             false},
+    {"THREADID",          KEY_THREADID,     TAKES_OBJECT_ID,  0,             false},
+    {"THREADLEAF",        KEY_THREADLEAF,   TAKES_ALGORITHM,  0,             false},
+    {"THREADROOT",        KEY_THREADROOT,   TAKES_ALGORITHM,  0,             false},
+    {"TO",                KEY_TO,           TAKES_STRING,     0,             false},
+    {"UNANSWERED",        KEY_FLAG,         TAKES_NOTHING,    FLAG_ANSWERED, true },
+    {"UNDELETED",         KEY_FLAG,         TAKES_NOTHING,    FLAG_DELETED,  true },
+    {"UNDRAFT",           KEY_FLAG,         TAKES_NOTHING,    FLAG_DRAFT,    true },
+    {"UNFLAGGED",         KEY_FLAG,         TAKES_NOTHING,    FLAG_FLAGGED,  true },
+    {"UNKEYWORD",         KEY_KEYWORD,      TAKES_KEYWORD,    0,             true },
+    {"UNSEEN",            KEY_FLAG,         TAKES_NOTHING,    FLAG_SEEN,     true },
+    {"YOUNGER",           KEY_YOUNGER,      TAKES_SECONDS,    0,             false},
 };
 
 /* FROM "" and its like: no string is in a field that is not there, so it asks whether the field is
@@ -182,13 +189,29 @@ static void ask_presence(SearchKey *key)
     key->type = KEY_HEADER;
 }
 
+/* draft-ietf-morg-inthread 3.4: "<" id-left "@" id-right ">"; we take it as a string, too. */
+PARKS static Slice message_id(KeyParser *p)
+{
+    Slice given, *ids;
+    if (imap_peek(p->in) == '<') {
+        given = scan_until(&p->in->scan, '>');
+        imap_need(p->in, ">");
+        if (!imap_syntax(p->in)) given.len++;
+    } else {
+        given = imap_astring(p->in);
+    }
+    if (header_message_ids(&p->s->arena, given, &ids)) return ids[0];
+    imap_mistake(p->in, "That is no Message-ID");
+    return S("");
+}
+
 PARKS static SearchKey *from_row(KeyParser *p, const KeyRow *row)
 {
     In *in = p->in;
     Slice given = {0};
     SearchKey *key = search_new_key(p, row->type);
     key->flags = row->flags;
-    if (row->takes != TAKES_NOTHING) imap_space(in);
+    if (row->takes != TAKES_NOTHING && row->takes != TAKES_ALGORITHM) imap_space(in);
     switch (row->takes) {
     case TAKES_NOTHING:
         break;
@@ -212,6 +235,12 @@ PARKS static SearchKey *from_row(KeyParser *p, const KeyRow *row)
         break;
     case TAKES_OBJECT_ID:
         key->text = imap_object_id(in);
+        break;
+    case TAKES_MESSAGE_ID:
+        key->text = message_id(p);
+        break;
+    case TAKES_ALGORITHM:
+        key->number = p->search->algorithm;
         break;
     }
     return row->negated ? search_negate(p, key) : key;

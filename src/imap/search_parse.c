@@ -1,7 +1,8 @@
 /* A search program: keys within keys, without recursion. */
 #include "imap/search_parse.h"
+#include "imap/thread.h"
 
-enum { DEPTH_MOST = 50 };
+enum { DEPTH_MOST = 50, IN_THREAD_MOST = 3 };
 
 /* What waits for keys: the whole program and "(" take any number, NOT takes one, OR two or more. */
 typedef struct {
@@ -37,6 +38,20 @@ static void push_or(Program *g)
         push(g, KEY_OR, 2);
 }
 
+/* "INTHREAD" SP search-key (draft-ietf-morg-inthread 3.1); Dovecot's clients name the algorithm in
+ * between. Each one within another is a search within a search. */
+static void push_in_thread(Program *g)
+{
+    ThreadAlgorithm algorithm = (ThreadAlgorithm)g->p.search->algorithm;
+    (void)thread_see_algorithm(g->p.in, &algorithm);
+    push(g, KEY_INTHREAD, 1);
+    g->frames[g->depth - 1].key->number = algorithm;
+    size_t within = 0;
+    for (size_t i = 0; i < g->depth; i++)
+        within += g->frames[i].key->type == KEY_INTHREAD;
+    if (within > IN_THREAD_MOST) imap_mistake(g->p.in, "INTHREAD nests too deep");
+}
+
 /* A finished key goes to the frame above; NOT and OR that have all they want are finished
  * themselves. */
 static void give(Program *g, SearchKey *key)
@@ -58,6 +73,8 @@ static bool opens(Program *g)
         push(g, KEY_AND, 0);
     else if (imap_see(in, "NOT "))
         push(g, KEY_NOT, 1);
+    else if (imap_see(in, "INTHREAD "))
+        push_in_thread(g);
     else if (imap_see(in, "OR "))
         push_or(g);
     else

@@ -1,5 +1,6 @@
 /* RETURN: RFC 4731 3.1, RFC 5182, RFC 5267 4, RFC 9394. */
 #include "imap/search.h"
+#include "imap/thread.h"
 
 /* partial-range = nz-number ":" nz-number / "-" nz-number ":" "-" nz-number (RFC 9394 4). 500:400
  * is the same as 400:500. */
@@ -49,6 +50,16 @@ static void partial(In *in, Search *search)
     search->partial = search_partial_range(in);
 }
 
+/* draft-ietf-morg-inthread 3.5: which threads INTHREAD and its like are about. */
+static void algorithm(In *in, Search *search)
+{
+    ThreadAlgorithm which;
+    if (!thread_algorithm_of(imap_label(in), &which))
+        imap_mistake(in, "Unknown threading algorithm");
+    else
+        search->algorithm = which;
+}
+
 static void option(In *in, Search *search)
 {
     static const struct {
@@ -64,6 +75,10 @@ static void option(In *in, Search *search)
         {"CONTEXT", RETURN_CONTEXT},
         {"UPDATE",  RETURN_UPDATE },
     };
+    if (imap_see(in, "THREAD=")) {
+        algorithm(in, search);
+        return;
+    }
     size_t i = 0;
     while (i < COUNT(words) && !imap_see(in, words[i].word))
         i++;

@@ -88,6 +88,9 @@ static bool fits_slot(Run *r, const SearchKey *key, const Message *m)
     case KEY_RECENT:
         return view_is_recent(r->view, m->uid);
     case KEY_SET:
+    case KEY_INTHREAD:
+    case KEY_THREADROOT:
+    case KEY_THREADLEAF:
         return uidset_has(&key->uids, m->uid);
     case KEY_BEFORE:
         return day < wanted;
@@ -198,6 +201,8 @@ static bool fits_summary(const SearchKey *key, const MailSummary *m)
         return dated && day == wanted;
     case KEY_SENT_SINCE:
         return dated && day >= wanted;
+    case KEY_MESSAGEID:
+        return slice_eq(m->message_id, key->text);
     case KEY_FROM:
         return casemap_contains(m->from, key->text);
     case KEY_TO:
@@ -216,7 +221,7 @@ static bool fits_summary(const SearchKey *key, const MailSummary *m)
 PARKS static void ask_summaries(Run *r, const SearchKey *key, Bits *b)
 {
     size_t asked = 0;
-    if (key->text.len) ask_index(r, key->text, b);
+    if (key->text.len && key->type != KEY_MESSAGEID) ask_index(r, key->text, b);
     for (size_t i = 0; next_bit(b, &i); i++) {
         MailSummary summary;
         Err err = section_summary(r->account, &r->messages[i], false, &r->scratch, &summary);
@@ -394,6 +399,7 @@ PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key, S
     Run r = {.s = s, .view = view, .among = among, .now = wall_seconds()};
     r.account = mailbox_account(view_mailbox(view));
     look_up(&r, key);
+    TRY(search_look_up_threads(s, view, key));
     size_t room = MIN((size_t)CHUNK, (size_t)view_exists(view) + 1);
     if (among) room = MIN(room, (size_t)MIN(uidset_size(among), (uint64_t)CHUNK) + 1);
     r.messages = mem_new(array_bytes(room, sizeof *r.messages));

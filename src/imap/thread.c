@@ -1,19 +1,30 @@
 /* THREAD, RFC 5256 3 and 4. */
 #include "imap/thread.h"
 
+static const struct {
+    const char *word;
+    ThreadAlgorithm algorithm;
+} algorithms[] = {
+    {"ORDEREDSUBJECT ", THREAD_ORDEREDSUBJECT},
+    {"REFERENCES ",     THREAD_REFERENCES    },
+    {"REFS ",           THREAD_REFS          },
+};
+
+bool thread_algorithm_of(Slice word, ThreadAlgorithm *algorithm)
+{
+    for (size_t i = 0; i < COUNT(algorithms); i++) {
+        if (!slice_eq_nocase(word, slice_trim(slice_of(algorithms[i].word)))) continue;
+        *algorithm = algorithms[i].algorithm;
+        return true;
+    }
+    return false;
+}
+
 bool thread_see_algorithm(In *in, ThreadAlgorithm *algorithm)
 {
-    static const struct {
-        const char *word;
-        ThreadAlgorithm algorithm;
-    } words[] = {
-        {"ORDEREDSUBJECT ", THREAD_ORDEREDSUBJECT},
-        {"REFERENCES ",     THREAD_REFERENCES    },
-        {"REFS ",           THREAD_REFS          },
-    };
-    for (size_t i = 0; i < COUNT(words); i++) {
-        if (!imap_see(in, words[i].word)) continue;
-        *algorithm = words[i].algorithm;
+    for (size_t i = 0; i < COUNT(algorithms); i++) {
+        if (!imap_see(in, algorithms[i].word)) continue;
+        *algorithm = algorithms[i].algorithm;
         return true;
     }
     return false;

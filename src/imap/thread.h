@@ -10,7 +10,7 @@
 #include "base/table.h"
 #include "imap/search.h"
 
-typedef enum { THREAD_ORDEREDSUBJECT, THREAD_REFERENCES, THREAD_REFS } ThreadAlgorithm;
+typedef enum { THREAD_REFS, THREAD_REFERENCES, THREAD_ORDEREDSUBJECT } ThreadAlgorithm;
 
 typedef struct {
     int64_t sent;     /* RFC 5256 2.2 */
@@ -56,7 +56,8 @@ uint32_t threads_next(const Threads *t, uint32_t node);
 /* The messages of the view with these UIDs, threaded. ERR_CANCELLED. */
 PARKS Err thread_read(Imap *s, View *view, ThreadAlgorithm algorithm, const UidSet *uids,
                       Threads *out) MUST_USE;
-/* thread-alg: false, and nothing taken, when there is none that we know. */
+bool thread_algorithm_of(Slice word, ThreadAlgorithm *algorithm);
+/* thread-alg and SP: false, and nothing taken, when there is none that we know. */
 bool thread_see_algorithm(In *in, ThreadAlgorithm *algorithm);
 
 /* ---- inside ---- */

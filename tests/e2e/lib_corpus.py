@@ -107,8 +107,9 @@ class Maker:
             return self.encoded_word(octets[:cut], charset) + gap + self.encoded_word(octets[cut:], charset)
         return self.encoded_word(octets, charset)
 
-    def phrase(self, most=3):
-        """(how it is written, Text): the words of a subject or a name."""
+    def phrase(self, most=3, alone=True):
+        """(how it is written, Text): the words of a subject or a name. Raw octets that are no UTF-8 only alone: beside raw UTF-8
+        nobody can tell what is what."""
         script, words = self.words(most)
         text = " ".join(words)
         how = self.r.random()
@@ -118,7 +119,7 @@ class Maker:
             return text.encode(), Text(text, words=words)
         if how < 0.3:
             return text.encode(), Text(text, words=words)  # RFC 6532
-        if how < 0.35 and script == "latin":
+        if how < 0.35 and script == "latin" and alone:
             raw = (text + " .").encode("windows-1252")  # no UTF-8, whatever it is
             return raw, Text(text + " .", words=words)
         if how < 0.5:  # words of several charsets beside each other
@@ -159,7 +160,7 @@ class Maker:
             text = Text(unfolded + text.value + back, octets, text.words)
         return written, text
 
-    def address(self):
+    def address(self, alone):
         """(written, Address)"""
         mailbox = self.r.choice("anna bert Carla DORA emil frida-7 g.hill h_1".split())
         host = self.r.choice(["example.org", "Example.COM", "mail.test"])
@@ -169,14 +170,15 @@ class Maker:
             return b"undisclosed:;", Address(None, "undisclosed", None, group=True)
         if shape < 0.3:
             return spec, Address(None, mailbox, host)
-        written, name = self.phrase(2)
+        written, name = self.phrase(2, alone)
         if b"=?" not in written:
             written = b'"' + written.strip() + b'"'
             name.value = name.value.strip()
         return written + b" <" + spec + b">", Address(name, mailbox, host)
 
     def addresses(self, most):
-        made = [self.address() for _ in range(self.r.randint(1, most))]
+        count = self.r.randint(1, most)
+        made = [self.address(count == 1) for _ in range(count)]
         return self.r.choice([b", ", b",\r\n "]).join(w for w, _ in made), [a for _, a in made]
 
     def date(self, near):

@@ -288,7 +288,8 @@ class Asker:
     """Random queries about a corpus; one that asks for words the mails have, and a few that they have not."""
 
     def __init__(self, mails, r, comparator="i;unicode-casemap", charset="utf-8"):
-        self.mails, self.r, self.charset = mails, r, charset
+        self.mails, self.r, self.charset, self.comparator = mails, r, charset, comparator
+        self.facts = {}
         self.fold = COMPARATORS[comparator.lstrip("+-")]
 
     def literal(self, text):
@@ -357,8 +358,42 @@ class Asker:
             Query(f"LARGER {size}".encode(), lambda n, m: len(m.raw) > size),
             Query(f"SMALLER {size}".encode(), lambda n, m: len(m.raw) < size)])
 
+    def thread_facts(self, algorithm):
+        """Threads of all mails: {number: (thread, is a root, is a leaf)}"""
+        if algorithm not in self.facts:
+            facts = {}
+            threader = Threader(self.mails, list(range(1, len(self.mails) + 1)), self.comparator)
+
+            def visit(node, thread, parent):
+                if node.number:
+                    facts[node.number] = (thread, not parent, not node.children)
+                for c in node.children:
+                    visit(c, thread, node.number)
+            for i, t in enumerate(threader.threads(algorithm)):
+                visit(t, i, None)
+            self.facts[algorithm] = facts
+        return self.facts[algorithm]
+
+    def thread_key(self, depth):
+        """draft-ietf-morg-inthread 3"""
+        r = self.r
+        shape = r.random()
+        if shape < 0.6:
+            algorithm, sub = r.choice([None, "REFS", "REFERENCES", "ORDEREDSUBJECT"]), self.key(depth + 2)
+            facts = self.thread_facts(algorithm or "REFS")
+            hit = {facts[n][0] for n in self.found(sub)}
+            text = b"INTHREAD " + (algorithm.encode() + b" " if algorithm else b"") + sub.text
+            return Query(text, lambda n, m: facts[n][0] in hit)
+        if shape < 0.8:
+            facts, root = self.thread_facts("REFS"), r.random() < 0.5
+            return Query(b"THREADROOT" if root else b"THREADLEAF", lambda n, m: facts[n][1 if root else 2])
+        wanted = r.choice(self.mails).message_id or "<nobody@has.it>"
+        return Query(b"MESSAGEID " + wanted.encode(), lambda n, m: m.message_id == wanted)
+
     def key(self, depth=0):
         shape = self.r.random()
+        if shape > 0.93 and depth < 3:
+            return self.thread_key(depth)
         if shape < 0.1 and depth < 4:
             a = self.key(depth + 1)
             return Query(b"NOT " + a.text, lambda n, m: not a.fits(n, m))
