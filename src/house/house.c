@@ -39,6 +39,8 @@ static Snapshot *snapshot_new(House *h, const Config *config)
                            .utf8_only = config->imap_utf8_only,
                            .unauthenticate = config->imap_unauthenticate,
                            .message_most = config->message_most,
+                           .shared_namespace = config->shared_namespace,
+                           .public_account = config->public_account,
                            .administrators = config->administrators.items,
                            .administrator_count = config->administrators.count,
                            .administrator_contact = config->administrator_contact};

@@ -149,10 +149,12 @@ Err imap_cmd_logout(Imap *s)
     return OK;
 }
 
-/* RFC 9051 6.3.10: namespace-command = "NAMESPACE". Everything is personal. */
+/* RFC 9051 6.3.10: namespace-command = "NAMESPACE": personal, other users', shared. */
 Err imap_cmd_namespace(Imap *s)
 {
     TRY(imap_end(s->in));
-    imap_say(s, "NAMESPACE ((\"\" \"%c\")) NIL NIL", MAILBOX_SEPARATOR);
+    imap_say(s, "NAMESPACE ((\"\" \"/\")) %s %s",
+             s->config->shared_namespace ? "((\"Shared/\" \"/\"))" : "NIL",
+             s->config->public_account.len ? "((\"Public/\" \"/\"))" : "NIL");
     return imap_ok(s, "NAMESPACE completed");
 }

@@ -26,6 +26,7 @@ PARKS static Err copy_or_move(Imap *s, bool move, CopyResult *result)
 
     Mailbox *to scoped(mailbox) = NULL;
     TRY(imap_open(s, name, &to));
+    imap_go_back(s); /* the store goes where it has to */
     if (!uids.count) return OK;
     if (move) return mailbox_move(s->box, &uids, to, &s->arena, result);
     return mailbox_copy(s->box, &uids, to, &s->arena, result);

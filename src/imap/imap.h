@@ -20,6 +20,8 @@ typedef struct {
     bool utf8_only;           /* RFC 6855 6: ENABLE UTF8=ACCEPT has to come first */
     bool unauthenticate;      /* RFC 8437: offered */
     uint64_t message_most;    /* octets of one APPEND */
+    bool shared_namespace;    /* RFC 2342: what others grant is below "Shared/" */
+    Slice public_account;     /* its mailboxes are below "Public/"; empty: none */
     /* Logins; and a URI for /shared/admin (RFC 5464), empty: none. */
     const Slice *administrators;
     size_t administrator_count;

@@ -31,7 +31,7 @@ Err target_ready(Target *t, const Incoming *m, uint64_t more)
         t->acct = account_number(mailbox_account(t->box));
     }
     if (mailbox_status(t->box).kept) return fail(ERR_CANNOT, "nothing can be put there");
-    if (!(mailbox_rights(t->box) & RIGHT_INSERT)) return fail(ERR_FORBIDDEN, "no right to insert");
+    TRY(mailbox_need(t->box, RIGHT_INSERT));
     return check_room(t, has + more);
 }
 

@@ -15,6 +15,7 @@ enum { /* selection and return options */
        LIST_RECURSIVE = 8,
        LIST_CHILDREN = 16,
        LIST_STATUS = 32,
+       LIST_MYRIGHTS = 64, /* RFC 8440 */
 };
 enum { PATTERNS_MOST = 100 };
 
@@ -83,6 +84,8 @@ static void return_options(In *in, Wanted *w)
             w->give |= LIST_CHILDREN;
         } else if (slice_eq_nocase(name, S("SPECIAL-USE"))) {
             w->give |= LIST_SPECIAL_USE;
+        } else if (slice_eq_nocase(name, S("MYRIGHTS"))) {
+            w->give |= LIST_MYRIGHTS;
         } else if (slice_eq_nocase(name, S("STATUS"))) {
             w->give |= LIST_STATUS;
             imap_space(in);
@@ -196,16 +199,55 @@ static int by_name(const void *a, const void *b)
     return slice_order(x->name, y->name);
 }
 
-PARKS static void collect(Imap *s, const Wanted *w, Rows *rows)
+/* A mailbox of somebody else, which may be subscribed by its name. */
+static void add_other(Arena *a, Rows *rows, const Wanted *w, MailboxEntry *e)
+{
+    Row *row = table_get(&rows->by_name, e->name);
+    if (!row) row = add_row(a, rows, w, e->name, e);
+    if (row->entry != e && row->entry->exists) return; /* one's own, from before */
+    e->subscribed = row->entry != e && row->entry->subscribed;
+    row->entry = e;
+    row->satisfies = satisfies(w, e);
+}
+
+/* Whether a pattern may match something below the other namespaces. Up to its first wildcard it is
+ * what the name begins with. */
+static bool may_be_others(const Wanted *w, Slice prefix)
+{
+    for (size_t i = 0; i < w->pattern_count; i++) {
+        Slice p = w->patterns[i];
+        size_t fixed = MIN(slice_find(p, '%'), slice_find(p, '*'));
+        size_t common = MIN(fixed, prefix.len);
+        if (slice_eq(slice_first(p, common), slice_first(prefix, common))) return true;
+    }
+    return false;
+}
+
+PARKS static Err collect_others(Imap *s, const Wanted *w, Rows *rows)
 {
     MailboxEntry *entries;
     size_t count;
+    if (!may_be_others(w, S("Shared/")) && !may_be_others(w, S("Public/"))) return OK;
+    TRY(imap_others(s, w->give & LIST_STATUS, &entries, &count));
+    for (size_t i = 0; i < count; i++)
+        add_other(&s->arena, rows, w, &entries[i]);
+    return OK;
+}
+
+PARKS static Err collect(Imap *s, const Wanted *w, Rows *rows)
+{
+    MailboxEntry *entries;
+    size_t count;
+    imap_go(s, s->user.acct);
     account_mailboxes(s->account, &s->arena, &entries, &count);
     for (size_t i = 0; i < count; i++)
         add_row(&s->arena, rows, w, entries[i].name, &entries[i]);
+    TRY(collect_others(s, w, rows));
+    count = rows->count;
     for (size_t i = 0; i < count; i++) /* what is added meanwhile satisfies nothing */
         if (rows->rows[i]->satisfies) tell_ancestors(&s->arena, rows, w, rows->rows[i]);
-    if (rows->count > count) qsort(rows->rows, rows->count, sizeof *rows->rows, by_name);
+    qsort(rows->rows, rows->count, sizeof *rows->rows, by_name);
+    return OK;
 }
 
 /* RFC 5258 3.1 and 3.4: a name is told when it satisfies the options, or when it has a descendant
@@ -298,8 +340,9 @@ static void tell_row(Imap *s, const Wanted *w, const Row *r)
     imap_put_mailbox(s, out, r->name);
     if ((w->select & LIST_RECURSIVE) && r->child_satisfies) put_child_info(w, out);
     buf_add(out, S("\r\n"));
-    /* RFC 5819 2: none for what is told for its children only */
-    if ((w->give & LIST_STATUS) && r->satisfies && r->entry->exists)
+    if (!r->satisfies || !r->entry->exists) return; /* RFC 5819 2: told for its children only */
+    if (w->give & LIST_MYRIGHTS) imap_tell_rights(s, r->name, r->entry->rights);
+    if ((w->give & LIST_STATUS) && (r->entry->rights & RIGHT_READ))
         imap_tell_status(s, r->name, &r->entry->status, w->status_items);
 }
 
@@ -321,10 +364,11 @@ PARKS static Err list(Imap *s, bool lsub)
         imap_say(s, "%s (\\Noselect) \"%c\" \"\"", lsub ? "LSUB" : "LIST", MAILBOX_SEPARATOR);
     } else {
         Rows rows = {0};
-        collect(s, w, &rows);
-        tell_rows(s, w, &rows);
+        Err err = collect(s, w, &rows);
+        if (!err) tell_rows(s, w, &rows);
         free(rows.rows);
         table_done(&rows.by_name);
+        TRY(err);
     }
     return imap_ok(s, "%s completed", lsub ? "LSUB" : "LIST");
 }

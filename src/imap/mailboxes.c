@@ -35,7 +35,10 @@ Err imap_cmd_create(Imap *s)
     Slice as_sent, name = without_separator(imap_mailbox(s->in, &as_sent));
     TRY(imap_end(s->in));
     if (slice_eq(name, S("INBOX"))) return imap_no(s, "[ALREADYEXISTS] INBOX is always there");
-    TRY(name_err(s, mailbox_create(s->account, name, ROLE_NONE)));
+    Place place place_scoped = {0};
+    TRY(imap_place(s, name, &place));
+    TRY(imap_may_name(s, name, &place));
+    TRY(name_err(s, mailbox_create_as(place.account, s->user.acct, place.name, ROLE_NONE)));
     if (imap_has(s, ENABLED_REV2) && !slice_eq(without_separator(as_sent), name))
         imap_tell_name(s, name, as_sent);
     return created(s, name);
@@ -49,12 +52,30 @@ Err imap_cmd_delete(Imap *s)
     Slice name = imap_mailbox(s->in, NULL);
     TRY(imap_end(s->in));
     if (slice_eq(name, S("INBOX"))) return imap_no(s, "[CANNOT] INBOX cannot be deleted");
-    TRY(name_err(s, mailbox_delete(s->account, name)));
+    Place place place_scoped = {0};
+    TRY(imap_place(s, name, &place));
+    TRY(name_err(s, mailbox_delete_as(place.account, s->user.acct, place.name)));
+    imap_go_back(s);
     if (s->box && mailbox_is_deleted(s->box)) {
         imap_unselect(s);
         imap_say(s, "OK [CLOSED] The selected mailbox was deleted");
     }
     return imap_ok(s, "DELETE completed");
+}
+
+/* Between accounts the messages would have to be copied: clients do that, and say so. */
+PARKS static Err rename_mailbox(Imap *s, Slice from, Slice to)
+{
+    Mailbox *box scoped(mailbox) = NULL;
+    Place old place_scoped = {0}, new place_scoped = {0};
+    TRY(imap_place(s, to, &new));
+    TRY(imap_may_name(s, to, &new));
+    TRY(imap_place(s, from, &old));
+    if (account_number(old.account) == account_number(new.account))
+        return mailbox_rename_as(old.account, s->user.acct, old.name, new.name);
+    TRY(mailbox_open(old.account, s->user.acct, old.name, &box));
+    TRY(mailbox_need(box, RIGHT_DELETE_MAILBOX));
+    return fail(ERR_CANNOT, "it cannot be renamed into another account");
 }
 
 /* RFC 9051 6.3.6: rename = "RENAME" SP mailbox SP mailbox */
@@ -66,7 +87,7 @@ Err imap_cmd_rename(Imap *s)
     Slice to = without_separator(imap_mailbox(s->in, NULL));
     TRY(imap_end(s->in));
     if (slice_eq(to, S("INBOX"))) return imap_no(s, "[ALREADYEXISTS] INBOX is always there");
-    TRY(name_err(s, mailbox_rename(s->account, from, to)));
+    TRY(name_err(s, rename_mailbox(s, from, to)));
     if (imap_has(s, ENABLED_REV2) && !slice_eq(from, S("INBOX"))) imap_tell_name(s, to, from);
     return imap_ok(s, "RENAME completed");
 }
@@ -76,6 +97,7 @@ PARKS static Err subscribe(Imap *s, bool on)
     imap_space(s->in);
     Slice name = imap_mailbox(s->in, NULL);
     TRY(imap_end(s->in));
+    imap_go(s, s->user.acct);
     TRY(name_err(s, mailbox_subscribe(s->account, name, on)));
     return imap_ok(s, "%s completed", on ? "SUBSCRIBE" : "UNSUBSCRIBE");
 }

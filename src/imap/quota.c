@@ -106,7 +106,7 @@ PARKS static Err owner(Imap *s, Slice name, Slice *login, uint32_t *acct)
     Err err = imap_open(s, name, &box);
     if (err == ERR_NOT_FOUND) return OK;
     TRY(err);
-    if (!(mailbox_rights(box) & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read it");
+    TRY(mailbox_need(box, RIGHT_READ));
     *login = arena_copy(&s->arena, account_login(mailbox_account(box)));
     *acct = account_number(mailbox_account(box));
     return OK;

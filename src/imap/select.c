@@ -178,8 +178,8 @@ PARKS static Err open_mailbox(Imap *s, Slice name, bool examine)
 {
     Mailbox *box scoped(mailbox) = NULL;
     TRY(imap_open(s, name, &box));
+    TRY(mailbox_need(box, RIGHT_READ));
     Rights rights = mailbox_rights(box);
-    if (!(rights & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read it");
     Rights writing = RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE;
     bool read_only = examine || s->user.guest || !(rights & writing);
     TRY(view_open(box, !read_only, &s->view));
@@ -218,7 +218,18 @@ static void describe(Imap *s, Slice as_sent)
     tell_mailbox_id(s, &status);
     imap_say(s, "OK [HIGHESTMODSEQ %llu] Highest mailbox mod-sequence",
              (unsigned long long)MAX(status.highest_modseq, 1));
-    if (rev2) imap_tell_name(s, mailbox_name(s->box), as_sent);
+    if (rev2)
+        imap_tell_name(s, imap_shown_name(s, mailbox_account(s->box), mailbox_name(s->box)),
+                       as_sent);
+}
+
+/* RFC 4314 5.2: of a mailbox of somebody else \Seen is everyone's own, so the right to set it alone
+ * does not count. */
+static bool is_read_write(const Imap *s)
+{
+    unsigned shared = RIGHT_WRITE | RIGHT_INSERT | RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE;
+    if (account_number(mailbox_account(s->box)) == s->user.acct) shared |= RIGHT_SEEN;
+    return !s->read_only && mailbox_rights(s->box) & shared;
 }
 
 PARKS static Err select_mailbox(Imap *s, bool examine)
@@ -245,7 +256,7 @@ PARKS static Err select_mailbox(Imap *s, bool examine)
         if (err) imap_unselect(s);
         TRY(err);
     }
-    return imap_ok(s, "[%s] %s completed", s->read_only ? "READ-ONLY" : "READ-WRITE",
+    return imap_ok(s, "[%s] %s completed", is_read_write(s) ? "READ-WRITE" : "READ-ONLY",
                    examine ? "EXAMINE" : "SELECT");
 }
 

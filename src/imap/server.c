@@ -96,6 +96,7 @@ PARKS static Err run_command(Imap *s)
     TRY(read_command(s));
     if (s->user.guest && !(s->command->allowed & STRANGER) && !(s->command->ways & LOOKS))
         return imap_no(s, "[NOPERM] A guest changes nothing");
+    if ((s->command->allowed & KNOWN) == SELECTED && imap_lost_access(s)) return OK;
     if (comes_too_early(s)) return imap_no(s, "[CANNOT] ENABLE UTF8=ACCEPT has to come first");
     if ((s->command->ways & CHANGES) && s->read_only && !brings_back(s))
         return imap_no(s, "[CANNOT] The mailbox is open read-only");

@@ -79,6 +79,7 @@ struct Imap {
     unsigned mistakes;      /* BADs in a row, and failed logins */
     uint64_t told_keywords; /* hash of the FLAGS told last */
     uint32_t told_keywords_version;
+    Rights told_rights; /* with the PERMANENTFLAGS told last */
     int64_t login_deadline_ms;
     int64_t progress_due_ms; /* when imap_in_progress says something next */
     Arena saved_arena;       /* "$", RFC 9051 6.4.4.1 */
@@ -156,6 +157,8 @@ void imap_begin_fetch(Imap *s, uint32_t number, uint32_t uid);
 bool imap_tells_uid(const Imap *s);
 /* "* n FETCH (UID u FLAGS (...) MODSEQ (m))": UID also when by_uid, MODSEQ once CONDSTORE. */
 void imap_tell_flags(Imap *s, uint32_t number, const Message *m);
+/* Whether the right to read the selected mailbox is gone: BYE was said then. */
+bool imap_lost_access(Imap *s);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the selected mailbox. */
 void imap_tell_keywords(Imap *s);
 void imap_tell_new_keywords(Imap *s); /* the same, if they are not what was told last */
@@ -183,6 +186,25 @@ PARKS void imap_go_back(Imap *s);
  * has gone to its home (even if there was none).
  * ERR_NOT_FOUND also when it may not be looked up (RFC 4314 6). */
 PARKS Err imap_open(Imap *s, Slice name, Mailbox **box) MUST_USE;
+/* Where a name leads, whether or not there is a mailbox: names below "Shared/LOGIN/" to the account
+ * that has granted something to this user, names below "Public/" to the public account, all others
+ * to his own. The session has gone there. */
+typedef struct {
+    Account *account; /* a reference */
+    Slice name;       /* the mailbox's name there */
+} Place;
+PARKS Err imap_place(Imap *s, Slice name, Place *place) MUST_USE;
+void place_done(Place *place);
+#define place_scoped __attribute__((cleanup(place_done)))
+/* What this user calls a mailbox of that account; at the account's home. In the command's arena. */
+Slice imap_shown_name(Imap *s, const Account *account, Slice name);
+/* OK, or ERR_NOT_FOUND: a new mailbox of one's own may not have a name of the other namespaces. */
+Err imap_may_name(Imap *s, Slice name, const Place *place) MUST_USE;
+/* Every mailbox of other accounts that this user may look up, by the names he calls them, and
+ * without roles, which are about one's own. Goes home; in the command's arena. */
+PARKS Err imap_others(Imap *s, bool unseen, MailboxEntry **entries, size_t *count) MUST_USE;
+/* "* MYRIGHTS name rights", with the virtual "c" and "d" of RFC 2086 (acl.c). */
+void imap_tell_rights(Imap *s, Slice name, Rights rights);
 
 /* ---- the selected mailbox (select.c) ---- */
 void imap_unselect(Imap *s); /* nothing is told */

@@ -121,7 +121,7 @@ Err imap_cmd_status(Imap *s)
 
     Mailbox *box scoped(mailbox) = NULL;
     TRY(imap_open(s, name, &box));
-    if (!(mailbox_rights(box) & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read it");
+    TRY(mailbox_need(box, RIGHT_READ));
     MailboxStatus status = mailbox_status(box);
     imap_tell_status(s, name, &status, items);
     return imap_ok(s, "STATUS completed");

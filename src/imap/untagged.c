@@ -6,20 +6,34 @@
 
 /* ---- telling ---- */
 
+/* RFC 4314 5.1.1: PERMANENTFLAGS say what the rights allow. */
+static Slice permanent_flags(Imap *s, Slice keywords)
+{
+    Rights rights = s->read_only ? (Rights)0 : mailbox_rights(s->box);
+    Buf out buf_scoped = {0};
+    if (rights & RIGHT_WRITE) buf_add(&out, S("\\Answered \\Flagged "));
+    if (rights & RIGHT_DELETE_MESSAGE) buf_add(&out, S("\\Deleted "));
+    if (rights & RIGHT_SEEN) buf_add(&out, S("\\Seen "));
+    if (rights & RIGHT_WRITE) {
+        buf_add(&out, S("\\Draft "));
+        buf_add(&out, keywords);
+        buf_add(&out, keywords.len ? S(" \\* ") : S("\\* "));
+    }
+    if (out.len) out.len--;
+    return arena_copy(&s->arena, buf_slice(&out));
+}
+
 void imap_tell_keywords(Imap *s)
 {
     s->told_keywords_version = mailbox_keywords_version(s->box);
+    s->told_rights = mailbox_rights(s->box);
     Slice keywords = mailbox_keywords(s->box, &s->arena);
     const char *sp = keywords.len ? " " : "";
     s->told_keywords = keyed_hash(keywords);
     imap_say(s, "FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s)", sp, SP(keywords));
-    if (s->read_only)
-        imap_say(s, "OK [PERMANENTFLAGS ()] Read-only mailbox");
-    else
-        imap_say(s,
-                 "OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s \\*)] "
-                 "Flags permitted",
-                 sp, SP(keywords));
+    Slice permanent = permanent_flags(s, keywords);
+    imap_say(s, "OK [PERMANENTFLAGS (%.*s)] %s", SP(permanent),
+             permanent.len ? "Flags permitted" : "Read-only mailbox");
 }
 
 /* A keyword that is new to this mailbox is told before the FETCH that shows it (RFC 3501 7.2.6). */
@@ -102,6 +116,17 @@ static bool is_expunging(const Imap *s)
     return s->command && (s->command->ways & CHANGES) && !(s->command->ways & SEQS);
 }
 
+/* RFC 4314 5.1.1 leaves a choice when the right to read is taken away: BYE, as when the mailbox is
+ * deleted. Most clients do not understand a NO to everything. */
+bool imap_lost_access(Imap *s)
+{
+    if (!s->box || mailbox_rights(s->box) & RIGHT_READ) return false;
+    imap_unselect(s);
+    imap_say(s, "BYE The selected mailbox may no longer be read");
+    s->state = LEAVING;
+    return true;
+}
+
 void imap_tell_news(Imap *s, bool expunges)
 {
     unsigned wanted = imap_notify_selected(s);
@@ -118,6 +143,8 @@ void imap_tell_news(Imap *s, bool expunges)
         s->state = LEAVING;
         return;
     }
+    if (imap_lost_access(s)) return;
+    if (s->told_rights != mailbox_rights(s->box)) imap_tell_keywords(s);
     tell_expunges(s, &news);
     if (news.exists_changed || news.changed_count) imap_tell_new_keywords(s);
     if (news.exists_changed) imap_say(s, "%u EXISTS", view_exists(s->view));

@@ -235,8 +235,26 @@ void account_ref(Account *a)
     if (!a->refs++) list_remove(&a->link);
 }
 
+typedef struct {
+    Task task;
+    Account *account;
+} Closing;
+
+static void close_at_home(Task *t)
+{
+    Closing *c = CONTAINER(t, Closing, task);
+    account_close(c->account);
+    free(c);
+}
+
 void account_close(Account *a)
 {
+    if (a && loop_current() != a->home->loop) { /* a session that has gone on elsewhere */
+        Closing *c = NEW(Closing);
+        *c = (Closing){{.run = close_at_home}, a};
+        loop_post(a->home->loop, &c->task);
+        return;
+    }
     if (!a || --a->refs) return;
     a->idle_since = now_ms();
     list_add(&a->home->accounts, &a->link);

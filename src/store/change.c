@@ -210,8 +210,7 @@ static void choose(Box *b, const UidSet *uids, Arena *a, Chosen *out)
     }
 }
 
-/* All email pages that applying will need, so that damage shows before anything is written. */
-static Err warm_emails(Box *b, const UidSet *uids)
+Err warm_emails(Box *b, const UidSet *uids)
 {
     for (size_t i = 0; i < uids->count; i++) {
         const Message *m = box_next(b, uids->ranges[i].first);
@@ -225,21 +224,47 @@ static Err warm_emails(Box *b, const UidSet *uids)
 
 static Err copy_allowed(const Mailbox *from, const Mailbox *to, bool move)
 {
-    must(from->account == to->account);
-    if (!(from->rights & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read");
+    TRY(mailbox_need(from, RIGHT_READ));
     if (box_is_kept(to->box)) return fail(ERR_CANNOT, "nothing can be put there");
-    if (!(to->rights & RIGHT_INSERT)) return fail(ERR_FORBIDDEN, "no right to insert");
-    unsigned both = RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE;
+    TRY(mailbox_need(to, RIGHT_INSERT));
     bool brings_back = box_is_kept(from->box);
-    if (move && !brings_back && (from->rights & both) != both)
-        return fail(ERR_FORBIDDEN, "no right to expunge");
-    return OK;
+    if (!move || brings_back) return OK;
+    return mailbox_need(from, RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE);
+}
+
+/* RFC 4314 4: COPY sets only the flags that the rights allow; and what this user has seen of
+ * somebody else's mailbox he has seen of the copies. */
+static void flag_copies(Change *c, Mailbox *from, const Mailbox *to, const UidSet *uids,
+                        uint32_t first, uint32_t count, Arena *a)
+{
+    bool other = to->who != to->account->number;
+    uint8_t may = rights_flags(to->rights);
+    UidSet all = {0}, seen = {0};
+    uidset_add(a, &all, first, first + count - 1);
+    uint8_t never = (uint8_t) ~(may | (other ? FLAG_SEEN : 0)) & rights_flags(RIGHTS_ALL);
+    if (never) {
+        bool keywords = to->rights & RIGHT_WRITE;
+        Op op = {.kind = OP_FLAG, .mailbox = to->box->s.id, .clear = never};
+        op.how = keywords ? FLAG_HOW_ADD_REMOVE : FLAG_HOW_REPLACE;
+        change_op(c, &op, &(OpLists){.uids = &all});
+    }
+    if (!other || !(may & FLAG_SEEN)) return;
+    uint32_t at = first;
+    for (size_t i = 0; i < uids->count; i++)
+        for (uint32_t uid = uids->ranges[i].first; uid <= uids->ranges[i].last; uid++, at++) {
+            const Message *m = mailbox_message(from, uid);
+            if (m && m->flags & FLAG_SEEN) uidset_add(a, &seen, at, at);
+        }
+    if (!seen.count) return;
+    Op op = {.kind = OP_FLAG, .mailbox = to->box->s.id, .who = to->who, .flags = FLAG_SEEN};
+    change_op(c, &op, &(OpLists){.uids = &seen});
 }
 
 static PARKS Err copy_or_move(Mailbox *from, const UidSet *uids, Mailbox *to, bool move, Arena *a,
                               CopyResult *result)
 {
     Change c change_scoped = {0};
+    if (from->account != to->account) return mailbox_carry(from, uids, to, move, a, result);
     *result = (CopyResult){.uid_validity = to->box->s.uid_validity};
     TRY(copy_allowed(from, to, move));
     TRY(change_begin_alone(from->account, &c));
@@ -262,6 +287,7 @@ static PARKS Err copy_or_move(Mailbox *from, const UidSet *uids, Mailbox *to, bo
                     .who = to->rights & RIGHT_READ ? to->who : 0,
                     .on = to->rights & RIGHT_ANNOTATE},
               &(OpLists){.uids = &chosen.uids});
+    flag_copies(&c, from, to, &chosen.uids, first, (uint32_t)chosen.messages, a);
     to->box->next_uid += (uint32_t)chosen.messages;
     TRY(change_commit(&c));
     result->source = chosen.uids;

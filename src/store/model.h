@@ -485,8 +485,15 @@ PARKS void kept_sweep(Home *home);
 
 /* ---- change.c ---- */
 uint8_t rights_flags(Rights rights); /* the flags these rights may change */
+/* All email pages that applying will need, so that damage shows before anything is written. */
+Err warm_emails(Box *b, const UidSet *uids) MUST_USE;
 Err change_keywords(Change *c, Keywords names, Arena *arena, uint32_t **ids) MUST_USE;
 void change_texts(Change *c, OpKind kind, const TextTable *t); /* those not defined yet */
+
+/* ---- carry.c ---- */
+/* mailbox_copy, mailbox_move between two accounts; at home of `from`. */
+PARKS Err mailbox_carry(Mailbox *from, const UidSet *uids, Mailbox *to, bool move, Arena *a,
+                        CopyResult *result) MUST_USE;
 
 /* ---- directory.c ---- */
 PARKS Err directory_login(Store *store, uint32_t acct, Arena *a, Slice *login) MUST_USE;

@@ -54,7 +54,7 @@ PARKS Err store_list_accounts(Store *store, Slice after, size_t most, Arena *a, 
 /* ---- account ---- */
 PARKS Err account_open(Store *store, uint32_t acct,
                        Account **account) MUST_USE; /* on its home loop; a reference */
-void account_close(Account *account);
+void account_close(Account *account);               /* any loop; the other calls are for its home */
 SCOPED(Account, account, account_close)
 uint32_t account_number(const Account *account);
 Slice account_login(const Account *account);
@@ -325,6 +325,8 @@ typedef struct {
     UidSet copies; /* in the same order: ascending, contiguous unless others came between */
     uint32_t uid_validity;
 } CopyResult;
+/* `to` may belong to another account; called at home of `from`. Flags as the rights there allow
+ * (RFC 4314 4). Into another account at most 10,000 at once (ERR_LIMIT). */
 PARKS Err mailbox_copy(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a,
                        CopyResult *result) MUST_USE;
 PARKS Err mailbox_move(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a,

@@ -11,9 +11,9 @@ typedef struct {
     size_t count, room;
 } UidSet;
 void uidset_add(Arena *a, UidSet *s, uint32_t first,
-                uint32_t last);                 /* any order; O(1) at the end */
+                uint32_t last); /* any order; O(1) at the end */
 void uidset_remove(Arena *a, UidSet *s, uint32_t first, uint32_t last); /* O(ranges behind) */
-bool uidset_has(const UidSet *s, uint32_t uid); /* O(log n) */
+bool uidset_has(const UidSet *s, uint32_t uid);                         /* O(log n) */
 uint64_t uidset_size(const UidSet *s);
 bool uidset_next(const UidSet *s, uint32_t *uid); /* the smallest member >= *uid; false: none */
 void uidset_print(Buf *out, const UidSet *s);     /* "1,3:5"; nothing for the empty set */
