@@ -30,3 +30,6 @@ typedef struct {
 /* Takes the stream over and frees it; calls ended(arg) once, on whichever loop. */
 PARKS void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *arg),
                       void *arg);
+/* The same for a user who is known already: greets with PREAUTH (RFC 9051 7.1.4). */
+PARKS void imap_serve_known(Stream *stream, const ImapConfig *config, const AuthUser *user,
+                            void (*ended)(void *arg), void *arg);

@@ -204,7 +204,8 @@ void imap_make_stranger(Imap *s)
     set_limits(s);
 }
 
-Err imap_welcome(Imap *s, const AuthUser *user)
+/* Goes to the account's home. */
+PARKS static bool become(Imap *s, const AuthUser *user)
 {
     s->user = *user;
     imap_go(s, user->acct);
@@ -213,11 +214,17 @@ Err imap_welcome(Imap *s, const AuthUser *user)
         log_err(LOG_LEVEL_ERROR, "imap_account", err, KV_TEXT("user", user->login));
         imap_answer_err(s, err);
         goodbye(s, "[UNAVAILABLE] The account cannot be opened");
-        return OK;
+        return false;
     }
     s->state = AUTHENTICATED;
     s->mistakes = 0;
     set_limits(s);
+    return true;
+}
+
+Err imap_welcome(Imap *s, const AuthUser *user)
+{
+    if (!become(s, user)) return OK;
     Buf capabilities buf_scoped = {0};
     imap_put_capabilities(s, &capabilities);
     return imap_ok(s, "[%.*s] Logged in", SP(buf_slice(&capabilities)));
@@ -225,11 +232,11 @@ Err imap_welcome(Imap *s, const AuthUser *user)
 
 /* ---- the beginning ---- */
 
-PARKS static void greet(Imap *s)
+PARKS static void greet(Imap *s, const char *how)
 {
     Buf capabilities buf_scoped = {0};
     imap_put_capabilities(s, &capabilities);
-    imap_say(s, "OK [%.*s] %.*s ready", SP(buf_slice(&capabilities)), SP(s->config->hostname));
+    imap_say(s, "%s [%.*s] %.*s ready", how, SP(buf_slice(&capabilities)), SP(s->config->hostname));
     (void)stream_flush(s->stream);
 }
 
@@ -249,7 +256,18 @@ void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *ar
     Imap *s = session_new(stream, config);
     s->ended = ended;
     s->arg = arg;
-    greet(s);
+    greet(s, "OK");
+    converse(s);
+    finish(s);
+}
+
+void imap_serve_known(Stream *stream, const ImapConfig *config, const AuthUser *user,
+                      void (*ended)(void *arg), void *arg)
+{
+    Imap *s = session_new(stream, config);
+    s->ended = ended;
+    s->arg = arg;
+    if (become(s, user)) greet(s, "PREAUTH");
     converse(s);
     finish(s);
 }
