@@ -233,6 +233,8 @@ static int open_table(Lmdb *l)
 #define MAP_BYTES (UINT64_C(1) << 40)
 #endif
 
+#define MAP_LEAST (UINT64_C(1) << 30)
+
 static int open_env(Lmdb *l, const char *path, uint64_t map_bytes)
 {
     int rc = mdb_env_create(&l->env);
@@ -243,12 +245,25 @@ static int open_env(Lmdb *l, const char *path, uint64_t map_bytes)
     return rc ? rc : open_table(l);
 }
 
+/* Where the address space is limited (ulimit -v, valgrind) less has to do. */
+static int open_mapped(Lmdb *l, const char *path, uint64_t map_bytes)
+{
+    int rc = open_env(l, path, map_bytes);
+    while ((rc == ENOMEM || rc == EINVAL) && map_bytes > MAP_LEAST) {
+        mdb_env_close(l->env);
+        l->env = NULL;
+        map_bytes /= 4;
+        rc = open_env(l, path, map_bytes);
+    }
+    return rc;
+}
+
 static Err lmdb_open(Slice path, uint64_t map_bytes, Index **index)
 {
     Arena arena_scoped a = {0};
     Lmdb *l = NEW(Lmdb);
     l->index.kind = &index_lmdb;
-    int rc = open_env(l, arena_cstr(&a, path), map_bytes ? map_bytes : MAP_BYTES);
+    int rc = open_mapped(l, arena_cstr(&a, path), map_bytes ? map_bytes : MAP_BYTES);
     if (rc) {
         lmdb_close(&l->index);
         return lmdb_fail(rc, "open");
