@@ -1,6 +1,7 @@
 #include "house/config.h"
 
 #include "base/text.h"
+#include "pop3/pop3.h"
 #include "run/file.h"
 #include "run/sock.h"
 
@@ -146,6 +147,7 @@ static Err check_value(const Config *c, const Setting *s)
     if (field == &c->log_level && !is_log_level(c->log_level))
         return fail(ERR_CONFIG, "log_level wants debug, info, warn, error or none, not \"%.*s\"",
                     SP(c->log_level));
+    if (field == &c->pop3_uidl) return uidl_format_check(c->pop3_uidl);
     if (field == &c->expunge_means) return check_choice(s->name, c->expunge_means, "gone", "trash");
     if (field == &c->deleted_means) return check_choice(s->name, c->deleted_means, "mark", "trash");
     if (field == &c->subaddress_separator && c->subaddress_separator.len > 1)
@@ -268,24 +270,11 @@ void config_done(Config *c)
 bool config_wants_restart(Slice key)
 {
     static const char *const keys[] = {
-        "store",
-        "store_on_network",
-        "control",
-        "throttle",
-        "quota",
-        "quota_messages",
-        "quota_mailboxes",
-        "quota_annotations",
-        "message_most",
-        "undelete",
-        "expunge_means",
-        "deleted_means",
-        "deleted_view",
-        "zero_ahead",
-        "loops",
-        "checkpoint_milliseconds",
-        "sandbox",
-        "pop3_apop"}; /* the keeper learns at its start what to keep */
+        "store",        "store_on_network", "control",         "throttle",
+        "quota",        "quota_messages",   "quota_mailboxes", "quota_annotations",
+        "message_most", "undelete",         "expunge_means",   "deleted_means",
+        "deleted_view", "zero_ahead",       "loops",           "checkpoint_milliseconds",
+        "sandbox",      "pop3_apop"}; /* the keeper learns at its start what to keep */
     for (size_t i = 0; i < COUNT(keys); i++)
         if (slice_eq(key, slice_of(keys[i]))) return true;
     return slice_starts(key, S("listen_"));

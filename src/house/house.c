@@ -52,6 +52,7 @@ static Snapshot *snapshot_new(House *h, const Config *config)
                            .apop = config->pop3_apop,
                            .last = config->pop3_last,
                            .shared_maildrop = config->pop3_shared,
+                           .uidl = config->pop3_uidl,
                            .login_delay_s = (uint32_t)config->pop3_login_delay};
     s->smtp = (SmtpConfig){.auth = h->auth,
                            .store = h->store,

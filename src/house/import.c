@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "house/transfer.h"
+#include "pop3/uidl.h"
 #include "run/file.h"
 
 #include <stdio.h>
@@ -229,6 +230,18 @@ PARKS static Err take_body(Import *im, Incoming *in, const TransferMeta *meta)
     return OK;
 }
 
+/* So that clients of POP3 do not fetch everything again. */
+static void keep_unique_id(Import *im, Incoming *in, const TransferMeta *meta)
+{
+    Buf value buf_scoped = {0};
+    KeptUidl k = {meta->pop3_uidl, meta->file};
+    if (!uidl_is_sound(k.id)) k.id = (Slice){0};
+    if (!uidl_is_sound(k.file)) k.file = (Slice){0};
+    if (!k.id.len && !k.file.len) return;
+    uidl_keep(&value, &k);
+    in->place.object = arena_copy(&im->arena, buf_slice(&value));
+}
+
 PARKS static Err take_message(Import *im, Slice frame)
 {
     TransferMeta meta;
@@ -245,6 +258,7 @@ PARKS static Err take_message(Import *im, Slice frame)
     in->place =
         (DraftPlace){.flags = meta.flags, .date = MAX(meta.date, (int64_t)1), .uid = meta.uid};
     split_keywords(in, arena_copy(&im->arena, meta.keywords));
+    keep_unique_id(im, in, &meta);
     return take_body(im, in, &meta);
 }
 

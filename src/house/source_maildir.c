@@ -1,5 +1,5 @@
 /* A maildir tree as a source: cur and new of each folder, Dovecot's dovecot-uidlist and
- * dovecot-keywords beside them. */
+ * dovecot-keywords beside them, or Courier's courierimapuiddb and courierpop3dsizelist. */
 #include "base/scan.h"
 #include "base/table.h"
 #include "base/text.h"
@@ -13,6 +13,7 @@ typedef struct {
     Slice dir, mailbox;
     uint32_t uid_validity, uid_next;
     Table uids;         /* base name -> uid */
+    Table pop3_uidls;   /* base name -> Slice, the unique-id */
     Slice keywords[26]; /* letters a to z */
 } Folder;
 
@@ -33,12 +34,31 @@ static Slice base_name(Slice name)
     return slice_first(name, slice_find(name, ':'));
 }
 
+static void keep_pop3_uidl(Folder *f, Arena *a, Slice base, Slice id)
+{
+    Slice *kept = arena_new(a, Slice);
+    *kept = id;
+    if (id.len) table_put(&f->pop3_uidls, base, kept);
+}
+
+/* Extensions are words that begin with a letter; P: the unique-id where it is not what the format
+ * makes. */
+static Slice extension(Slice line, char letter)
+{
+    Slice word;
+    while (slice_cut(&line, ' ', &word) && !slice_starts(word, S(":")))
+        if (word.len > 1 && word.at[0] == letter) return slice_from(word, 1);
+    return (Slice){0};
+}
+
 /* dovecot-uidlist version 3: "3 V1700000000 N17 G..." then lines "UID [extensions] :FILENAME".
- * Version 1: "1 VALIDITY NEXT". */
+ * Version 1, and Courier's courierimapuiddb: "1 VALIDITY NEXT", lines "UID FILENAME". */
 static void read_uidlist(Folder *f, Arena *a)
 {
     Slice text, line, word;
-    if (path_read(below(a, f->dir, S("dovecot-uidlist")), LIST_FILE_MOST, a, &text)) return;
+    if (path_read(below(a, f->dir, S("dovecot-uidlist")), LIST_FILE_MOST, a, &text) &&
+        path_read(below(a, f->dir, S("courierimapuiddb")), LIST_FILE_MOST, a, &text))
+        return;
     if (!slice_cut(&text, '\n', &line)) return;
     bool version3 = slice_starts(line, S("3 "));
     for (size_t i = 0; slice_cut(&line, ' ', &word); i++) {
@@ -55,8 +75,45 @@ static void read_uidlist(Folder *f, Arena *a)
         if (at == line.len || !slice_to_u64(slice_first(line, slice_find(line, ' ')), &uid) ||
             !uid || uid >= UINT32_MAX)
             continue;
-        table_put(&f->uids, base_name(slice_from(line, at + (version3 ? 2 : 1))),
-                  (void *)(uintptr_t)uid);
+        Slice base = base_name(slice_from(line, at + (version3 ? 2 : 1)));
+        table_put(&f->uids, base, (void *)(uintptr_t)uid);
+        if (version3) keep_pop3_uidl(f, a, base, extension(slice_first(line, at + 1), 'P'));
+    }
+}
+
+/* Courier's pop3d: "/3 NEXT VALIDITY", then lines "FILENAME SIZE NUMBER:VALIDITY[:UTF8]". It says
+ * UIDnumber-validity, UIDnumber without a validity, and the file's name, some characters as +XX,
+ * without a number. */
+static Slice courier_uidl(Arena *a, Slice base, Slice numbers)
+{
+    Slice number, validity = {0};
+    Buf id buf_scoped = {0};
+    uint64_t n, v = 0;
+    if (!slice_cut(&numbers, ':', &number) || !slice_to_u64(number, &n)) return (Slice){0};
+    if (slice_cut(&numbers, ':', &validity) && !slice_to_u64(validity, &v)) return (Slice){0};
+    if (n && v)
+        return arena_printf(a, "UID%llu-%llu", (unsigned long long)n, (unsigned long long)v);
+    if (n) return arena_printf(a, "UID%llu", (unsigned long long)n);
+    for (size_t i = 0; i < base.len; i++) {
+        unsigned char c = (unsigned char)base.at[i];
+        bool plain = c >= 0x21 && c <= 0x7e && c != '\'' && c != '"' && c != '+';
+        buf_printf(&id, plain ? "%c" : "+%02X", c);
+    }
+    return arena_copy(a, buf_slice(&id));
+}
+
+static void read_courier_pop3(Folder *f, Arena *a)
+{
+    Slice text, line;
+    if (path_read(below(a, f->dir, S("courierpop3dsizelist")), LIST_FILE_MOST, a, &text)) return;
+    if (!slice_cut(&text, '\n', &line) || !slice_starts(line, S("/"))) return;
+    bool has_numbers = slice_starts(line, S("/2 ")) || slice_starts(line, S("/3 "));
+    while (has_numbers && slice_cut(&text, '\n', &line)) {
+        size_t last = slice_find_last(line, ' ');
+        size_t before = slice_find_last(slice_first(line, last), ' ');
+        if (last == line.len || before == last) continue;
+        Slice base = base_name(slice_first(line, before));
+        keep_pop3_uidl(f, a, base, courier_uidl(a, base, slice_from(line, last + 1)));
     }
 }
 
@@ -122,6 +179,9 @@ static Err add_message(Folder *f, Slice dir, Slice name)
                                 .key = arena_copy(a, base),
                                 .uid_validity = f->uid_validity,
                                 .uid_next = f->uid_next};
+    item->meta.file = item->meta.key;
+    const Slice *uidl = table_get(&f->pop3_uidls, base);
+    if (uidl) item->meta.pop3_uidl = *uidl;
     item->meta.uid = (uint32_t)(uintptr_t)table_get(&f->uids, base);
     item->order = item->meta.uid ? item->meta.uid : UINT64_MAX; /* behind those that have one */
     read_flags(f, name, &item->meta);
@@ -146,10 +206,12 @@ static Err read_folder(Source *s, Slice dir, Slice mailbox)
     if (!is_dir(below(&s->arena, dir, S("cur")))) return OK;
     source_add_folder(s, mailbox);
     read_uidlist(&f, &s->arena);
+    read_courier_pop3(&f, &s->arena);
     read_keywords(&f, &s->arena);
     Err err = read_part(&f, "cur");
     if (!err) err = read_part(&f, "new");
     table_done(&f.uids);
+    table_done(&f.pop3_uidls);
     return err;
 }
 

@@ -16,6 +16,8 @@ void transfer_meta_encode(Buf *out, const TransferMeta *m)
     buf_u32(out, m->uid_validity);
     buf_u32(out, m->uid_next);
     buf_u8(out, m->flags);
+    buf_bytes(out, m->pop3_uidl);
+    buf_bytes(out, m->file);
 }
 
 Err transfer_meta_decode(Slice frame, TransferMeta *m)
@@ -31,6 +33,8 @@ Err transfer_meta_decode(Slice frame, TransferMeta *m)
     m->uid_validity = read_u32(&r);
     m->uid_next = read_u32(&r);
     m->flags = read_u8(&r);
+    m->pop3_uidl = read_bytes(&r);
+    m->file = read_bytes(&r);
     return r.bad || r.rest.len ? fail(ERR_SYNTAX, "a broken message header") : OK;
 }
 

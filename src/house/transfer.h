@@ -27,6 +27,7 @@ typedef struct {
     uint32_t uid_validity; /* of the source mailbox; 0: none */
     uint32_t uid_next;     /* the same */
     uint8_t flags;         /* Flag */
+    Slice pop3_uidl, file; /* the unique-id it had, its file's base name (pop3/uidl.h); or empty */
 } TransferMeta;
 void transfer_meta_encode(Buf *out, const TransferMeta *m);
 Err transfer_meta_decode(Slice frame, TransferMeta *m) MUST_USE; /* borrows */
@@ -60,7 +61,8 @@ SourceItem *source_add(Source *s);
 void source_add_folder(Source *s, Slice mailbox); /* in the source's arena */
 typedef enum { FORMAT_UNKNOWN, FORMAT_MAILDIR, FORMAT_MBOX, FORMAT_EML } Format;
 Err source_read_maildir(Source *s, Slice path)
-    MUST_USE; /* Maildir++ (.a.b) or nested (a/b); dovecot-uidlist, dovecot-keywords */
+    MUST_USE; /* Maildir++ (.a.b) or nested (a/b); dovecot-uidlist, dovecot-keywords,
+                  courierimapuiddb, courierpop3dsizelist */
 /* One file: INBOX; a directory: a mailbox for each file, those of directories below (also
  * Thunderbird's X.sbd) are its children. */
 Err source_read_mbox(Source *s, Slice path) MUST_USE;

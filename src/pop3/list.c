@@ -28,22 +28,12 @@ static void add_size(Pop3 *s, Buf *out, uint32_t number, const Message *m)
     buf_add(out, S("\r\n"));
 }
 
-static void put_hex(char *to, uint32_t value)
-{
-    for (int i = 7; i >= 0; i--, value >>= 4)
-        to[i] = "0123456789abcdef"[value & 15];
-}
-
-/* The unique-id: UIDVALIDITY and UID of IMAP, which never come again for another message. */
 static void add_unique_id(Pop3 *s, Buf *out, uint32_t number, const Message *m)
 {
-    char id[18];
-    put_hex(id, s->uid_validity);
-    put_hex(id + 8, m->uid);
-    memcpy(id + 16, "\r\n", 2);
     buf_number(out, number);
     buf_char(out, ' ');
-    buf_add(out, slice(id, sizeof id));
+    uidls_put(s, out, m);
+    buf_add(out, S("\r\n"));
 }
 
 PARKS static void list_all(Pop3 *s, AddLine *add)
@@ -85,6 +75,11 @@ PARKS void pop3_list(Pop3 *s, Slice text)
 
 PARKS void pop3_uidl(Pop3 *s, Slice text)
 {
+    Err err = uidls_load(s);
+    if (err) {
+        pop3_say_err(s, err);
+        return;
+    }
     if (text.len) {
         list_one(s, add_unique_id, text);
         return;

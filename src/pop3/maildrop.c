@@ -81,6 +81,8 @@ void maildrop_close(Pop3 *s)
     if (s->is_locked) maildrop_unlock(s->account);
     account_close(s->account);
     free(s->marks);
+    uidls_free(s->uidls);
+    s->uidls = NULL;
     s->view = NULL;
     s->inbox = NULL;
     s->account = NULL;

@@ -16,10 +16,14 @@ typedef struct {
     bool last;                /* LAST of RFC 1460 */
     bool shared_maildrop;     /* several sessions at once instead of [IN-USE] */
     uint32_t login_delay_s;   /* LOGIN-DELAY announced and enforced; 0: none */
+    Slice uidl;               /* format of unique-ids, see uidl.h */
 } Pop3Config;
 /* Per account, object collection "pref", id "pop3": "delete=expunge|trash expire=DAYS|never
  * leave=yes|no". expire: what QUIT removes after that many days on the server; 0: at once when
  * retrieved; leave=no: retrieved messages go at QUIT. */
+
+/* Whether it is a format of unique-ids (uidl.h). ERR_CONFIG. */
+Err uidl_format_check(Slice format) MUST_USE;
 
 /* Takes the stream over and frees it, also when the session moves to another loop; calls ended(arg)
  * once, on whichever loop. */

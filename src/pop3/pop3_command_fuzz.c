@@ -2,9 +2,9 @@
  * of RFC 1939 3 and RFC 6856 2.1. The first octet says how the input is cut. */
 #include "base/fuzz.h"
 #include "base/text.h"
+#include "mail/surrogate.h"
 #include "pop3/pref.h"
 #include "pop3/stuff.h"
-#include "mail/surrogate.h"
 
 /* Taking the dots off again gives what went in. */
 static void check_stuffing(Slice in, size_t step)

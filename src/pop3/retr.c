@@ -1,8 +1,8 @@
 /* RETR and TOP: messages on their way out (RFC 1939 5, 7). */
 #include "base/text.h"
+#include "mail/surrogate.h"
 #include "pop3/session.h"
 #include "pop3/stuff.h"
-#include "mail/surrogate.h"
 
 #define BLOCK     ((size_t)64 * 1024)
 #define TOP_BLOCK ((size_t)8 * 1024) /* a header fits, most of the time */

@@ -42,6 +42,7 @@ typedef struct Pop3 {
     uint32_t deleted;
     uint64_t deleted_octets;
     uint32_t last_at_login, last; /* RFC 1460: the highest message retrieved */
+    struct Uidls *uidls;          /* what imports have kept (uidls.c); NULL: not asked yet */
     Arena arena;                  /* a command's */
 } Pop3;
 
@@ -70,6 +71,12 @@ bool pop3_message(Pop3 *s, Slice text, uint32_t *number, Message *m);
  * becomes \Seen. */
 PARKS Err maildrop_update(Pop3 *s) MUST_USE;
 PARKS Err maildrop_mark_seen(Pop3 *s) MUST_USE; /* only the latter */
+
+/* ---- unique-ids (uidls.c) ---- */
+/* Reads what imports have kept of this mailbox, once a session. */
+PARKS Err uidls_load(Pop3 *s) MUST_USE;
+void uidls_free(struct Uidls *u);
+void uidls_put(Pop3 *s, Buf *out, const Message *m);
 
 /* ---- the commands of commands.def ---- */
 #define COMMAND(name, state, handler, argument, rfc) PARKS void handler(Pop3 *s, Slice text);

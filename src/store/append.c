@@ -111,6 +111,18 @@ static uint32_t internal_date(int64_t date)
     return (uint32_t)MIN(MAX(date, 0), (int64_t)UINT32_MAX);
 }
 
+static void object_op(const Placing *p, Change *c)
+{
+    Slice id = arena_printf(p->arena, "%08x%08x", p->box->box->s.id, p->uid);
+    change_op(c,
+              &(Op){.kind = OP_OBJECT,
+                    .on = true,
+                    .name = S("pop3-uidl"),
+                    .id = id,
+                    .value = p->place->object},
+              NULL);
+}
+
 /* RFC 4314 4: flags the rights do not allow are left out; another user's \Seen is his own. */
 void placing_link(Placing *p, Change *c)
 {
@@ -127,6 +139,7 @@ void placing_link(Placing *p, Change *c)
                .date = internal_date(p->place->date),
                .flags = other ? flags & (uint8_t)~FLAG_SEEN : flags};
     change_op(c, &link, &lists);
+    if (p->place->object.len) object_op(p, c);
     UidRange one = {p->uid, p->uid};
     notes_op(box, &(UidSet){.ranges = &one, .count = 1}, &p->place->annotations, c);
     if (!other || !(flags & FLAG_SEEN)) return;

@@ -171,6 +171,7 @@ static DraftPlace keep_place(Drafts *d, const DraftPlace *place)
     kept.annotations.list = arena_array(&d->arena, Annotation, place->annotations.count);
     for (size_t i = 0; i < place->annotations.count; i++)
         kept.annotations.list[i] = keep_annotation(d, &place->annotations.list[i]);
+    kept.object = arena_copy(&d->arena, place->object);
     return kept;
 }
 

@@ -472,8 +472,8 @@ PARKS size_t text_candidates(Account *account, Slice folded_needle, uint32_t *ei
 PARKS Err email_contains(Account *account, uint32_t eid, Slice folded_needle, bool body_only,
                          bool *found) MUST_USE;
 
-/* The same, compared after another folding (mail/mail.h: MailFold) than i;unicode-casemap, by which the
- * needle has been folded. */
+/* The same, compared after another folding (mail/mail.h: MailFold) than i;unicode-casemap, by which
+ * the needle has been folded. */
 PARKS Err email_contains_folded(Account *account, uint32_t eid, Slice needle,
                                 void (*fold)(Buf *out, Slice utf8), bool body_only,
                                 bool *found) MUST_USE;
@@ -493,6 +493,8 @@ typedef struct {
     Keywords keywords;
     int64_t date; /* INTERNALDATE, Unix seconds; 0: now */
     uint32_t uid; /* imports: this UID if it is >= uid_next; 0: the next */
+    Slice object; /* imports: an object put with the message, in collection "pop3-uidl", id mailbox
+                     and uid as 16 hexadecimal digits; empty: none */
     Slice prefix; /* header lines of this recipient only, e.g. "Delivered-To: a@b\r\n"; read as the
                      message's first octets. Few distinct ones per account. */
     Annotations annotations;
