@@ -53,6 +53,7 @@ void imap_put_capabilities(const Imap *s, Buf *out)
         if (!(capabilities[i].states & s->state) || !holds(s, capabilities[i].when)) continue;
         buf_char(out, ' ');
         buf_add(out, capabilities[i].name);
+        if (slice_ends(capabilities[i].name, S("LIMIT="))) buf_number(out, imap_append_limit(s));
     }
     if (s->state == STRANGER) {
         Buf mechanisms buf_scoped = {0};

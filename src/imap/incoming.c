@@ -51,9 +51,8 @@ static Slice url_text(Imap *s, Slice url)
 
 Err target_answer(Target *t, Err err)
 {
-    if (t->bad_url.at)
-        return imap_no(t->s, "[BADURL %.*s] That URL means nothing here",
-                       SP(url_text(t->s, t->bad_url)));
+    Slice bad = t->bad_url.at ? url_text(t->s, t->bad_url) : (Slice){0};
+    if (bad.at) return imap_no(t->s, "[BADURL %.*s] That URL means nothing here", SP(bad));
     if (err == ERR_NOT_FOUND) return imap_no(t->s, "[TRYCREATE] There is no such mailbox");
     return err;
 }

@@ -264,32 +264,6 @@ static bool is_told(const Wanted *w, const Row *r)
 
 /* ---- answering ---- */
 
-const char *imap_role_attribute(Role role)
-{
-    switch (role) {
-    case ROLE_NONE:
-    case ROLE_INBOX:
-        return NULL;
-    case ROLE_ARCHIVE:
-        return "\\Archive";
-    case ROLE_DRAFTS:
-        return "\\Drafts";
-    case ROLE_FLAGGED:
-        return "\\Flagged";
-    case ROLE_JUNK:
-        return "\\Junk";
-    case ROLE_SENT:
-        return "\\Sent";
-    case ROLE_TRASH:
-        return "\\Trash";
-    case ROLE_ALL:
-        return "\\All";
-    case ROLE_IMPORTANT:
-        return "\\Important";
-    }
-    return NULL;
-}
-
 typedef struct {
     Buf *out;
     bool some;
@@ -305,7 +279,7 @@ static void word(Words *words, const char *text)
 
 /* Basic LIST always says whether there are children (RFC 3348 3), extended LIST when asked, and for
  * names that exist only through them (RFC 9051 6.3.9.6). */
-static void put_attributes(const Wanted *w, const Row *r, Buf *out)
+static void put_attributes(const Wanted *w, const Row *r, Arena *a, Buf *out)
 {
     const MailboxEntry *e = r->entry;
     bool exists = e && e->exists;
@@ -319,7 +293,7 @@ static void put_attributes(const Wanted *w, const Row *r, Buf *out)
         word(&words, "\\Subscribed");
     if (w->give & LIST_CHILDREN || (!w->extended && !w->lsub) || (!exists && has_children))
         if (!w->lsub) word(&words, has_children ? "\\HasChildren" : "\\HasNoChildren");
-    if (exists && !w->lsub) word(&words, imap_role_attribute(e->status.role));
+    if (exists && !w->lsub) word(&words, imap_role_attributes(a, e->status.role));
 }
 
 static void put_child_info(const Wanted *w, Buf *out)
@@ -335,7 +309,7 @@ static void tell_row(Imap *s, const Wanted *w, const Row *r)
 {
     Buf *out = stream_out(s->stream);
     buf_printf(out, "* %s (", w->lsub ? "LSUB" : "LIST");
-    put_attributes(w, r, out);
+    put_attributes(w, r, &s->arena, out);
     buf_printf(out, ") \"%c\" ", MAILBOX_SEPARATOR);
     imap_put_mailbox(s, out, r->name);
     if ((w->select & LIST_RECURSIVE) && r->child_satisfies) put_child_info(w, out);

@@ -28,17 +28,64 @@ PARKS static Err created(Imap *s, Slice name)
     return imap_ok(s, "[MAILBOXID (%.*s)] CREATE completed", SP(buf_slice(&id)));
 }
 
-/* RFC 9051 6.3.4: create = "CREATE" SP mailbox */
+typedef struct {
+    Role uses;
+    Slice refused; /* the first special use that cannot be had */
+} CreateParams;
+
+/* RFC 6154 6: create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")" */
+static void use_param(In *in, CreateParams *p)
+{
+    imap_need(in, "USE (");
+    if (imap_see(in, ")")) return;
+    do {
+        Role role = ROLE_NONE;
+        imap_need(in, "\\");
+        Slice atom = imap_atom(in), attribute = arena_printf(in->arena, "\\%.*s", SP(atom));
+        if (imap_role_named(attribute, &role))
+            p->uses = role_with(p->uses, role);
+        else if (!p->refused.at)
+            p->refused = attribute;
+    } while (imap_see(in, " "));
+    imap_need(in, ")");
+}
+
+/* RFC 4466 2.2: [SP "(" create-param *(SP create-param) ")"] */
+static CreateParams create_params(In *in)
+{
+    CreateParams p = {0};
+    if (!imap_see(in, " (")) return p;
+    do
+        use_param(in, &p);
+    while (imap_see(in, " "));
+    imap_need(in, ")");
+    return p;
+}
+
+/* Special uses belong to the user (RFC 6154 2): those of a shared mailbox would be its owner's. */
+PARKS static Err create(Imap *s, const Place *place, const CreateParams *p)
+{
+    if (p->uses == ROLE_NONE)
+        return mailbox_create_as(place->account, s->user.acct, place->name, ROLE_NONE);
+    if (account_number(place->account) != s->user.acct)
+        return fail(ERR_FORBIDDEN, "a special use of another's mailbox");
+    return mailbox_create_for(place->account, place->name, p->uses);
+}
+
+/* RFC 9051 6.3.4: create = "CREATE" SP mailbox, and RFC 4466's parameters */
 Err imap_cmd_create(Imap *s)
 {
     imap_space(s->in);
     Slice as_sent, name = without_separator(imap_mailbox(s->in, &as_sent));
+    CreateParams params = create_params(s->in);
     TRY(imap_end(s->in));
     if (slice_eq(name, S("INBOX"))) return imap_no(s, "[ALREADYEXISTS] INBOX is always there");
     Place place place_scoped = {0};
+    if (params.refused.at) /* RFC 6154 3 */
+        return imap_no(s, "[USEATTR] %.*s not supported", SP(params.refused));
     TRY(imap_place(s, name, &place));
     TRY(imap_may_name(s, name, &place));
-    TRY(name_err(s, mailbox_create_as(place.account, s->user.acct, place.name, ROLE_NONE)));
+    TRY(name_err(s, create(s, &place, &params)));
     if (imap_has(s, ENABLED_REV2) && !slice_eq(without_separator(as_sent), name))
         imap_tell_name(s, name, as_sent);
     return created(s, name);

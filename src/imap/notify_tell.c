@@ -110,7 +110,7 @@ PARKS static void tell_name(Imap *s, const Watch *w, Slice name, Slice old_name)
     if (entry.subscribed && w->acct == s->user.acct) put_word(out, "\\Subscribed");
     if (exists || entry.has_children)
         put_word(out, entry.has_children ? "\\HasChildren" : "\\HasNoChildren");
-    if (exists) put_word(out, imap_role_attribute(entry.status.role));
+    if (exists) put_word(out, imap_role_attributes(&s->arena, entry.status.role));
     buf_printf(out, ") \"%c\" ", MAILBOX_SEPARATOR);
     imap_put_mailbox(s, out, whole_name(s, w, name));
     if (old_name.len) imap_put_old_name(s, whole_name(s, w, old_name));

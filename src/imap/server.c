@@ -41,6 +41,11 @@ uint64_t imap_message_most(const Imap *s)
     return s->config->message_most ? s->config->message_most : MESSAGE_MOST;
 }
 
+uint32_t imap_append_limit(const Imap *s)
+{
+    return (uint32_t)MIN(imap_message_most(s), (uint64_t)UINT32_MAX);
+}
+
 /* ---- one command ---- */
 
 static const ImapCommand *find_command(Slice name)

@@ -114,6 +114,7 @@ bool imap_is_administrator(const Imap *s);
 int64_t imap_deadline(const Imap *s);      /* of what is read now; RFC 9051 5.4 */
 int64_t imap_progress_ms(const Imap *s);   /* from one imap_in_progress that speaks to the next */
 uint64_t imap_message_most(const Imap *s); /* octets of one APPEND */
+uint32_t imap_append_limit(const Imap *s); /* the same as RFC 7889 says it: 32 bits */
 
 /* ---- answering (response.c) ---- */
 /* Tells news, then "tag OK text". text may begin with a response code. Always return OK. */
@@ -222,7 +223,11 @@ Slice imap_modseq_code(Imap *s, bool expunged);
  * 9051 6.3.9.7). */
 void imap_tell_name(Imap *s, Slice name, Slice called);
 void imap_put_old_name(Imap *s, Slice old); /* ' ("OLDNAME" (name))' */
-const char *imap_role_attribute(Role role); /* "\\Sent"; NULL: none */
+
+/* ---- special uses (uses.c) ---- */
+const char *imap_role_attributes(Arena *a, Role roles); /* "\\Drafts \\Sent"; NULL: none */
+/* One that a client may give to a mailbox; false: unknown, or only for views we do not have. */
+bool imap_role_named(Slice attribute, Role *role);
 
 /* ---- before and after the login (login.c, capability.c, unauthenticate.c, server.c) ---- */
 /* Gives back everything that belongs to the user: at the end, and for UNAUTHENTICATE (RFC 8437),

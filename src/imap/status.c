@@ -12,7 +12,8 @@ typedef enum {
     DELETED_STORAGE,
     SIZE,
     HIGHESTMODSEQ,
-    MAILBOXID
+    MAILBOXID,
+    APPENDLIMIT /* RFC 7889 3.1 */
 } Item;
 static const Slice item_names[] = {
     [MESSAGES] = {"MESSAGES",        8 },
@@ -25,6 +26,7 @@ static const Slice item_names[] = {
     [SIZE] = {"SIZE",            4 },
     [HIGHESTMODSEQ] = {"HIGHESTMODSEQ",   13},
     [MAILBOXID] = {"MAILBOXID",       9 },
+    [APPENDLIMIT] = {"APPENDLIMIT",     11},
 };
 
 unsigned imap_status_items(In *in)
@@ -64,7 +66,8 @@ static uint64_t value(const MailboxStatus *status, Item item)
         return status->size_octets;
     case HIGHESTMODSEQ:
         return MAX(status->highest_modseq, 1);
-    case MAILBOXID: /* no number */
+    case MAILBOXID:   /* no number */
+    case APPENDLIMIT: /* the same for all */
         break;
     }
     return 0;
@@ -98,6 +101,8 @@ void imap_tell_status_news(Imap *s, Slice name, const MailboxStatus *status, uns
         buf_char(out, ' ');
         if (i == MAILBOXID)
             put_mailbox_id(out, status);
+        else if (i == APPENDLIMIT)
+            buf_number(out, imap_append_limit(s));
         else
             buf_number(out, value(status, (Item)i));
     }

@@ -52,7 +52,7 @@ PARKS static Err open_trash(Pop3 *s, Mailbox **trash)
     size_t count;
     account_mailboxes(s->account, &s->arena, &entries, &count);
     for (size_t i = 0; i < count; i++)
-        if (entries[i].exists && entries[i].status.role == ROLE_TRASH)
+        if (entries[i].exists && role_has(entries[i].status.role, ROLE_TRASH))
             return mailbox_open_id(s->account, s->who.acct, entries[i].status.id, trash);
     Err err = mailbox_create(s->account, S("Trash"), ROLE_TRASH);
     if (err && err != ERR_EXISTS) return err;

@@ -144,7 +144,7 @@ static Err check_expunges(Flagging *f)
     f->expunges = false;
     if (!(f->set & FLAG_DELETED) || !(f->box->rights & RIGHT_EXPUNGE)) return OK;
     TRY(account_deletion(f->box->account, &d));
-    f->expunges = d.deleted_to_trash && b->s.role != ROLE_TRASH;
+    f->expunges = d.deleted_to_trash && !role_has((Role)b->s.role, ROLE_TRASH);
     return OK;
 }
 

@@ -86,7 +86,7 @@ typedef struct {
 static Box *find_trash(Account *a)
 {
     for (uint32_t i = 0; i < a->box_count; i++)
-        if (a->boxes[i]->s.role == ROLE_TRASH) return a->boxes[i];
+        if (role_has((Role)a->boxes[i]->s.role, ROLE_TRASH)) return a->boxes[i];
     return box_by_name(a, S("Trash"));
 }
 

@@ -675,3 +675,34 @@ TEST(an_import_goes_on_under_the_uidvalidity_of_the_source)
     mailbox_close(box);
     world_close(&w);
 }
+
+TEST(roles_can_be_combined_and_taken_apart)
+{
+    Role both = role_with(role_with(ROLE_NONE, ROLE_SENT), ROLE_DRAFTS);
+    check(role_has(both, ROLE_SENT) && role_has(both, ROLE_DRAFTS));
+    check(!role_has(both, ROLE_TRASH) && !role_has(both, ROLE_NONE));
+    check(role_without(both, ROLE_SENT) == ROLE_DRAFTS);
+    check(role_without(both, role_with(both, ROLE_JUNK)) == ROLE_NONE);
+    check(role_without(ROLE_INBOX, both) == ROLE_INBOX);
+    check(!role_can_combine(ROLE_ALL) && !role_can_combine(ROLE_INBOX));
+}
+
+TEST(a_role_moves_to_the_mailbox_it_is_given_to)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *sent = world_box(&w, "Sent"), *both = NULL;
+    check_ok(mailbox_create_for(w.account, S("Both"), role_with(ROLE_SENT, ROLE_JUNK)));
+    check(mailbox_status(sent).role == ROLE_NONE);
+    mailbox_close(sent);
+    world_reopen(&w);
+    both = world_box(&w, "Both");
+    check(mailbox_status(both).role == role_with(ROLE_SENT, ROLE_JUNK));
+    check_ok(mailbox_set_uses(w.account, S("Sent"), ROLE_SENT));
+    check(mailbox_status(both).role == ROLE_JUNK);
+    check_err(mailbox_create_for(w.account, S("All"), ROLE_ALL), ERR_FORBIDDEN);
+    check_err(mailbox_set_uses(w.account, S("INBOX"), ROLE_SENT), ERR_FORBIDDEN);
+    check_err(mailbox_create(w.account, S("x"), ROLE_JUNK), ERR_EXISTS);
+    mailbox_close(both);
+    world_close(&w);
+}

@@ -373,6 +373,8 @@ void thread_pages_free(Account *a);
 uint32_t change_create(Change *c, Slice name, Role role); /* returns the id */
 /* May this mailbox have it? ERR_EXISTS, ERR_FORBIDDEN. */
 Err role_fits(Account *a, Role role, const Box *except) MUST_USE;
+/* Checks the name and who may, makes missing parents too. c is alone. */
+PARKS Err change_create_new(Change *c, uint32_t who, Slice name, Role role, Arena *arena) MUST_USE;
 bool subscribed_has(const Account *a, Slice name);
 void subscribed_set(Account *a, Slice name, bool on);
 /* As names are kept: checked, NFC, INBOX in capitals. ERR_SYNTAX. */

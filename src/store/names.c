@@ -240,7 +240,7 @@ Err role_fits(Account *a, Role role, const Box *except)
     if (role == ROLE_INBOX || role > ROLE_IMPORTANT)
         return fail(ERR_FORBIDDEN, "role %d", (int)role);
     for (uint32_t i = 0; role && i < a->box_count; i++)
-        if (a->boxes[i] != except && a->boxes[i]->s.role == role)
+        if (a->boxes[i] != except && role_has((Role)a->boxes[i]->s.role, role))
             return fail(ERR_EXISTS, "another mailbox has this role");
     return OK;
 }
@@ -259,22 +259,28 @@ static Err may_create(Account *a, Slice login, Slice name)
     return box_need(parent, login, RIGHT_CREATE);
 }
 
+PARKS Err change_create_new(Change *c, uint32_t who, Slice name, Role role, Arena *arena)
+{
+    Account *a = c->account;
+    Slice login;
+    TRY(name_normal(arena, name, &name));
+    TRY(login_of(a, who, arena, &login));
+    TRY(may_create(a, login, name));
+    if (box_by_name(a, name)) return fail(ERR_EXISTS, "mailbox %.*s", SP(name));
+    if (kept_view_has(a, name)) return fail(ERR_CANNOT, "%.*s shows what was deleted", SP(name));
+    uint32_t first = a->next_mailbox;
+    create_parents(c, name);
+    change_create(c, name, role);
+    return created_fit(c, first);
+}
+
 PARKS Err mailbox_create_as(Account *a, uint32_t who, Slice name, Role role)
 {
     Arena arena arena_scoped = {0};
     Change c change_scoped = {0};
-    Slice login;
-    TRY(name_normal(&arena, name, &name));
-    TRY(login_of(a, who, &arena, &login));
     TRY(change_begin_alone(a, &c));
-    TRY(may_create(a, login, name));
-    if (box_by_name(a, name)) return fail(ERR_EXISTS, "mailbox %.*s", SP(name));
-    if (kept_view_has(a, name)) return fail(ERR_CANNOT, "%.*s shows what was deleted", SP(name));
     TRY(role_fits(a, role, NULL));
-    uint32_t first = a->next_mailbox;
-    create_parents(&c, name);
-    change_create(&c, name, role);
-    TRY(created_fit(&c, first));
+    TRY(change_create_new(&c, who, name, role, &arena));
     return change_commit(&c);
 }
 

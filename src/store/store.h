@@ -163,6 +163,12 @@ typedef enum { /* RFC 6154, RFC 8457 */
                ROLE_ALL,
                ROLE_IMPORTANT
 } Role;
+/* A mailbox may have several (RFC 6154 2): then its Role is made of them, and role_has tells. Those
+ * of mailboxes with messages of their own can be combined, \All and \Flagged cannot. */
+bool role_has(Role roles, Role one);
+bool role_can_combine(Role role);
+Role role_with(Role roles, Role more);
+Role role_without(Role roles, Role less);
 enum { MAILBOX_SEPARATOR = '/' };
 typedef struct {
     uint32_t acct; /* its account */
@@ -202,6 +208,10 @@ PARKS Err mailbox_delete_as(Account *account, uint32_t who, Slice name) MUST_USE
 PARKS Err mailbox_rename_as(Account *account, uint32_t who, Slice from, Slice to) MUST_USE;
 PARKS Err mailbox_subscribe(Account *account, Slice name, bool subscribed) MUST_USE;
 PARKS Err mailbox_set_role(Account *account, Slice name, Role role) MUST_USE;
+/* The same for clients (RFC 6154 3): `uses` are combinable, else ERR_FORBIDDEN; another mailbox
+ * that has one of them loses it in the same step. */
+PARKS Err mailbox_create_for(Account *account, Slice name, Role uses) MUST_USE;
+PARKS Err mailbox_set_uses(Account *account, Slice name, Role uses) MUST_USE;
 
 /* ---- an open mailbox ---- */
 /* `who` opens it: the account's own number or somebody else's. The handle's rights follow the ACL
