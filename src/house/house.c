@@ -36,6 +36,7 @@ static Snapshot *snapshot_new(House *h, const Config *config)
                            .tls = tls_current,
                            .login_ms = (int64_t)config->login_time * 1000,
                            .idle_ms = (int64_t)config->imap_idle * 1000,
+                           .support_url = config->support_url,
                            .utf8_only = config->imap_utf8_only,
                            .unauthenticate = config->imap_unauthenticate,
                            .message_most = config->message_most,

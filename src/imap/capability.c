@@ -104,28 +104,6 @@ Err imap_cmd_enable(Imap *s)
     return imap_ok(s, "ENABLE completed");
 }
 
-/* RFC 2971 3.1: id = "ID" SP id-params-list; id-params-list = "(" [string SP nstring ...] ")" /
- * nil. What the client says is only for statistics (3.1 forbids more), so we take note of nothing.
- */
-Err imap_cmd_id(Imap *s)
-{
-    imap_space(s->in);
-    if (imap_see(s->in, "(")) {
-        for (int pairs = 0; pairs < 30 && imap_is_at_string(s->in); pairs++) {
-            (void)imap_string(s->in);
-            imap_space(s->in);
-            (void)imap_nstring(s->in);
-            (void)imap_see(s->in, " ");
-        }
-        imap_need(s->in, ")");
-    } else {
-        imap_need(s->in, "NIL");
-    }
-    TRY(imap_end(s->in));
-    imap_say(s, "ID (\"name\" \"posthouse\")");
-    return imap_ok(s, "ID completed");
-}
-
 /* RFC 9051 6.1.2: noop = "NOOP"; the news are told with the answer. */
 Err imap_cmd_noop(Imap *s)
 {

@@ -6,11 +6,13 @@
 /* ---- tagged and untagged lines ---- */
 
 /* resp-text is TEXT-CHAR: a story may quote what the client or a message said. */
-static void put_text(Buf *out, Slice text)
+static void put_text(Buf *out, Slice text, bool utf8)
 {
+    utf8 = utf8 && utf8_is_valid(text);
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.at[i];
-        buf_char(out, c < ' ' || c >= 0x7f ? '?' : (char)c);
+        bool fits = c >= ' ' && c != 0x7f && (c < 0x7f || utf8);
+        buf_char(out, fits ? (char)c : '?');
     }
 }
 
@@ -34,7 +36,7 @@ PARKS static Err tagged(Imap *s, const char *status, Slice text)
     buf_char(out, ' ');
     buf_add(out, slice_of(status));
     buf_char(out, ' ');
-    put_text(out, text);
+    put_text(out, imap_in_language(s, slice_of(status), text), s->language > LANGUAGE_EN);
     buf_add(out, S("\r\n"));
     (void)stream_drain(s->stream); /* a failed stream ends the session where it reads next */
     return OK;
@@ -74,15 +76,30 @@ Err imap_bad(Imap *s, const char *fmt, ...)
     SAY_TAGGED("BAD");
 }
 
+/* Words to people; everything else is for programs. */
+static bool is_status(Slice line, Slice *status)
+{
+    *status = slice_first(line, slice_find(line, ' '));
+    return slice_eq(*status, S("OK")) || slice_eq(*status, S("NO")) ||
+           slice_eq(*status, S("BAD")) || slice_eq(*status, S("BYE"));
+}
+
 void imap_say(Imap *s, const char *fmt, ...)
 {
     Buf *out = stream_out(s->stream);
     va_list args;
     va_start(args, fmt);
     buf_add(out, S("* "));
+    size_t start = out->len;
     buf_vprintf(out, fmt, args);
-    buf_add(out, S("\r\n"));
     va_end(args);
+    Slice line = slice_from(buf_slice(out), start), status;
+    if (s->language > LANGUAGE_EN && is_status(line, &status)) {
+        Slice said = imap_in_language(s, status, slice_from(line, status.len + 1));
+        out->len = start + status.len + 1;
+        buf_add(out, said);
+    }
+    buf_add(out, S("\r\n"));
 }
 
 /* RFC 9585 4: inprogress-tag is quoted / nil, and NIL when the tag has a "]"; PROGRESS is smaller
@@ -104,7 +121,9 @@ PARKS void imap_in_progress(Imap *s, uint64_t done, uint64_t goal)
         buf_printf(out, " %llu NIL", (unsigned long long)done);
     else
         buf_add(out, S(" NIL NIL"));
-    buf_add(out, S(")] Still at it\r\n"));
+    buf_add(out, S(")] "));
+    buf_add(out, imap_in_language(s, S("OK"), S("Still at it")));
+    buf_add(out, S("\r\n"));
     (void)stream_flush(s->stream);
 }
 

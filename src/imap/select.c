@@ -194,10 +194,9 @@ PARKS static Err open_mailbox(Imap *s, Slice name, bool examine)
 /* RFC 8474 4.2 */
 static void tell_mailbox_id(Imap *s, const MailboxStatus *status)
 {
-    Buf *out = stream_out(s->stream);
-    buf_add(out, S("* OK [MAILBOXID ("));
-    imap_put_object_id(out, OBJECT_MAILBOX, status->acct, status->id);
-    buf_add(out, S(")] Mailbox id\r\n"));
+    Buf id buf_scoped = {0};
+    imap_put_object_id(&id, OBJECT_MAILBOX, status->acct, status->id);
+    imap_say(s, "OK [MAILBOXID (%.*s)] Mailbox id", SP(buf_slice(&id)));
 }
 
 /* RFC 9051 6.3.2: what SELECT has to say, and what RFC 3501 wanted besides: RECENT and UNSEEN. */

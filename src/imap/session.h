@@ -11,6 +11,7 @@
 #include "imap/comparator.h"
 #include "imap/imap.h"
 #include "imap/in.h"
+#include "mail/language.h"
 
 typedef struct Imap Imap;
 typedef struct SearchContexts SearchContexts;
@@ -76,6 +77,7 @@ struct Imap {
     bool uses_numbers; /* this UID SEARCH named message numbers: no VANISHED now (RFC 7162 3.2.10.2)
                         */
     Comparator comparator;  /* the active one, RFC 5255 4.2 */
+    uint8_t language;       /* Language, RFC 5255 3 */
     unsigned mistakes;      /* BADs in a row, and failed logins */
     uint64_t told_keywords; /* hash of the FLAGS told last */
     uint32_t told_keywords_version;
@@ -128,6 +130,10 @@ void imap_say(Imap *s, const char *fmt, ...) PRINTF(2, 3);
 /* RFC 9585: how far a long command is, `done` of `goal` (0: unknown). To be called often, between
  * responses; says something every ten seconds at most. */
 PARKS void imap_in_progress(Imap *s, uint64_t done, uint64_t goal);
+
+/* The text behind a status word ("OK", "NO", "BAD", "BYE") in the session's language (language.c).
+ */
+Slice imap_in_language(Imap *s, Slice status, Slice text);
 
 /* ---- values (response.c) ---- */
 void imap_put_string(Buf *out, Slice octets);               /* quoted, or a literal */

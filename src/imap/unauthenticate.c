@@ -10,6 +10,7 @@ void imap_forget_user(Imap *s)
     account_close(s->account);
     s->account = NULL;
     s->enabled = 0;
+    s->language = LANGUAGE_DEFAULT; /* RFC 8437 4.1 */
     s->comparator = (Comparator){0};
     s->in->utf8 = false;
     arena_done(&s->saved_arena);

@@ -1,0 +1,75 @@
+#include "mail/language.h"
+
+#include "base/text.h"
+
+static const struct {
+    Slice tag, name;
+} languages[LANGUAGE_COUNT] = {
+    [LANGUAGE_DEFAULT] = {{"i-default", 9}, {"English, for everybody", 22}},
+    [LANGUAGE_EN] = {{"en", 2},        {"English", 7}                },
+    [LANGUAGE_DE] = {{"de", 2},        {"Deutsch", 7}                },
+    [LANGUAGE_ES] = {{"es", 2},        {"Español", 8}               },
+    [LANGUAGE_FR] = {{"fr", 2},        {"Français", 9}              },
+    [LANGUAGE_RU] = {{"ru", 2},        {"Русский", 14}        },
+    [LANGUAGE_ZH] = {{"zh", 2},        {"中文", 6}                 },
+};
+
+/* clang-format off */
+static const struct {
+    const char *english, *said[LANGUAGE_COUNT - LANGUAGE_DE];
+} words[] = {
+#define SAY(english, de, es, fr, ru, zh) {english, {de, es, fr, ru, zh}},
+#include "mail/language.def"
+#undef SAY
+};
+/* clang-format on */
+
+Slice language_tag(Language l)
+{
+    return languages[l].tag;
+}
+
+Slice language_name(Language l)
+{
+    return languages[l].name;
+}
+
+/* RFC 4647 3.4: the range loses its last subtag until it fits; a single letter goes with the one
+ * behind it. */
+bool language_find(Slice range, Language *l)
+{
+    *l = LANGUAGE_DEFAULT;
+    if (slice_eq(range, S("*")) || slice_eq_nocase(range, S("default"))) return true;
+    while (range.len) {
+        for (int i = 0; i < LANGUAGE_COUNT; i++) {
+            if (!slice_eq_nocase(languages[i].tag, range)) continue;
+            *l = (Language)i;
+            return true;
+        }
+        size_t dash = slice_find_last(range, '-');
+        if (dash == range.len) break;
+        if (dash >= 2 && range.at[dash - 2] == '-') dash -= 2;
+        range.len = dash;
+    }
+    return false;
+}
+
+/* The row "%s completed", with whatever was. */
+static Slice say_completed(Language l, Slice english, Arena *a)
+{
+    Slice form = slice_of(words[0].said[l - LANGUAGE_DE]), what = english;
+    size_t at = slice_find_slice(form, S("%s"));
+    what.len -= sizeof " completed" - 1;
+    return arena_printf(a, "%.*s%.*s%.*s", SP(slice_first(form, at)), SP(what),
+                        SP(slice_from(form, at + 2)));
+}
+
+Slice language_say(Language l, Slice english, Arena *a)
+{
+    if (l < LANGUAGE_DE) return english;
+    for (size_t i = 1; i < COUNT(words); i++)
+        if (slice_eq(slice_of(words[i].english), english))
+            return slice_of(words[i].said[l - LANGUAGE_DE]);
+    if (slice_ends(english, S(" completed"))) return say_completed(l, english, a);
+    return (Slice){0};
+}
