@@ -143,21 +143,35 @@ static bool fits(const Source *source, const MailboxEntry *e)
     return false;
 }
 
+/* Subtrees may be those of other namespaces. */
+PARKS static Err others(Imap *s, const Sources *all, MailboxEntry **entries, size_t *count)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        SourceType type = all->list[i].type;
+        if (type == SOURCE_SUBTREE || type == SOURCE_SUBTREE_ONE)
+            return imap_others(s, false, entries, count);
+    }
+    return OK;
+}
+
 /* By name, as the names are now; who asks for the selected mailbox means it whatever it is called.
  * What is named explicitly may be somebody else's. */
 PARKS static Err find_names(Imap *s, const Sources *all, Names *names)
 {
-    MailboxEntry *entries = NULL;
-    size_t count = 0;
+    MailboxEntry *entries = NULL, *theirs = NULL;
+    size_t count = 0, their_count = 0;
     if (!all->others) return OK;
     imap_go(s, s->user.acct);
     account_mailboxes(s->account, &s->arena, &entries, &count);
-    if (count > MAILBOXES_MOST) return fail(ERR_LIMIT, "too many mailboxes");
+    TRY(others(s, all, &theirs, &their_count));
+    if (count + their_count > MAILBOXES_MOST) return fail(ERR_LIMIT, "too many mailboxes");
     for (size_t i = 0; i < all->count; i++) {
         const Source *source = &all->list[i];
         if (source->type >= SOURCE_SUBTREE) add_name(s, names, source->name);
         for (size_t e = 0; e < count; e++)
             if (fits(source, &entries[e])) add_name(s, names, entries[e].name);
+        for (size_t e = 0; e < their_count && source->type != SOURCE_PERSONAL; e++)
+            if (fits(source, &theirs[e])) add_name(s, names, theirs[e].name);
     }
     return OK;
 }

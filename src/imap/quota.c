@@ -104,9 +104,9 @@ PARKS static Err owner(Imap *s, Slice name, Slice *login, uint32_t *acct)
     *login = slice_of(s->user.login);
     *acct = s->user.acct;
     Err err = imap_open(s, name, &box);
+    if (!err) err = mailbox_need(box, RIGHT_READ);
     if (err == ERR_NOT_FOUND) return OK;
     TRY(err);
-    TRY(mailbox_need(box, RIGHT_READ));
     *login = arena_copy(&s->arena, account_login(mailbox_account(box)));
     *acct = account_number(mailbox_account(box));
     return OK;

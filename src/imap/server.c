@@ -11,6 +11,19 @@ const ImapCommand imap_commands[] = {
 #include "imap/commands.def"
 #undef COMMAND
 };
+/* A command without a row in access.def, which says what rights it needs, ends here. */
+enum {
+#define ACCESS(name, form, rights, otherwise) HAS_ACCESS_##name,
+#define ACCESS_TOO(name, form, rights, otherwise)
+#include "imap/access.def"
+#undef ACCESS
+#undef ACCESS_TOO
+};
+enum {
+#define COMMAND(name, allowed, handler, ways, section) NEEDS_ACCESS_##name = HAS_ACCESS_##name,
+#include "imap/commands.def"
+#undef COMMAND
+};
 /* clang-format on */
 const size_t imap_command_count = COUNT(imap_commands);
 
