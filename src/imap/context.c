@@ -70,6 +70,7 @@ static void keep_set(Imap *s, Context *c, SearchKey *key)
         keep_ranges(s, c, key);
         return;
     }
+    key->set = (ImapSet){0};
     UidSet resolved = key->uids;
     key->uids = (UidSet){0};
     for (size_t i = 0; i < resolved.count; i++)

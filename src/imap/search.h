@@ -33,7 +33,9 @@ enum {
     RETURN_PARTIAL = 32, /* RFC 9394 */
     RETURN_CONTEXT = 64, /* RFC 5267: a hint that we need not take */
     RETURN_UPDATE = 128,
-    RETURN_TOLD = RETURN_MIN | RETURN_MAX | RETURN_ALL | RETURN_COUNT | RETURN_PARTIAL,
+    RETURN_RELEVANCY = 256, /* RFC 6203 */
+    RETURN_TOLD =
+        RETURN_RELEVANCY | RETURN_MIN | RETURN_MAX | RETURN_ALL | RETURN_COUNT | RETURN_PARTIAL,
 };
 /* RFC 9394 3.1: "PARTIAL 1:500", "PARTIAL -1:-100". */
 typedef struct {
@@ -46,7 +48,7 @@ typedef struct {
     unsigned wants; /* RETURN_...; 0 with extended: () */
     SearchPartial partial;
     bool extended; /* RETURN was there */
-    bool uses_modseq;
+    bool uses_modseq, is_fuzzy;
     uint8_t algorithm;      /* ThreadAlgorithm that RETURN (THREAD=...) names */
     uint64_t modseq_before; /* of the mailbox, before the search was run */
     Slice bad_charset;      /* ERR_CHARSET */
@@ -71,7 +73,13 @@ UidSet search_places(Arena *a, const UidSet *uids, uint64_t first, uint64_t last
 typedef struct {
     UidSet uids;     /* ascending; in s->arena */
     uint64_t modseq; /* the highest of them */
+    /* With FUZZY, RFC 6203 4: the uids again, and how well each of them fits, 1 to 100. */
+    uint32_t *scored;
+    uint8_t *scores;
+    size_t scored_count;
 } SearchFound;
+/* 0: not found, or nothing was fuzzy. */
+unsigned search_score(const SearchFound *found, uint32_t uid);
 /* Which messages of the view fit; among: only these are asked, NULL: all. */
 PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key,
                      SearchFound *found) MUST_USE;

@@ -35,6 +35,8 @@ static const char *const words[] = {
     [KEY_MESSAGEID] = "MESSAGEID ",
     [KEY_HEADER] = "HEADER ",
     [KEY_BODY] = "BODY ",
+    [KEY_ATTACHMENT_NAME] = "XATTACHMENTNAME ",
+    [KEY_ATTACHMENT_TEXT] = "XATTACHMENTBODY ",
     [KEY_TEXT] = "TEXT ",
 };
 
@@ -158,9 +160,14 @@ static void put_key(Buf *out, const SearchKey *key, size_t depth)
         return;
     }
     must(key->child);
-    must(key->type != KEY_NOT || !key->child->next);
+    if (key->child->type == KEY_HAS_ATTACHMENT || key->child->type == KEY_HAS_FILE_NAME) {
+        put_simple(out, key->child->next); /* which is one word for both */
+        return;
+    }
+    must((key->type != KEY_NOT && key->type != KEY_FUZZY) || !key->child->next);
     must(key->type != KEY_OR || key->child->next);
     if (key->type == KEY_NOT) buf_add(out, S("NOT "));
+    if (key->type == KEY_FUZZY) buf_add(out, S("FUZZY "));
     if (key->type == KEY_AND && depth) buf_char(out, '(');
     for (const SearchKey *c = key->child; c; c = c->next) {
         must(!c->next || c->cost <= c->next->cost);

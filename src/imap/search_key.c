@@ -309,6 +309,19 @@ PARKS static SearchKey *header_key(KeyParser *p)
     return compared(p, key, given);
 }
 
+/* Cyrus's words (SEARCH=X): "XATTACHMENTNAME" SP astring, "XATTACHMENTBODY" SP astring. Of names,
+ * those of all parts; of bodies, those of attachments that are text/... (HTML without its tags) or
+ * messages. What else may be attached is not read. */
+SearchKey *search_attachment(KeyParser *p, KeyType type, Slice folded)
+{
+    SearchKey *both = search_new_key(p, KEY_AND), *text = search_new_key(p, type);
+    KeyType first = type == KEY_ATTACHMENT_NAME ? KEY_HAS_FILE_NAME : KEY_HAS_ATTACHMENT;
+    text->text = folded;
+    search_add_child(both, search_new_key(p, first)); /* costs less */
+    search_add_child(both, text);
+    return both;
+}
+
 static SearchKey *new_messages(KeyParser *p)
 {
     SearchKey *both = search_new_key(p, KEY_AND), *seen = search_new_key(p, KEY_FLAG);
@@ -331,6 +344,10 @@ PARKS SearchKey *search_simple_key(KeyParser *p)
     if (imap_see(in, "MODSEQ ")) return modseq_key(p);
     if (imap_see(in, "HEADER ")) return header_key(p);
     if (imap_see(in, "NEW")) return new_messages(p);
+    if (imap_see(in, "XATTACHMENTNAME "))
+        return search_attachment(p, KEY_ATTACHMENT_NAME, search_fold(p, imap_astring(in)));
+    if (imap_see(in, "XATTACHMENTBODY "))
+        return search_attachment(p, KEY_ATTACHMENT_TEXT, search_fold(p, imap_astring(in)));
     for (size_t i = 0; i < COUNT(rows); i++)
         if (imap_see(in, rows[i].word)) return from_row(p, &rows[i]);
     imap_mistake(in, "Unknown search key");

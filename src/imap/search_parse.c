@@ -75,6 +75,8 @@ static bool opens(Program *g)
         push(g, KEY_NOT, 1);
     else if (imap_see(in, "INTHREAD "))
         push_in_thread(g);
+    else if (imap_see(in, "FUZZY ")) /* RFC 6203 7 */
+        push(g, KEY_FUZZY, 1), g->p.search->is_fuzzy = true;
     else if (imap_see(in, "OR "))
         push_or(g);
     else
@@ -115,6 +117,8 @@ PARKS static Err finish(Imap *s, Search *search, const Charset *charset)
         .p = {.s = s, .in = s->in, .search = search, .charset = charset}
     };
     search->key = keys(g);
+    if (search->wants & RETURN_RELEVANCY && !search->is_fuzzy) /* RFC 6203 4 */
+        imap_mistake(s->in, "RELEVANCY is of FUZZY");
     TRY(imap_end(s->in));
     return search->bad_charset.at ? fail(ERR_CHARSET, "unknown charset") : OK;
 }

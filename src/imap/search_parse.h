@@ -19,5 +19,7 @@ SearchKey *search_negate(KeyParser *p, SearchKey *key);
 /* What is known of this text: in the arena, as UTF-8, folded. */
 Slice search_fold(KeyParser *p, Slice given);
 
+/* KEY_ATTACHMENT_NAME, KEY_ATTACHMENT_TEXT: with the cheaper question in front. */
+SearchKey *search_attachment(KeyParser *p, KeyType type, Slice folded);
 /* A key without children of its own: everything but "(", NOT, OR. */
 PARKS SearchKey *search_simple_key(KeyParser *p);

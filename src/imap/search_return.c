@@ -1,4 +1,4 @@
-/* RETURN: RFC 4731 3.1, RFC 5182, RFC 5267 4, RFC 9394. */
+/* RETURN: RFC 4731 3.1, RFC 5182, RFC 5267 4, RFC 6203 4, RFC 9394. */
 #include "imap/search.h"
 #include "imap/thread.h"
 
@@ -66,14 +66,15 @@ static void option(In *in, Search *search)
         const char *word;
         unsigned bit;
     } words[] = {
-        {"MIN",     RETURN_MIN    },
-        {"MAX",     RETURN_MAX    },
-        {"ALL",     RETURN_ALL    },
-        {"COUNT",   RETURN_COUNT  },
-        {"SAVE",    RETURN_SAVE   },
-        {"PARTIAL", RETURN_PARTIAL},
-        {"CONTEXT", RETURN_CONTEXT},
-        {"UPDATE",  RETURN_UPDATE },
+        {"MIN",       RETURN_MIN      },
+        {"MAX",       RETURN_MAX      },
+        {"ALL",       RETURN_ALL      },
+        {"COUNT",     RETURN_COUNT    },
+        {"SAVE",      RETURN_SAVE     },
+        {"PARTIAL",   RETURN_PARTIAL  },
+        {"CONTEXT",   RETURN_CONTEXT  },
+        {"UPDATE",    RETURN_UPDATE   },
+        {"RELEVANCY", RETURN_RELEVANCY},
     };
     if (imap_see(in, "THREAD=")) {
         algorithm(in, search);

@@ -1,16 +1,14 @@
 /* A program is asked of a chunk of messages at once: sets in, sets out. What is cheap is asked
  * first, what is dear only of those that are still in question. */
 #include "imap/fetch.h"
-#include "imap/search.h"
+#include "imap/search_fits.h"
 
-#include "base/text.h"
 #include "mail/casemap.h"
-#include "mail/header.h"
-#include "mail/mail.h"
+#include "mail/fuzzy.h"
 
 #include <stdlib.h>
 
-enum { CHUNK = 4096, WORDS = CHUNK / 64, BREATH = 64 };
+enum { CHUNK = 4096, WORDS = CHUNK / 64, BREATH = 64, FLUSH_MS = 1000 };
 
 typedef struct {
     uint64_t words[WORDS];
@@ -18,15 +16,18 @@ typedef struct {
 
 typedef struct {
     Imap *s;
-    View *view;
+    SearchAsked q[1];
     const UidSet *among; /* NULL: all */
-    Account *account;
-    int64_t now;       /* wall clock: OLDER, YOUNGER */
-    Message *messages; /* CHUNK of them */
+    Message *messages;   /* CHUNK of them */
     size_t count;
     Arena keep;     /* sets in use while a program is asked */
     Arena scratch;  /* of one message */
     uint32_t *eids; /* CHUNK */
+    struct {
+        uint16_t sum, count;
+    } * scores;     /* CHUNK: of what was below FUZZY; NULL: there is none */
+    uint64_t asked; /* messages in chunks before */
+    int64_t flush_ms;
     Err err;
 } Run;
 
@@ -60,97 +61,31 @@ static bool next_bit(const Bits *b, size_t *i)
     return false;
 }
 
-/* ---- questions to the slot ---- */
-
-static bool has_keyword(Run *r, const SearchKey *key, uint16_t kwset)
+/* What this message got for this key. */
+static void note(Run *r, Bits *b, size_t i, unsigned score)
 {
-    Slice words = account_keywords(r->account, kwset), word;
-    while (slice_cut(&words, ' ', &word))
-        if (slice_eq_nocase(word, key->text)) return true;
-    return false;
-}
-
-/* RFC 5032 2: both ends belong to it. */
-static bool fits_age(const Run *r, const SearchKey *key, const Message *m)
-{
-    int64_t then = r->now - (int64_t)key->number;
-    return key->type == KEY_OLDER ? m->date <= then : m->date >= then;
-}
-
-static bool fits_slot(Run *r, const SearchKey *key, const Message *m)
-{
-    int64_t day = m->date / 86400, wanted = (int64_t)key->number;
-    switch ((int)key->type) {
-    case KEY_FLAG:
-        return (m->flags & key->flags) == key->flags;
-    case KEY_KEYWORD:
-        return m->kwset && has_keyword(r, key, m->kwset);
-    case KEY_RECENT:
-        return view_is_recent(r->view, m->uid);
-    case KEY_SET:
-    case KEY_INTHREAD:
-    case KEY_THREADROOT:
-    case KEY_THREADLEAF:
-        return uidset_has(&key->uids, m->uid);
-    case KEY_BEFORE:
-        return day < wanted;
-    case KEY_ON:
-        return day == wanted;
-    case KEY_SINCE:
-        return day >= wanted;
-    case KEY_LARGER:
-        return m->size > key->number;
-    case KEY_SMALLER:
-        return m->size < key->number;
-    case KEY_OLDER:
-    case KEY_YOUNGER:
-        return fits_age(r, key, m);
-    case KEY_MODSEQ:
-        return m->modseq >= key->number;
-    case KEY_EMAILID:
-        return m->eid == key->number;
-    default:
-        return false;
+    if (!score) {
+        drop(b, i);
+    } else if (r->q->fuzzy && r->scores && r->scores[i].count < UINT16_MAX / 100) {
+        r->scores[i].sum = (uint16_t)(r->scores[i].sum + score);
+        r->scores[i].count++;
     }
 }
 
-static void ask_slots(Run *r, const SearchKey *key, Bits *b)
+/* In long loops: whether to go on. A client that is gone is found by writing to it: so what is due
+ * to it is not kept back while we read its mail. */
+PARKS static bool goes_on(Run *r, size_t i)
 {
-    for (size_t i = 0; next_bit(b, &i); i++)
-        if (!fits_slot(r, key, &r->messages[i])) drop(b, i);
-}
-
-/* ---- questions to the email ---- */
-
-/* RFC 8514 3: when it came into this mailbox. */
-static int64_t day_saved(Run *r, const EmailDetails *d, uint32_t uid)
-{
-    uint32_t id = mailbox_status(view_mailbox(r->view)).id;
-    for (size_t i = 0; i < d->link_count; i++)
-        if (d->links[i].mailbox_id == id && d->links[i].uid == uid)
-            return d->links[i].saved / 86400;
-    return -1;
-}
-
-static bool fits_email(Run *r, const SearchKey *key, const EmailDetails *d, const Message *m)
-{
-    if (key->type == KEY_THREADID) return d->thread_id == key->number;
-    int64_t day = day_saved(r, d, m->uid), wanted = (int64_t)key->number;
-    if (day < 0) return false;
-    if (key->type == KEY_SAVED_BEFORE) return day < wanted;
-    return key->type == KEY_SAVED_ON ? day == wanted : day >= wanted;
-}
-
-PARKS static void ask_emails(Run *r, const SearchKey *key, Bits *b)
-{
-    size_t asked = 0;
-    for (size_t i = 0; next_bit(b, &i); i++) {
-        EmailDetails details;
-        Err err = email_details(r->account, r->messages[i].eid, &r->scratch, &details);
-        if (err || !fits_email(r, key, &details, &r->messages[i])) drop(b, i);
-        arena_reset(&r->scratch);
-        if (++asked % BREATH == 0) breathe();
+    breathe();
+    if (r->err) return false;
+    if (now_ms() >= r->flush_ms) {
+        r->flush_ms = now_ms() + FLUSH_MS;
+        (void)stream_flush(r->s->stream);
     }
+    imap_in_progress(r->s, r->asked + i, view_exists(r->q->view));
+    if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
+    if (stream_error(r->s->stream)) r->err = fail(ERR_CANCELLED, "the client is gone");
+    return !r->err;
 }
 
 /* ---- what the text index knows ---- */
@@ -178,109 +113,93 @@ static size_t gather(Run *r, const Bits *b)
 }
 
 /* Drops the messages whose header and text certainly do not hold the needle. */
-PARKS static void ask_index(Run *r, Slice needle, Bits *b)
+PARKS static void ask_for(Run *r, Slice needle, Bits *b)
 {
-    size_t asked = gather(r, b), n = text_candidates(r->account, needle, r->eids, asked);
+    size_t asked = gather(r, b), n = text_candidates(r->q->account, needle, r->eids, asked);
     if (n == asked) return;
     for (size_t i = 0; next_bit(b, &i); i++)
         if (!n || !bsearch(&r->messages[i].eid, r->eids, n, sizeof *r->eids, by_number)) drop(b, i);
 }
 
-/* ---- questions to the summary ---- */
-
-static bool fits_summary(const SearchKey *key, const MailSummary *m)
+/* What is fuzzy holds one piece of the words at least. */
+PARKS static void ask_for_pieces(Run *r, Slice needle, Bits *b)
 {
-    bool dated = m->sent_zone != INT16_MIN;
-    int64_t local = m->sent + (int64_t)m->sent_zone * 60;
-    int64_t day = local >= 0 ? local / 86400 : -((86399 - local) / 86400),
-            wanted = (int64_t)key->number;
-    switch ((int)key->type) {
-    case KEY_SENT_BEFORE:
-        return dated && day < wanted;
-    case KEY_SENT_ON:
-        return dated && day == wanted;
-    case KEY_SENT_SINCE:
-        return dated && day >= wanted;
-    case KEY_MESSAGEID:
-        return slice_eq(m->message_id, key->text);
-    case KEY_FROM:
-        return casemap_contains(m->from, key->text);
-    case KEY_TO:
-        return casemap_contains(m->to, key->text);
-    case KEY_CC:
-        return casemap_contains(m->cc, key->text);
-    case KEY_BCC:
-        return casemap_contains(m->bcc, key->text);
-    case KEY_SUBJECT:
-        return casemap_contains(m->subject, key->text);
-    default:
-        return false;
+    enum { MOST = 24 };
+    Slice pieces[MOST];
+    size_t count = fuzzy_pieces(needle, pieces, MOST);
+    Bits *some = arena_new(&r->keep, Bits), *any = arena_new(&r->keep, Bits);
+    for (size_t i = 0; i < count; i++) {
+        *some = *b;
+        ask_for(r, pieces[i], some);
+        for (size_t w = 0; w < WORDS; w++)
+            any->words[w] |= some->words[w];
+    }
+    if (count) *b = *any;
+}
+
+PARKS static void ask_index(Run *r, const SearchKey *key, Bits *b)
+{
+    if (!key->text.len) return;
+    if (r->q->fuzzy)
+        ask_for_pieces(r, key->text, b);
+    else
+        ask_for(r, key->text, b);
+}
+
+/* ---- questions ---- */
+
+static void ask_slots(Run *r, const SearchKey *key, Bits *b)
+{
+    for (size_t i = 0; next_bit(b, &i); i++)
+        note(r, b, i, fits_slot(r->q, key, &r->messages[i]));
+}
+
+PARKS static void ask_emails(Run *r, const SearchKey *key, Bits *b)
+{
+    size_t asked = 0;
+    for (size_t i = 0; next_bit(b, &i) && (++asked % BREATH || goes_on(r, i)); i++) {
+        EmailDetails details;
+        const Message *m = &r->messages[i];
+        Err err = email_details(r->q->account, m->eid, &r->scratch, &details);
+        note(r, b, i, err ? 0 : fits_email(r->q, key, &details, m));
+        arena_reset(&r->scratch);
     }
 }
 
 PARKS static void ask_summaries(Run *r, const SearchKey *key, Bits *b)
 {
     size_t asked = 0;
-    if (key->text.len && key->type != KEY_MESSAGEID) ask_index(r, key->text, b);
-    for (size_t i = 0; next_bit(b, &i); i++) {
+    if (key->type != KEY_MESSAGEID) ask_index(r, key, b);
+    for (size_t i = 0; next_bit(b, &i) && (++asked % BREATH || goes_on(r, i)); i++) {
         MailSummary summary;
-        Err err = section_summary(r->account, &r->messages[i], false, &r->scratch, &summary);
-        if (err || !fits_summary(key, &summary)) drop(b, i);
+        Err err = section_summary(r->q->account, &r->messages[i], false, &r->scratch, &summary);
+        note(r, b, i, err ? 0 : fits_summary(r->q, key, &summary));
         if (r->scratch.used) arena_reset(&r->scratch);
-        if (++asked % BREATH == 0) breathe();
     }
-}
-
-/* ---- questions to the header and the text ---- */
-
-/* RFC 9051 6.4.4: an empty string asks whether the field is there. */
-static bool header_fits(const SearchKey *key, Slice header)
-{
-    HeaderField f = {0};
-    bool exact = key->type == KEY_EXACT_HEADER;
-    MailFold *fold = comparator_folder(exact ? key->number : COMPARE_UNICODE_CASEMAP);
-    while (key->field.len && header_find(header, key->field, &f)) {
-        Buf decoded buf_scoped = {0}, folded buf_scoped = {0};
-        if (!key->text.len) return true;
-        header_search_text(&decoded, f.name, f.value);
-        fold(&folded, buf_slice(&decoded));
-        if (casemap_contains(buf_slice(&folded), key->text)) return true;
-    }
-    return false;
 }
 
 PARKS static void ask_headers(Run *r, const SearchKey *key, Bits *b)
 {
-    if (key->text.len && key->type == KEY_HEADER) ask_index(r, key->text, b);
-    for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
+    if (key->type == KEY_HEADER) ask_index(r, key, b);
+    for (size_t i = 0; next_bit(b, &i) && goes_on(r, i); i++) {
         Slice header;
-        Err err = email_header(r->account, r->messages[i].eid, &r->scratch, &header);
-        if (err || !header_fits(key, header)) drop(b, i);
+        Err err = email_header(r->q->account, r->messages[i].eid, &r->scratch, &header);
+        note(r, b, i, err ? 0 : fits_header(r->q, key, header));
         arena_reset(&r->scratch);
-        if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
-        breathe();
     }
 }
 
-PARKS static Err text_contains(Run *r, const SearchKey *key, uint32_t eid, bool *found)
-{
-    if (key->type != KEY_EXACT_TEXT)
-        return email_contains(r->account, eid, key->text, key->type == KEY_BODY, found);
-    MailFold *fold = comparator_folder(key->number);
-    return email_contains_folded(r->account, eid, key->text, fold, key->flags, found);
-}
-
-/* First the signatures say who certainly does not contain it, then the text itself decides. */
+/* First the signatures say who certainly does not contain it, then the text itself decides. They
+ * do not know file names that are encoded against the rules. A message that cannot be read is not
+ * found. */
 PARKS static void ask_texts(Run *r, const SearchKey *key, Bits *b)
 {
     if (!key->text.len) return; /* the empty string is in every text */
-    if (key->type != KEY_EXACT_TEXT) ask_index(r, key->text, b);
-    for (size_t i = 0; next_bit(b, &i) && !r->err; i++) {
-        bool found = false;
-        Err err = text_contains(r, key, r->messages[i].eid, &found);
-        if (err || !found) drop(b, i); /* a message that cannot be read is not found */
-        if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
-        breathe();
+    if (key->type != KEY_EXACT_TEXT && key->type != KEY_ATTACHMENT_NAME) ask_index(r, key, b);
+    for (size_t i = 0; next_bit(b, &i) && goes_on(r, i); i++) {
+        unsigned score = 0;
+        Err err = fits_text(r->q, key, r->messages[i].eid, &score);
+        note(r, b, i, err ? 0 : score);
     }
 }
 
@@ -315,14 +234,26 @@ PARKS static void ask_program(Run *r, const SearchKey *key, Bits *b)
 {
     if (key->type == KEY_OR) ask_either(r, key, b);
     if (key->type == KEY_NOT) ask_not(r, key, b);
+    if (key->type == KEY_FUZZY) {
+        r->q->fuzzy++;
+        ask(r, key->child, b);
+        r->q->fuzzy--;
+    }
     if (key->type != KEY_AND) return;
     for (const SearchKey *c = key->child; c && !is_empty(b); c = c->next)
         ask(r, c, b);
 }
 
+/* RFC 6203 3: a fuzzy search may ignore the active comparator. */
+static bool is_skipped(const Run *r, const SearchKey *key)
+{
+    return r->q->fuzzy && (key->type == KEY_EXACT_HEADER || key->type == KEY_EXACT_TEXT);
+}
+
 PARKS static void ask(Run *r, const SearchKey *key, Bits *b)
 {
     breathe();
+    if (r->err || is_skipped(r, key)) return;
     switch (search_asked_of(key->type)) {
     case ASK_PROGRAM:
         ask_program(r, key, b);
@@ -353,7 +284,7 @@ static bool next_message(Run *r, uint32_t *uid, Message *m)
 {
     bool gone;
     while (*uid && (!r->among || uidset_next(r->among, uid)) &&
-           view_next(r->view, *uid, m, NULL, &gone)) {
+           view_next(r->q->view, *uid, m, NULL, &gone)) {
         *uid = m->uid + 1;
         if (!gone && (!r->among || uidset_has(r->among, m->uid))) return true;
     }
@@ -369,42 +300,96 @@ static uint32_t fill(Run *r, uint32_t uid)
     return uid;
 }
 
+/* RFC 6203 4: 1 to 100, here the average of what was asked fuzzily. */
+static void add_score(Run *r, SearchFound *found, size_t i)
+{
+    unsigned n = r->scores[i].count, score = n ? r->scores[i].sum / n : 100;
+    found->scored[found->scored_count] = r->messages[i].uid;
+    found->scores[found->scored_count++] = (uint8_t)MAX(score, 1u);
+}
+
 PARKS static void run_chunk(Run *r, const SearchKey *key, SearchFound *found)
 {
     Bits *b = arena_new(&r->keep, Bits);
     for (size_t i = 0; i < r->count; i++)
         b->words[i / 64] |= UINT64_C(1) << (i % 64);
+    if (r->scores) memset(r->scores, 0, r->count * sizeof *r->scores);
     ask(r, key, b);
     for (size_t i = 0; i < r->count; i++) {
         if (!has(b, i)) continue;
         uidset_add(&r->s->arena, &found->uids, r->messages[i].uid, r->messages[i].uid);
         found->modseq = MAX(found->modseq, r->messages[i].modseq);
+        if (r->scores) add_score(r, found, i);
     }
+    r->asked += r->count;
     arena_reset(&r->keep);
+}
+
+/* Gmail's labels are our mailboxes; in queries blanks and slashes of their names are hyphens. */
+static bool is_label(Slice name, Slice label)
+{
+    Buf folded buf_scoped = {0};
+    casemap(&folded, name);
+    for (size_t i = 0; i < folded.len; i++)
+        if (folded.at[i] == ' ' || folded.at[i] == MAILBOX_SEPARATOR) folded.at[i] = '-';
+    return slice_eq(buf_slice(&folded), label);
+}
+
+static void label_mailboxes(Account *account, Slice label, Arena *a, UidSet *ids)
+{
+    MailboxEntry *entries;
+    size_t count;
+    *ids = (UidSet){0};
+    account_mailboxes(account, a, &entries, &count);
+    for (size_t i = 0; i < count; i++)
+        if (entries[i].exists && is_label(entries[i].name, label))
+            uidset_add(a, ids, entries[i].status.id, entries[i].status.id);
 }
 
 /* What the program says in this mailbox's words. Depth is bounded here too. */
 static void look_up(Run *r, SearchKey *key)
 {
-    uint32_t acct = account_number(r->account);
-    if (key->type == KEY_SET) imap_resolve_key(r->s, r->view, &key->set, key->of_uids, &key->uids);
+    uint32_t acct = account_number(r->q->account);
+    if (key->type == KEY_SET && !key->frozen)
+        imap_resolve_key(r->s, r->q->view, &key->set, key->of_uids, &key->uids);
     if (key->type == KEY_EMAILID) key->number = imap_object_id_of(key->text, OBJECT_EMAIL, acct);
     if (key->type == KEY_THREADID) key->number = imap_object_id_of(key->text, OBJECT_THREAD, acct);
+    if (key->type == KEY_LABEL) label_mailboxes(r->q->account, key->text, &r->s->arena, &key->uids);
     for (SearchKey *c = key->child; c; c = c->next)
         look_up(r, c);
 }
 
+/* Depth is bounded here too. */
+static bool is_fuzzy(const SearchKey *key)
+{
+    if (key->type == KEY_FUZZY) return true;
+    for (const SearchKey *c = key->child; c; c = c->next)
+        if (is_fuzzy(c)) return true;
+    return false;
+}
+
+static void make_room(Run *r, const SearchKey *key, SearchFound *found)
+{
+    size_t all = (size_t)view_exists(r->q->view) + 1, room;
+    if (r->among) all = MIN(all, (size_t)MIN(uidset_size(r->among), (uint64_t)all) + 1);
+    room = MIN((size_t)CHUNK, all);
+    r->messages = mem_new(array_bytes(room, sizeof *r->messages));
+    r->eids = mem_new(array_bytes(room, sizeof *r->eids));
+    if (!is_fuzzy(key)) return;
+    r->scores = mem_new(array_bytes(room, sizeof *r->scores));
+    found->scored = arena_array(&r->s->arena, uint32_t, all);
+    found->scores = arena_array(&r->s->arena, uint8_t, all);
+}
+
 PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key, SearchFound *found)
 {
-    Run r = {.s = s, .view = view, .among = among, .now = wall_seconds()};
-    r.account = mailbox_account(view_mailbox(view));
+    Run r = {.s = s, .q = {{.view = view, .now = wall_seconds()}}, .among = among};
+    r.q->account = mailbox_account(view_mailbox(view));
+    r.flush_ms = now_ms() + FLUSH_MS;
+    *found = (SearchFound){0};
     look_up(&r, key);
     TRY(search_look_up_threads(s, view, key));
-    size_t room = MIN((size_t)CHUNK, (size_t)view_exists(view) + 1);
-    if (among) room = MIN(room, (size_t)MIN(uidset_size(among), (uint64_t)CHUNK) + 1);
-    r.messages = mem_new(array_bytes(room, sizeof *r.messages));
-    r.eids = mem_new(array_bytes(room, sizeof *r.eids));
-    *found = (SearchFound){0};
+    make_room(&r, key, found);
     for (uint32_t uid = 1; uid && !r.err && !stream_error(s->stream);) {
         uid = fill(&r, uid);
         run_chunk(&r, key, found);
@@ -412,6 +397,7 @@ PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key, S
     }
     free(r.messages);
     free(r.eids);
+    free(r.scores);
     arena_done(&r.keep);
     arena_done(&r.scratch);
     return r.err;

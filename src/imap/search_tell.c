@@ -43,6 +43,19 @@ static UidSet part_of(Arena *a, const SearchResult *r)
     return set_of(a, r->sorted + r->part_first - 1, r->part_last - r->part_first + 1);
 }
 
+unsigned search_score(const SearchFound *found, uint32_t uid)
+{
+    size_t low = 0, high = found->scored_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (found->scored[middle] < uid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < found->scored_count && found->scored[low] == uid ? found->scores[low] : 0;
+}
+
 /* ---- telling ---- */
 
 /* What the client counts in: UIDs, or message numbers. */
@@ -82,6 +95,21 @@ PARKS static void put_partial(Imap *s, View *view, const Search *search, const S
     } else {
         UidSet part = part_of(&s->arena, r);
         search_put_set(s, view, &part, out);
+    }
+    buf_char(out, ')');
+}
+
+/* RFC 6203 7: "RELEVANCY" SP "(" [score *(SP score)] ")", in the order of ALL or PARTIAL. */
+PARKS static void put_relevancy(Imap *s, const Search *search, const SearchResult *r, Buf *out)
+{
+    bool part = search->wants & RETURN_PARTIAL, first = true;
+    uint64_t from = part ? r->part_first : 1, to = part ? r->part_last : r->count;
+    buf_add(out, S(" RELEVANCY ("));
+    for (uint64_t i = from; i && i <= to && !stream_drain(s->stream); i++) {
+        uint32_t uid = r->sorted ? r->sorted[i - 1] : r->found.scored[i - 1];
+        if (!first) buf_char(out, ' ');
+        buf_number(out, search_score(&r->found, uid));
+        first = false;
     }
     buf_char(out, ')');
 }
@@ -138,6 +166,7 @@ PARKS void search_tell(Imap *s, View *view, bool correlated, const Search *searc
         buf_printf(out, " MAX %u", as_told(s, view, r->max));
     if (r->count && search->wants & RETURN_ALL) put_all(s, view, r, out);
     if (search->wants & RETURN_PARTIAL) put_partial(s, view, search, r, out);
+    if (search->wants & RETURN_RELEVANCY) put_relevancy(s, search, r, out);
     if (search->wants & RETURN_COUNT) buf_printf(out, " COUNT %llu", (unsigned long long)r->count);
     if (search->uses_modseq && r->count)
         buf_printf(out, " MODSEQ %llu", (unsigned long long)told_modseq(s, view, search, r));

@@ -16,6 +16,7 @@ static const struct {
     {"DISPLAYFROM", SORT_DISPLAYFROM},
     {"DISPLAYTO",   SORT_DISPLAYTO  },
     {"FROM",        SORT_FROM       },
+    {"RELEVANCY",   SORT_RELEVANCY  },
     {"SIZE",        SORT_SIZE       },
     {"SUBJECT",     SORT_SUBJECT    },
     {"TO",          SORT_TO         },
@@ -86,6 +87,21 @@ PARKS static void tell_plain(Imap *s, const Search *search, const SearchResult *
     buf_add(out, S("\r\n"));
 }
 
+/* ---- RELEVANCY, RFC 6203 6 ---- */
+
+static bool sorts_by_relevancy(const SortProgram *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->criteria[i].key == SORT_RELEVANCY) return true;
+    return false;
+}
+
+static Err check_relevancy(Imap *s, const SortProgram *p, const Search *search)
+{
+    if (sorts_by_relevancy(p) && !search->is_fuzzy) imap_mistake(s->in, "RELEVANCY is of FUZZY");
+    return imap_syntax(s->in);
+}
+
 /* ---- the command ---- */
 
 /* RFC 5256 5: sort = ["UID" SP] "SORT" SP sort-criteria SP search-criteria; RFC 5267 5:
@@ -101,10 +117,12 @@ PARKS static Err sort(Imap *s, Search *search, uint32_t **sorted)
     sort_parse(s, &program);
     imap_space(s->in);
     TRY(search_parse_criteria(s, search));
+    TRY(check_relevancy(s, &program, search));
     TRY(context_check(s, search));
 
     if (search->uses_modseq) imap_use_condstore(s);
     TRY(search_run(s, s->view, NULL, search->key, &found));
+    program.found = &found;
     TRY(sort_run(s, &program, &found.uids, sorted, &count));
     search_result(search, &found, *sorted, &result);
     if (search->wants & RETURN_SAVE) search_save(s, search, &result);
@@ -112,7 +130,10 @@ PARKS static Err sort(Imap *s, Search *search, uint32_t **sorted)
         search_tell(s, s->view, false, search, &result);
     else
         tell_plain(s, search, &result);
-    if (search->wants & RETURN_UPDATE) context_begin(s, search, &program, &result, false);
+    if (search->wants & RETURN_UPDATE && sorts_by_relevancy(&program))
+        context_refuse(s, "Relevancy changes with every message");
+    else if (search->wants & RETURN_UPDATE)
+        context_begin(s, search, &program, &result, false);
     return OK;
 }
 

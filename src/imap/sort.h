@@ -17,6 +17,7 @@ typedef enum {
     SORT_TO,
     SORT_DISPLAYFROM, /* RFC 5957 */
     SORT_DISPLAYTO,
+    SORT_RELEVANCY, /* RFC 6203 6 */
 } SortKey;
 typedef struct {
     SortKey key;
@@ -25,7 +26,8 @@ typedef struct {
 typedef struct {
     const SortCriterion *criteria;
     size_t count;
-    Comparator comparator; /* the session's when the program was read; contexts keep it */
+    const SearchFound *found; /* RELEVANCY's scores */
+    Comparator comparator;    /* the session's when the program was read; contexts keep it */
 } SortProgram;
 enum { SORT_CRITERIA_MOST = 32 };
 

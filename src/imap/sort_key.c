@@ -9,7 +9,7 @@ enum { FAILED = 0xff }; /* in front of text that is in no charset we know; no UT
 
 bool sort_has_text(SortKey key)
 {
-    return key != SORT_ARRIVAL && key != SORT_DATE && key != SORT_SIZE;
+    return key != SORT_ARRIVAL && key != SORT_DATE && key != SORT_SIZE && key != SORT_RELEVANCY;
 }
 
 /* ---- text ---- */
@@ -107,7 +107,7 @@ int64_t sort_sent_date(const Message *m, const MailSummary *summary)
 static bool needs_summary(const SortProgram *p)
 {
     for (size_t i = 0; i < p->count; i++)
-        if (p->criteria[i].key != SORT_ARRIVAL && p->criteria[i].key != SORT_SIZE) return true;
+        if (p->criteria[i].key == SORT_DATE || sort_has_text(p->criteria[i].key)) return true;
     return false;
 }
 
@@ -131,6 +131,8 @@ static SortValue value_of(const SortProgram *p, SortKey key, const Message *m,
         return (SortValue){.first = biased(sort_sent_date(m, summary))};
     case SORT_SIZE:
         return (SortValue){.first = m->size};
+    case SORT_RELEVANCY: /* RFC 6203 6: the highest first */
+        return (SortValue){.first = p->found ? 100 - search_score(p->found, m->uid) : 0};
     case SORT_CC:
         return of_text(mailbox_of(p, summary, ENVELOPE_CC, a));
     case SORT_FROM:

@@ -124,14 +124,36 @@ unsigned fuzzy_score(Slice text, Slice needle)
     return fit * 2 < count || !fit ? 0 : sum * 9 / 10 / (unsigned)count;
 }
 
-/* One more piece than mistakes that are forgiven: one of them is without a mistake. */
+static size_t last_letter(Slice s)
+{
+    size_t n = s.len;
+    while (n && ((unsigned char)s.at[n - 1] & 0xc0) == 0x80)
+        n--;
+    return n ? n - 1 : 0;
+}
+
+static size_t first_letter(Slice s)
+{
+    size_t n = s.len > 0;
+    while (n < s.len && ((unsigned char)s.at[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
+/* One more piece than mistakes that are forgiven: one of them is without a mistake. The letters at
+ * the seams are left out, as two that are swapped there would be a mistake in both. */
 static size_t cut(const Word *w, Slice *pieces, size_t most)
 {
     size_t parts = forgiven(w) + 1u, n = 0;
     Slice rest = w->text;
-    for (size_t i = 0; i < parts && n < most && rest.len; i++) {
-        size_t len = i + 1 == parts ? rest.len : utf8_cut(rest, rest.len / (parts - i));
-        if (len) pieces[n++] = slice_first(rest, len);
+    for (size_t i = 0; i < parts && rest.len; i++) {
+        bool last = i + 1 == parts;
+        size_t len = last ? rest.len : utf8_cut(rest, rest.len / (parts - i));
+        Slice piece = slice_first(rest, len);
+        if (i) piece = slice_from(piece, first_letter(piece));
+        if (!last) piece = slice_first(piece, last_letter(piece));
+        if (!piece.len || n == most) return 0; /* too short to be cut, or too many */
+        pieces[n++] = piece;
         rest = slice_from(rest, len);
     }
     return n;
@@ -141,7 +163,10 @@ size_t fuzzy_pieces(Slice needle, Slice *pieces, size_t most)
 {
     size_t n = 0, words = 0;
     Word w;
-    for (Slice rest = needle; words < WORDS_MOST && next_word(&rest, &w); words++)
-        n += cut(&w, pieces + n, most - n);
+    for (Slice rest = needle; words < WORDS_MOST && next_word(&rest, &w); words++) {
+        size_t more = cut(&w, pieces + n, most - n);
+        if (!more) return 0;
+        n += more;
+    }
     return n;
 }

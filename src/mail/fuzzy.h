@@ -10,6 +10,6 @@ enum { FUZZY_TEXT_MOST = 128 * 1024 }; /* octets of a text that are taken apart 
 /* 0: it does not fit; 1 to 100, the whole needle as it stands: 90 or more. */
 unsigned fuzzy_score(Slice text, Slice needle);
 
-/* Pieces of the needle of which every text that fits holds one at least (but for swapped letters at
- * a seam): for an index. At most `most` of them are written. */
+/* Pieces of the needle of which every text that fits holds one at least: for an index. 0: nothing
+ * can be said, or they are more than `most`. */
 size_t fuzzy_pieces(Slice needle, Slice *pieces, size_t most);

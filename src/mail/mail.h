@@ -105,11 +105,17 @@ typedef struct MailScan MailScan;
  * and of the headers of parts and embedded messages, at most MAIL_TEXT_MOST octets: what SEARCH
  * TEXT looks at besides the message header. It outlives the scan. */
 MailScan *mail_scan_new(Buf *text);
-/* How the text is folded; without this, by i;unicode-casemap (mail/casemap.h). Text is folded in pieces
- * of whole characters. */
+/* How the text is folded; without this, by i;unicode-casemap (mail/casemap.h). Text is folded in
+ * pieces of whole characters. */
 typedef void MailFold(Buf *out, Slice utf8);
 void mail_scan_fold_with(MailScan *s, MailFold *fold);
-void mail_scan_bodies_only(MailScan *s); /* no headers in the text: SEARCH BODY */
+typedef enum {
+    MAIL_TEXT_ALL,
+    MAIL_TEXT_BODIES,      /* no headers: SEARCH BODY */
+    MAIL_TEXT_FILE_NAMES,  /* only the names of parts, decoded, one a line */
+    MAIL_TEXT_ATTACHMENTS, /* only the bodies of attachments that are text, HTML or messages */
+} MailTextOf;
+void mail_scan_text_of(MailScan *s, MailTextOf what); /* before the first piece */
 void mail_scan_free(MailScan *s);
 SCOPED(MailScan, mail_scan, mail_scan_free)
 void mail_scan_feed(MailScan *s, Slice piece);

@@ -342,7 +342,7 @@ TEST(text_leaves_headers_out_when_asked)
     Buf text buf_scoped = {0};
     MailSummary m;
     MailScan *s scoped(mail_scan) = mail_scan_new(&text);
-    mail_scan_bodies_only(s);
+    mail_scan_text_of(s, MAIL_TEXT_BODIES);
     mail_scan_feed(s, slice_of(mail));
     mail_scan_end(s, &a, &m);
     check_slice(buf_slice(&text), S("ONE\nTWO"));

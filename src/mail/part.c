@@ -170,6 +170,17 @@ void part_header_read(Arena *a, const Fields *f, bool in_digest, PartHeader *p)
     p->file_name = encoded_file_name(a, f, type, p);
 }
 
+Slice part_file_name(Arena *a, const Fields *f, const PartHeader *p)
+{
+    Buf decoded buf_scoped = {0};
+    if (p->file_name.len) return p->file_name;
+    Slice raw = f->first[FIELD_CONTENT_DISPOSITION];
+    Slice name = parameter(a, &p->disposition, raw, S("filename"));
+    if (!name.len) name = parameter(a, &p->parameters, f->first[FIELD_CONTENT_TYPE], S("name"));
+    header_decode(&decoded, name);
+    return arena_copy(a, buf_slice(&decoded));
+}
+
 void part_header_opaque(PartHeader *p)
 {
     p->kind = PART_BASIC;

@@ -22,6 +22,9 @@ typedef struct {
 void part_header_read(Arena *a, const Fields *f, bool in_digest, PartHeader *p);
 /* What we do not look into: application/octet-stream without parameters. */
 void part_header_opaque(PartHeader *p);
+/* What the part is called, decoded however it is written (RFC 2231, or RFC 2047 against the rules).
+ * Empty: it has no name. */
+Slice part_file_name(Arena *a, const Fields *f, const PartHeader *p);
 /* "type" "subtype" (parameters) id description "encoding"; of a multipart: "subtype" (parameters).
  */
 void part_front(Buf *out, Arena *a, const Fields *f, const PartHeader *p);

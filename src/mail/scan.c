@@ -32,6 +32,7 @@ typedef struct {
     uint32_t lines_before; /* line ends of the message before this part's body */
     uint16_t last_child;
     bool is_digest;
+    bool is_attached; /* it or what holds it */
 } PartTrack;
 
 struct MailScan {
@@ -52,7 +53,7 @@ struct MailScan {
     Arena kept, scratch;
     BodyText text;
     bool has_attachment;
-    bool bodies_only; /* the text leaves headers out */
+    MailTextOf text_of;
 };
 
 static Frame *top(MailScan *s)
@@ -202,8 +203,11 @@ static void read_header(MailScan *s, uint16_t i, PartHeader *p)
     describe(s, i, &f, p);
     s->tracks[i].is_digest = p->is_digest;
     s->has_attachment |= p->is_attachment;
+    s->tracks[i].is_attached = p->is_attachment || s->tracks[s->parts[i].parent].is_attached;
     if (i && is_message_root(s, i)) embedded_message(s, i, &f);
-    if (!i || s->bodies_only) return; /* the message header is not ours to tell */
+    if (s->text_of == MAIL_TEXT_FILE_NAMES)
+        body_text_line(&s->text, part_file_name(&s->scratch, &f, p));
+    if (!i || s->text_of != MAIL_TEXT_ALL) return; /* the message header is not ours to tell */
     body_text_header(&s->text, f.header);
     body_text_line(&s->text, p->file_name);
 }
@@ -214,6 +218,12 @@ static void open_boundary(MailScan *s, Slice boundary)
     top(s)->boundary_len = (uint32_t)boundary.len;
     buf_add(&s->boundaries, boundary);
     s->open++;
+}
+
+static bool is_wanted(const MailScan *s, uint16_t i)
+{
+    if (s->text_of == MAIL_TEXT_FILE_NAMES) return false;
+    return s->text_of != MAIL_TEXT_ATTACHMENTS || s->tracks[i].is_attached;
 }
 
 /* The header of the part on top is whole; its body begins here. */
@@ -232,7 +242,7 @@ static void end_header(MailScan *s)
         s->header = (Buf){0};
     }
     if (p.kind == PART_MULTIPART) open_boundary(s, p.boundary);
-    if (p.kind == PART_TEXT) body_text_begin(&s->text, &p);
+    if (p.kind == PART_TEXT && is_wanted(s, i)) body_text_begin(&s->text, &p);
     s->text.charset = s->parts[i].charset; /* outlives the scratch memory */
     if (p.kind == PART_MESSAGE) open_part(s, i);
     arena_reset(&s->scratch);
@@ -471,9 +481,9 @@ void mail_scan_fold_with(MailScan *s, MailFold *fold)
     s->text.fold = fold;
 }
 
-void mail_scan_bodies_only(MailScan *s)
+void mail_scan_text_of(MailScan *s, MailTextOf what)
 {
-    s->bodies_only = true;
+    s->text_of = what;
 }
 
 void mail_scan_free(MailScan *s)

@@ -44,7 +44,7 @@ static PARKS Err look_at_body(Account *a, uint32_t eid, Hunt *h, uint32_t size, 
     Arena arena arena_scoped = {0};
     Buf piece buf_scoped = {0};
     MailScan *scan scoped(mail_scan) = mail_scan_new(&h->text);
-    if (bodies_only) mail_scan_bodies_only(scan);
+    if (bodies_only) mail_scan_text_of(scan, MAIL_TEXT_BODIES);
     if (h->fold) mail_scan_fold_with(scan, h->fold);
     buf_reserve(&piece, PIECE);
     for (uint32_t at = 0; at < size && ((h->hunts && !h->found) || h->learns); at += PIECE) {
@@ -95,4 +95,32 @@ PARKS Err email_contains_folded(Account *a, uint32_t eid, Slice needle,
     buf_done(&h.all);
     if (!err) *found = h.found;
     return err;
+}
+
+/* ---- all of it ---- */
+
+PARKS Err email_text(Account *a, uint32_t eid, MailTextOf what, Buf *text)
+{
+    Arena arena arena_scoped = {0};
+    Buf body buf_scoped = {0}, piece buf_scoped = {0};
+    EmailDetails d;
+    MailSummary summary;
+    TRY(email_details(a, eid, &arena, &d));
+    uint32_t len = MIN(d.header_len, (uint32_t)MAIL_TEXT_MOST);
+    buf_reserve(&piece, MAX(len, (uint32_t)PIECE));
+    if (what == MAIL_TEXT_ALL) {
+        TRY(email_read(a, eid, 0, piece.at, len));
+        signature_header_text(text, slice(piece.at, len), NULL);
+    }
+    MailScan *scan scoped(mail_scan) = mail_scan_new(&body);
+    mail_scan_text_of(scan, what);
+    for (uint32_t at = 0; at < d.size && body.len < MAIL_TEXT_MOST; at += PIECE) {
+        size_t some = MIN(d.size - at, (uint32_t)PIECE);
+        TRY(email_read(a, eid, at, piece.at, some));
+        mail_scan_feed(scan, slice(piece.at, some));
+        breathe();
+    }
+    mail_scan_end(scan, &arena, &summary);
+    buf_add(text, buf_slice(&body));
+    return OK;
 }

@@ -10,6 +10,7 @@
  * is the seq of its last change. Every call that changes something returns when the change is
  * durable, and shows it to others only then. Begin reading with store_open, mailbox_open,
  * view_open, draft_begin. The log and page formats are drawn in record.h, page.h. */
+#include "mail/mail.h"
 #include "run/run.h"
 #include "store/engine.h"
 #include "store/uidset.h"
@@ -487,6 +488,10 @@ PARKS Err email_contains(Account *account, uint32_t eid, Slice folded_needle, bo
 PARKS Err email_contains_folded(Account *account, uint32_t eid, Slice needle,
                                 void (*fold)(Buf *out, Slice utf8), bool body_only,
                                 bool *found) MUST_USE;
+
+/* What there is to look at, folded, at most MAIL_TEXT_MOST octets of it (mail/mail.h: MailTextOf);
+ * MAIL_TEXT_ALL with the message's header in front. */
+PARKS Err email_text(Account *account, uint32_t eid, MailTextOf what, Buf *text) MUST_USE;
 
 /* ---- new messages ---- */
 /* Write a message into a draft as it arrives, then commit it, to one mailbox or to many accounts.
