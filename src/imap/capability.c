@@ -8,7 +8,9 @@ typedef enum {
     NOT_DEFLATED,
     CAN_UNAUTHENTICATE,
     UTF8_OPTIONAL,
-    UTF8_REQUIRED
+    UTF8_REQUIRED,
+    REFERS_LOGINS,
+    REFERS_MAILBOXES
 } When;
 
 /* clang-format off */
@@ -32,6 +34,10 @@ static bool holds(const Imap *s, When when)
         return true;
     case CAN_START_TLS:
         return s->config->tls && !stream_is_tls(s->stream);
+    case REFERS_LOGINS:
+        return s->config->login_referral_count > 0;
+    case REFERS_MAILBOXES:
+        return s->config->mailbox_referral_count > 0;
     case UTF8_OPTIONAL:
         return !s->config->utf8_only;
     case UTF8_REQUIRED:

@@ -11,7 +11,7 @@
 enum { /* selection and return options */
        LIST_SUBSCRIBED = 1,
        LIST_SPECIAL_USE = 2,
-       LIST_REMOTE = 4, /* nothing is remote here: it selects nothing more */
+       LIST_REMOTE = 4, /* those on other servers, too (referral.c) */
        LIST_RECURSIVE = 8,
        LIST_CHILDREN = 16,
        LIST_STATUS = 32,
@@ -22,6 +22,7 @@ enum { PATTERNS_MOST = 100 };
 typedef struct {
     bool extended; /* by options, or by parentheses around the patterns */
     bool lsub;
+    bool is_old; /* RLIST, RLSUB: nothing of RFC 5258 */
     unsigned select, give;
     unsigned status_items;
     bool is_root; /* LIST "" "": asks for the separator */
@@ -34,6 +35,7 @@ typedef struct {
     Slice name;
     const MailboxEntry *entry; /* NULL: only an ancestor of a name that does not exist */
     bool matches, satisfies;
+    bool is_remote;       /* on another server */
     bool child_satisfies; /* some descendant satisfies the selection options */
     bool hidden_child;    /* and one of those does not match the patterns */
 } Row;
@@ -120,10 +122,11 @@ PARKS static void pattern(In *in, Wanted *w)
 PARKS static Err read_list(In *in, Wanted *w)
 {
     imap_space(in);
-    if (!w->lsub && imap_peek(in) == '(') select_options(in, w);
+    bool plain = w->lsub || w->is_old;
+    if (!plain && imap_peek(in) == '(') select_options(in, w);
     w->reference = imap_mailbox(in, NULL);
     imap_space(in);
-    if (!w->lsub && imap_see(in, "(")) { /* patterns = "(" list-mailbox *(SP list-mailbox) ")" */
+    if (!plain && imap_see(in, "(")) { /* patterns = "(" list-mailbox *(SP list-mailbox) ")" */
         w->extended = true;
         do
             pattern(in, w);
@@ -132,7 +135,7 @@ PARKS static Err read_list(In *in, Wanted *w)
     } else {
         pattern(in, w);
     }
-    if (!w->lsub && imap_peek(in) == ' ') return_options(in, w);
+    if (!plain && imap_peek(in) == ' ') return_options(in, w);
     return imap_end(in);
 }
 
@@ -234,6 +237,24 @@ PARKS static Err collect_others(Imap *s, const Wanted *w, Rows *rows)
     return OK;
 }
 
+/* RFC 2193 4: mailboxes on other servers are told by RLIST and RLSUB, and by LIST (REMOTE). */
+static void add_remote(Imap *s, const Wanted *w, Rows *rows)
+{
+    if (!(w->select & LIST_REMOTE)) return;
+    for (size_t i = 0; i < s->config->mailbox_referral_count; i++) {
+        Slice name = imap_remote_name(s, i, &s->arena);
+        Row *row = table_get(&rows->by_name, name);
+        if (row && row->is_remote && row->entry->exists) continue; /* several URLs */
+        MailboxEntry *e = arena_new(&s->arena, MailboxEntry);
+        *e = (MailboxEntry){.name = name, .exists = true};
+        e->subscribed = row && row->entry && row->entry->subscribed;
+        if (!row) row = add_row(&s->arena, rows, w, name, e);
+        row->entry = e;
+        row->is_remote = true;
+        row->satisfies = satisfies(w, e);
+    }
+}
+
 PARKS static Err collect(Imap *s, const Wanted *w, Rows *rows)
 {
     MailboxEntry *entries;
@@ -241,8 +262,10 @@ PARKS static Err collect(Imap *s, const Wanted *w, Rows *rows)
     imap_go(s, s->user.acct);
     account_mailboxes(s->account, &s->arena, &entries, &count);
     for (size_t i = 0; i < count; i++)
-        add_row(&s->arena, rows, w, entries[i].name, &entries[i]);
+        if ((w->select & LIST_REMOTE) || !imap_is_remote(s, entries[i].name))
+            add_row(&s->arena, rows, w, entries[i].name, &entries[i]);
     TRY(collect_others(s, w, rows));
+    add_remote(s, w, rows);
     count = rows->count;
     for (size_t i = 0; i < count; i++) /* what is added meanwhile satisfies nothing */
         if (rows->rows[i]->satisfies) tell_ancestors(&s->arena, rows, w, rows->rows[i]);
@@ -293,6 +316,7 @@ static void put_attributes(const Wanted *w, const Row *r, Arena *a, Buf *out)
         word(&words, "\\Subscribed");
     if (w->give & LIST_CHILDREN || (!w->extended && !w->lsub) || (!exists && has_children))
         if (!w->lsub) word(&words, has_children ? "\\HasChildren" : "\\HasNoChildren");
+    if (r->is_remote && w->extended) word(&words, "\\Remote"); /* RFC 5258 3.4 */
     if (exists && !w->lsub) word(&words, imap_role_attributes(a, e->status.role));
 }
 
@@ -314,7 +338,8 @@ static void tell_row(Imap *s, const Wanted *w, const Row *r)
     imap_put_mailbox(s, out, r->name);
     if ((w->select & LIST_RECURSIVE) && r->child_satisfies) put_child_info(w, out);
     buf_add(out, S("\r\n"));
-    if (!r->satisfies || !r->entry->exists) return; /* RFC 5819 2: told for its children only */
+    if (!r->satisfies || !r->entry->exists || r->is_remote)
+        return; /* RFC 5819 2: told for its children only */
     if (w->give & LIST_MYRIGHTS) imap_tell_rights(s, r->name, r->entry->rights);
     if ((w->give & LIST_STATUS) && (r->entry->rights & RIGHT_READ))
         imap_tell_status(s, r->name, &r->entry->status, w->status_items);
@@ -329,10 +354,12 @@ PARKS static void tell_rows(Imap *s, const Wanted *w, const Rows *rows)
     }
 }
 
-PARKS static Err list(Imap *s, bool lsub)
+PARKS static Err list(Imap *s, bool lsub, bool remote)
 {
     Wanted *w = arena_new(&s->arena, Wanted);
     w->lsub = lsub;
+    w->is_old = remote;
+    if (remote) w->select = LIST_REMOTE;
     TRY(read_list(s->in, w));
     if (w->is_root && !w->extended) {
         imap_say(s, "%s (\\Noselect) \"%c\" \"\"", lsub ? "LSUB" : "LIST", MAILBOX_SEPARATOR);
@@ -344,18 +371,18 @@ PARKS static Err list(Imap *s, bool lsub)
         table_done(&rows.by_name);
         TRY(err);
     }
-    return imap_ok(s, "%s completed", lsub ? "LSUB" : "LIST");
+    return imap_ok(s, "%s%s completed", remote ? "R" : "", lsub ? "LSUB" : "LIST");
 }
 
 Err imap_cmd_list(Imap *s)
 {
-    return list(s, false);
+    return list(s, false, false);
 }
 
 /* RFC 3501 6.3.9: lsub = "LSUB" SP mailbox SP list-mailbox */
 Err imap_cmd_lsub(Imap *s)
 {
-    return list(s, true);
+    return list(s, true, false);
 }
 
 /* ---- a single name ---- */
@@ -375,4 +402,16 @@ void imap_tell_name(Imap *s, Slice name, Slice called)
     imap_put_mailbox(s, out, name);
     if (called.len && !slice_eq(name, called)) imap_put_old_name(s, called);
     buf_add(out, S("\r\n"));
+}
+
+/* RFC 2193 5.1, 6: rlist = "RLIST" SP mailbox SP list_mailbox. The answers are called LIST. */
+Err imap_cmd_rlist(Imap *s)
+{
+    return list(s, false, true);
+}
+
+/* RFC 2193 5.2 */
+Err imap_cmd_rlsub(Imap *s)
+{
+    return list(s, true, true);
 }

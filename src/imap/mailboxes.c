@@ -134,6 +134,7 @@ Err imap_cmd_rename(Imap *s)
     Slice to = without_separator(imap_mailbox(s->in, NULL));
     TRY(imap_end(s->in));
     if (slice_eq(to, S("INBOX"))) return imap_no(s, "[ALREADYEXISTS] INBOX is always there");
+    TRY(imap_neither_remote(s, from, to));
     TRY(name_err(s, rename_mailbox(s, from, to)));
     if (imap_has(s, ENABLED_REV2) && !slice_eq(from, S("INBOX"))) imap_tell_name(s, to, from);
     return imap_ok(s, "RENAME completed");

@@ -71,6 +71,7 @@ Err imap_place(Imap *s, Slice name, Place *place)
 {
     uint32_t acct;
     Slice there;
+    TRY(imap_not_remote(s, name));
     imap_go(s, s->user.acct);
     if (!granted(s, name, &acct, &there) && !is_public(s, name, &acct, &there))
         acct = s->user.acct, there = name;

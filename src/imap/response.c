@@ -202,7 +202,9 @@ void imap_answer_err(Imap *s, Err err)
     if (s->in->err == err && err == ERR_FORBIDDEN) words = (Words){false, "[CANNOT] ", true};
     Slice text = slice_of(words.story ? err_story() : err_meaning(err));
     text = arena_copy(&s->arena, text);
-    if (words.bad)
+    if (err == ERR_CANNOT && s->referral.len)
+        (void)imap_no(s, "[REFERRAL%.*s] The mailbox is on another server", SP(s->referral));
+    else if (words.bad)
         (void)imap_bad(s, "%s%.*s", words.code, SP(text));
     else
         (void)imap_no(s, "%s%.*s", words.code, SP(text));

@@ -78,6 +78,7 @@ static bool needs_numbers(const ImapCommand *c)
 static Err read_command(Imap *s)
 {
     s->by_uid = s->uses_numbers = false;
+    s->referral = (Slice){0};
     s->command = NULL;
     Slice name = imap_atom(s->in);
     if (slice_eq_nocase(name, S("UID"))) {
@@ -240,9 +241,20 @@ PARKS static bool become(Imap *s, const AuthUser *user)
     return true;
 }
 
+/* RFC 2221 6: only now that he has shown who he is. */
+PARKS static Err refer(Imap *s)
+{
+    s->user = (AuthUser){0};
+    return imap_no(s, "[REFERRAL%.*s] The account is on another server", SP(s->referral));
+}
+
 Err imap_welcome(Imap *s, const AuthUser *user)
 {
+    bool has_public = false, elsewhere = imap_lives_elsewhere(s, user, &has_public);
+    if (elsewhere && !has_public) return refer(s);
     if (!become(s, user)) return OK;
+    if (elsewhere)
+        return imap_ok(s, "[REFERRAL%.*s] The account is on another server", SP(s->referral));
     Buf capabilities buf_scoped = {0};
     imap_put_capabilities(s, &capabilities);
     return imap_ok(s, "[%.*s] Logged in", SP(buf_slice(&capabilities)));
@@ -256,6 +268,13 @@ PARKS static void greet(Imap *s, const char *how)
     imap_put_capabilities(s, &capabilities);
     imap_say(s, "%s [%.*s] %.*s ready", how, SP(buf_slice(&capabilities)), SP(s->config->hostname));
     (void)stream_flush(s->stream);
+}
+
+/* RFC 2221 4.2 */
+static void goodbye_to(Imap *s, Slice url)
+{
+    imap_say(s, "BYE [REFERRAL %.*s] The account is on another server", SP(url));
+    s->state = LEAVING;
 }
 
 static Imap *session_new(Stream *stream, const ImapConfig *config)
@@ -274,7 +293,10 @@ void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *ar
     Imap *s = session_new(stream, config);
     s->ended = ended;
     s->arg = arg;
-    greet(s, "OK");
+    if (config->moved_to.len)
+        goodbye_to(s, config->moved_to);
+    else
+        greet(s, "OK");
     converse(s);
     finish(s);
 }

@@ -71,7 +71,8 @@ struct Imap {
     bool read_only; /* by EXAMINE, or without the rights to change anything */
     bool examined;  /* by EXAMINE */
     unsigned enabled;
-    Arena arena; /* the command's */
+    Arena arena;    /* the command's */
+    Slice referral; /* of this command: URLs, each behind a SP; in the arena */
     const ImapCommand *command;
     bool by_uid;       /* UID FETCH, UID STORE, ... */
     bool uses_numbers; /* this UID SEARCH named message numbers: no VANISHED now (RFC 7162 3.2.10.2)
@@ -212,6 +213,15 @@ Err imap_may_name(Imap *s, Slice name, const Place *place) MUST_USE;
 PARKS Err imap_others(Imap *s, bool unseen, MailboxEntry **entries, size_t *count) MUST_USE;
 /* "* MYRIGHTS name rights", with the virtual "c" and "d" of RFC 2086 (acl.c). */
 void imap_tell_rights(Imap *s, Slice name, Rights rights);
+
+/* ---- what is on other servers (referral.c) ---- */
+/* RFC 2193 4: ERR_CANNOT when it is; imap_answer_err then says where. imap_place asks. */
+Err imap_not_remote(Imap *s, Slice name) MUST_USE;
+Err imap_neither_remote(Imap *s, Slice from, Slice to) MUST_USE; /* RENAME */
+bool imap_is_remote(Imap *s, Slice name);
+Slice imap_remote_name(const Imap *s, size_t i, Arena *a); /* of config->mailbox_referrals */
+/* RFC 2221 4.1: s->referral is where; *has_public: he may come in here, too. */
+bool imap_lives_elsewhere(Imap *s, const AuthUser *user, bool *has_public);
 
 /* ---- the selected mailbox (select.c) ---- */
 void imap_unselect(Imap *s); /* nothing is told */
