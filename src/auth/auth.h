@@ -27,7 +27,9 @@ typedef struct {
     bool plain_without_tls; /* allow plain-text passwords on bare connections (the demo) */
     const Slice *domains;   /* local domains, A-labels or U-labels */
     size_t domain_count;
-    Slice catch_all;  /* login that takes mail for unknown local parts; empty: none */
+    Slice catch_all; /* login that takes mail for unknown local parts; empty: none */
+    /* POP3: what stands between a login and a folder, or a device (LoginSuffix); empty: off */
+    Slice folder_separator, device_separator;
     Slice postmaster; /* login that takes mail for postmaster (RFC 5321 4.5.1); empty: none */
     char subaddress_separator; /* '+'; 0: none */
     uint32_t demo_accounts;    /* u00001 ... exist on first use, all with demo_password; 0: off */
@@ -62,6 +64,14 @@ PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice logi
  * accounts whose password was set without `reversible`. */
 PARKS Err auth_apop(Auth *auth, Stream *stream, Slice login, Slice timestamp, Slice digest,
                     AuthUser *user) MUST_USE;
+/* "anna/Work+device=phone", with separators "/" and "+device=": what POP3 wants to know besides;
+ * "recent:anna", as Gmail has it, is the device "recent". Empty: nothing was said. */
+typedef struct {
+    Slice folder, device;
+} LoginSuffix;
+/* The login that is left; *suffix borrows from `given`. */
+Slice auth_split_login(const Auth *auth, Slice given, LoginSuffix *suffix);
+
 /* Whether plain-text logins are allowed on this stream now (TLS, or plain_without_tls):
  * LOGINDISABLED and friends. */
 bool auth_plain_allowed(const Auth *auth, const Stream *stream);
@@ -89,6 +99,7 @@ PARKS SaslState sasl_start(Sasl *s, Slice mechanism, const Slice *initial, Buf *
                            Err *err);
 PARKS SaslState sasl_step(Sasl *s, Slice response, Buf *challenge, Err *err);
 const AuthUser *sasl_user(const Sasl *s); /* after SASL_DONE */
+LoginSuffix sasl_suffix(const Sasl *s);   /* of the name it gave, service "pop3"; borrowed */
 
 /* ---- users: over the control socket and from the command line ---- */
 PARKS Err user_add(Auth *auth, Slice login,

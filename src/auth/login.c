@@ -166,6 +166,8 @@ static const AuthConfig *keep_config(Auth *auth, const AuthConfig *config)
     kept->dir = arena_copy(a, config->dir);
     kept->catch_all = arena_copy(a, config->catch_all);
     kept->postmaster = arena_copy(a, config->postmaster);
+    kept->folder_separator = arena_copy(a, config->folder_separator);
+    kept->device_separator = arena_copy(a, config->device_separator);
     kept->demo_password = arena_copy(a, config->demo_password);
     kept->anonymous = arena_copy(a, config->anonymous);
     kept->oauth.keys_path = arena_copy(a, config->oauth.keys_path);

@@ -35,8 +35,20 @@ SaslState sasl_judge(Sasl *s, Err verdict, Err *err)
 
 /* ---- PLAIN (RFC 4616) and LOGIN ---- */
 
+Slice sasl_bare_login(Sasl *s, Slice given)
+{
+    if (strcmp(s->service, "pop3") != 0) return given;
+    return auth_split_login(s->auth, arena_copy(&s->arena, given), &s->suffix);
+}
+
+LoginSuffix sasl_suffix(const Sasl *s)
+{
+    return s->suffix;
+}
+
 PARKS static SaslState check_password(Sasl *s, Slice login, Slice password, Err *err)
 {
+    login = sasl_bare_login(s, login);
     *err = auth_login(s->auth, s->service, s->stream, login, password, &s->user);
     return *err ? SASL_FAILED : SASL_DONE;
 }
@@ -113,7 +125,7 @@ PARKS static Err scram_begin(Sasl *s, Slice response)
     TRY(check_binding_flag(s));
     if (s->first.authzid.len && !slice_eq(s->first.authzid, s->first.username))
         return fail(ERR_AUTH, "SCRAM: authzid is another");
-    TRY(auth_canonical_login(s->auth, s->first.username, &s->login));
+    TRY(auth_canonical_login(s->auth, sasl_bare_login(s, s->first.username), &s->login));
     TRY(keeper_request(KEEPER_SCRAM_BEGIN, buf_slice(&s->login), (Slice){0}, &ask));
     ask->hash = (uint8_t)s->mechanism->hash;
     keeper_ask(s->auth->keeper, ask, &reply);

@@ -24,6 +24,7 @@ struct Sasl {
     AuthUser user;
     Buf login, password; /* canonical login; LOGIN keeps the user name as typed here until the
                             password is there */
+    LoginSuffix suffix;  /* in the arena */
     Arena arena;         /* SCRAM's texts */
     ScramFirst first;
     Slice nonce, server_first;
@@ -35,6 +36,8 @@ static inline SaslState sasl_failed(Err *out, Err err)
     *out = err;
     return SASL_FAILED;
 }
+/* The login in the name that the client gave; what POP3 has behind it stays in s->suffix. */
+Slice sasl_bare_login(Sasl *s, Slice given);
 /* The attempt is judged: logs it, pauses, fills s->user. OK is SASL_DONE. */
 PARKS SaslState sasl_judge(Sasl *s, Err verdict, Err *err);
 

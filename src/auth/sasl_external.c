@@ -28,6 +28,7 @@ PARKS static Err identify(Sasl *s, Slice wanted)
     Slice *names;
     size_t count = names_of(s, &a, &names);
     if (!count) return fail(ERR_AUTH, "EXTERNAL: no name in the certificate");
+    wanted = sasl_bare_login(s, wanted);
     if (!wanted.len) return auth_canonical_login(s->auth, names[0], &s->login);
     TRY(auth_canonical_login(s->auth, wanted, &s->login));
     for (size_t i = 0; i < count; i++) {

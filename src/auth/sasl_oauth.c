@@ -98,7 +98,7 @@ PARKS static Err check(Sasl *s, Slice token, Slice wanted)
     TRY(oauth_check(s->auth->oauth, c, token, &user));
     TRY(auth_canonical_login(s->auth, buf_slice(&user), &s->login));
     if (!wanted.len) return OK;
-    TRY(auth_canonical_login(s->auth, wanted, &other));
+    TRY(auth_canonical_login(s->auth, sasl_bare_login(s, wanted), &other));
     return slice_eq(buf_slice(&other), buf_slice(&s->login))
                ? OK
                : fail(ERR_AUTH, "the token is another user's");

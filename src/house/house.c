@@ -89,6 +89,8 @@ static AuthConfig auth_config_of(const House *h, const Config *c, Arena *a)
         .domains = c->domains.items,
         .domain_count = c->domains.count,
         .catch_all = c->catch_all,
+        .folder_separator = c->pop3_folder_separator,
+        .device_separator = c->pop3_device_separator,
         .postmaster = c->postmaster,
         .subaddress_separator = separator.len ? separator.at[0] : 0,
         .demo_accounts = h->demo.accounts,

@@ -11,7 +11,7 @@ static void capa_expire(Pop3 *s, Buf *out)
 {
     if (s->state == AUTHORIZATION)
         buf_add(out, S("EXPIRE 0 USER\r\n"));
-    else if (!s->pref.keep_retrieved)
+    else if (!s->pref.keep_retrieved && !is_device(s))
         buf_add(out, S("EXPIRE 0\r\n"));
     else if (s->pref.expire_days == POP3_NEVER)
         buf_add(out, S("EXPIRE NEVER\r\n"));

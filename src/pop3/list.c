@@ -39,16 +39,15 @@ static void add_unique_id(Pop3 *s, Buf *out, uint32_t number, const Message *m)
 PARKS static void list_all(Pop3 *s, AddLine *add)
 {
     Message m;
-    uint32_t number;
+    uint32_t number = 0, uid = 1;
     bool gone;
     Buf *out = stream_out(s->stream);
-    for (uint32_t uid = 1; view_next(s->view, uid, &m, &number, &gone); uid = m.uid + 1) {
+    while (maildrop_next(s, &uid, &number, &m, &gone)) {
         if (!(maildrop_marks(s, number) & MARK_DELETED)) add(s, out, number, &m);
         if (number % 1024 == 0) {
             if (stream_drain(s->stream)) return;
             breathe();
         }
-        if (m.uid == UINT32_MAX) break;
     }
     buf_add(out, S(".\r\n"));
 }

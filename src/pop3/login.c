@@ -26,13 +26,13 @@ PARKS void pop3_pass(Pop3 *s, Slice password)
         pop3_err(s, "USER first");
         return;
     }
-    Err err = auth_login(s->config->auth, "pop3", s->stream, buf_slice(&s->user), password, &who);
+    LoginSuffix suffix;
+    Slice login = auth_split_login(s->config->auth, buf_slice(&s->user), &suffix);
+    Err err = auth_login(s->config->auth, "pop3", s->stream, login, password, &who);
+    if (!err) pop3_is_known(s, &who, &suffix);
     buf_clear(&s->user); /* RFC 1939 7: after a failed PASS it is USER again */
     if (err == ERR_SYNTAX) err = ERR_AUTH;
-    if (err)
-        pop3_say_err(s, err);
-    else
-        pop3_is_known(s, &who);
+    if (err) pop3_say_err(s, err);
 }
 
 /* RFC 1939 7: APOP name digest, the MD5 of the banner's timestamp and the password. */
@@ -45,11 +45,13 @@ PARKS void pop3_apop(Pop3 *s, Slice text)
         return;
     }
     Slice name = slice_first(text, end), digest = slice_from(text, end + 1);
+    LoginSuffix suffix;
+    name = auth_split_login(s->config->auth, name, &suffix);
     Err err = auth_apop(s->config->auth, s->stream, name, buf_slice(&s->timestamp), digest, &who);
     if (err)
         pop3_say_err(s, err);
     else
-        pop3_is_known(s, &who);
+        pop3_is_known(s, &who, &suffix);
 }
 
 /* ---- AUTH, RFC 5034 ---- */
@@ -136,8 +138,9 @@ PARKS void pop3_auth(Pop3 *s, Slice text)
     Sasl *sasl scoped(sasl) = sasl_new(s->config->auth, "pop3", s->stream);
     Err err = exchange(s, sasl, mechanism, has_initial ? &octets : NULL);
     if (decoded.at) wipe(decoded.at, decoded.room);
+    LoginSuffix suffix = sasl_suffix(sasl);
     if (err)
         say_auth_err(s, err);
     else
-        pop3_is_known(s, sasl_user(sasl));
+        pop3_is_known(s, sasl_user(sasl), &suffix);
 }

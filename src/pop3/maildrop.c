@@ -11,14 +11,16 @@ PARKS static Err check_login_delay(Pop3 *s)
     Slice text;
     uint64_t seq, last = 0, now = (uint64_t)wall_seconds();
     uint32_t delay = s->config->login_delay_s;
-    Buf value buf_scoped = {0};
+    Buf value buf_scoped = {0}, id buf_scoped = {0};
     if (!delay) return OK;
-    Err err = object_get(s->account, S("pref"), S("pop3-login"), &s->arena, &text, &seq);
+    buf_add(&id, S("pop3-login"));
+    if (is_device(s)) buf_printf(&id, " %.*s", SP(buf_slice(&s->device)));
+    Err err = object_get(s->account, S("pref"), buf_slice(&id), &s->arena, &text, &seq);
     if (err && err != ERR_NOT_FOUND) return err;
     if (!err && slice_to_u64(text, &last) && last <= now && now - last < delay)
         return fail(ERR_CONFLICT, "logged in %llu s ago", (unsigned long long)(now - last));
     buf_number(&value, now);
-    return object_put(s->account, S("pref"), S("pop3-login"), buf_slice(&value), NULL);
+    return object_put(s->account, S("pref"), buf_slice(&id), buf_slice(&value), NULL);
 }
 
 PARKS static Err read_pref(Pop3 *s)
@@ -31,38 +33,55 @@ PARKS static Err read_pref(Pop3 *s)
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+bool maildrop_next(Pop3 *s, uint32_t *uid, uint32_t *number, Message *m, bool *gone)
+{
+    uint32_t found;
+    while (*uid && view_next(s->view, *uid, m, &found, gone)) {
+        *uid = m->uid == UINT32_MAX ? 0 : m->uid + 1;
+        if (is_device(s) && uidset_has(&s->fetched, m->uid)) continue;
+        ++*number;
+        return true;
+    }
+    return false;
+}
+
 /* Counters of the mailbox are those of the view that was opened just before; should they differ
  * once, the view is right. RFC 1460's LAST needs to see every message. */
 PARKS static void count_messages(Pop3 *s)
 {
     MailboxStatus status = mailbox_status(s->inbox);
     Message m;
-    uint32_t number;
+    uint32_t uid = 1, number = 0;
     bool gone;
     s->count = view_exists(s->view);
     s->octets = status.size_octets;
     s->uid_validity = status.uid_validity;
-    if (status.exists == s->count && !s->config->last) return;
+    if (status.exists == s->count && !s->config->last && !is_device(s)) return;
     s->octets = 0;
-    for (uint32_t uid = 1; view_next(s->view, uid, &m, &number, &gone); uid = m.uid + 1) {
+    if (is_device(s)) s->shown = mem_new(array_bytes(s->count + 1, sizeof *s->shown));
+    while (maildrop_next(s, &uid, &number, &m, &gone)) {
         s->octets += m.size;
+        if (s->shown) s->shown[number - 1] = m.uid;
         if (m.flags & FLAG_SEEN) s->last_at_login = s->last = number;
         if (number % 512 == 0) breathe();
-        if (m.uid == UINT32_MAX) break;
     }
+    s->count = number;
 }
 
+/* A device deletes nothing, so it need not be alone. */
 PARKS static Err open_inbox(Pop3 *s)
 {
+    Slice name = s->folder.len ? buf_slice(&s->folder) : S("INBOX");
     TRY(account_open(s->config->store, s->who.acct, &s->account));
-    if (!s->config->shared_maildrop) {
+    if (!s->config->shared_maildrop && !is_device(s)) {
         TRY(maildrop_lock(s->account));
         s->is_locked = true;
     }
     TRY(check_login_delay(s));
     TRY(read_pref(s));
-    TRY(mailbox_open(s->account, s->who.acct, S("INBOX"), &s->inbox));
+    TRY(mailbox_open(s->account, s->who.acct, name, &s->inbox));
     TRY(view_open(s->inbox, false, &s->view));
+    TRY(device_open(s));
     count_messages(s);
     return OK;
 }
@@ -78,6 +97,7 @@ void maildrop_close(Pop3 *s)
 {
     view_close(s->view);
     mailbox_close(s->inbox);
+    device_close(s);
     if (s->is_locked) maildrop_unlock(s->account);
     account_close(s->account);
     free(s->marks);
@@ -102,7 +122,9 @@ void maildrop_mark(Pop3 *s, uint32_t number, uint8_t mark)
 bool maildrop_message(Pop3 *s, uint32_t number, Message *m)
 {
     bool gone;
-    uint32_t uid = view_uid(s->view, number), found;
+    if (!number || number > s->count) return false;
+    uint32_t uid = s->shown ? s->shown[number - 1] : view_uid(s->view, number), found;
+    if (s->shown) return view_next(s->view, uid, m, &found, &gone) && m->uid == uid;
     return uid && view_next(s->view, uid, m, &found, &gone) && found == number;
 }
 

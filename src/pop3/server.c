@@ -87,9 +87,13 @@ PARKS static void next_command(Pop3 *s)
 
 /* ---- after the login ---- */
 
-void pop3_is_known(Pop3 *s, const AuthUser *who)
+void pop3_is_known(Pop3 *s, const AuthUser *who, const LoginSuffix *suffix)
 {
     s->who = *who;
+    buf_clear(&s->folder);
+    buf_add(&s->folder, suffix->folder);
+    buf_clear(&s->device);
+    buf_add(&s->device, suffix->device);
     s->is_known = true;
 }
 
@@ -123,6 +127,8 @@ PARKS static void end(Pop3 *s)
     stream_free(s->stream);
     if (s->user.at) wipe(s->user.at, s->user.room);
     buf_done(&s->user);
+    buf_done(&s->folder);
+    buf_done(&s->device);
     buf_done(&s->timestamp);
     arena_done(&s->arena);
     if (s->ended) s->ended(s->ended_arg);

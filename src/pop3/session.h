@@ -29,6 +29,8 @@ typedef struct Pop3 {
     Buf user;      /* of USER, for PASS */
     Buf timestamp; /* of the banner, for APOP */
     AuthUser who;
+    Buf folder; /* of the login's suffix; empty: INBOX */
+    Buf device; /* the same; empty: none, this session deletes */
 
     Account *account;
     Mailbox *inbox;
@@ -36,6 +38,9 @@ typedef struct Pop3 {
     bool is_locked;
     Pop3Pref pref;
     uint32_t uid_validity;
+    UidSet fetched;  /* by this device, before; in device_arena */
+    uint32_t *shown; /* with a device: uids of the others, by number - 1; malloc */
+    Arena device_arena;
     uint32_t count; /* messages when the maildrop was opened */
     uint64_t octets;
     uint8_t *marks; /* [number]; NULL: none so far */
@@ -56,7 +61,7 @@ void pop3_mistake(Pop3 *s, const char *text);
 PARKS LineEnd pop3_line(Pop3 *s, Slice *line);
 
 /* ---- the maildrop ---- */
-void pop3_is_known(Pop3 *s, const AuthUser *who);
+void pop3_is_known(Pop3 *s, const AuthUser *who, const LoginSuffix *suffix);
 PARKS Err maildrop_open(Pop3 *s) MUST_USE; /* on the home loop */
 void maildrop_close(Pop3 *s);              /* changes nothing in it */
 static inline uint8_t maildrop_marks(const Pop3 *s, uint32_t number)
@@ -64,6 +69,9 @@ static inline uint8_t maildrop_marks(const Pop3 *s, uint32_t number)
     return s->marks ? s->marks[number] : 0;
 }
 void maildrop_mark(Pop3 *s, uint32_t number, uint8_t mark);
+/* The messages in order: start with *number 0 and *uid 1. Also those others have expunged (*gone).
+ */
+bool maildrop_next(Pop3 *s, uint32_t *uid, uint32_t *number, Message *m, bool *gone);
 bool maildrop_message(Pop3 *s, uint32_t number, Message *m);
 /* A number in a command: of a message that is there and not marked; else it has been answered. */
 bool pop3_message(Pop3 *s, Slice text, uint32_t *number, Message *m);
@@ -71,6 +79,15 @@ bool pop3_message(Pop3 *s, Slice text, uint32_t *number, Message *m);
  * becomes \Seen. */
 PARKS Err maildrop_update(Pop3 *s) MUST_USE;
 PARKS Err maildrop_mark_seen(Pop3 *s) MUST_USE; /* only the latter */
+
+/* ---- what a device has fetched (device.c) ---- */
+static inline bool is_device(const Pop3 *s)
+{
+    return s->device.len > 0;
+}
+PARKS Err device_open(Pop3 *s) MUST_USE;   /* what is left to show */
+PARKS Err device_update(Pop3 *s) MUST_USE; /* at QUIT: retrieved or DELEd is fetched */
+void device_close(Pop3 *s);
 
 /* ---- unique-ids (uidls.c) ---- */
 /* Reads what imports have kept of this mailbox, once a session. */

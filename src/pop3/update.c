@@ -18,6 +18,7 @@ PARKS static bool is_expired(Pop3 *s, const Message *m)
 PARKS static bool goes(Pop3 *s, uint32_t number, const Message *m)
 {
     uint8_t marks = maildrop_marks(s, number);
+    if (is_device(s)) return is_expired(s, m);
     if (marks & MARK_DELETED) return true;
     if (marks & MARK_RETRIEVED && !s->pref.keep_retrieved) return true;
     return is_expired(s, m);
@@ -27,14 +28,13 @@ PARKS static bool goes(Pop3 *s, uint32_t number, const Message *m)
 PARKS static void sort_out(Pop3 *s, UidSet *going, UidSet *seen)
 {
     Message m;
-    uint32_t number;
+    uint32_t number = 0, uid = 1;
     bool gone;
-    for (uint32_t uid = 1; view_next(s->view, uid, &m, &number, &gone); uid = m.uid + 1) {
+    while (maildrop_next(s, &uid, &number, &m, &gone)) {
         if (going && !gone && goes(s, number, &m)) uidset_add(&s->arena, going, m.uid, m.uid);
         if (!gone && maildrop_marks(s, number) & MARK_RETRIEVED && !(m.flags & FLAG_SEEN))
             uidset_add(&s->arena, seen, m.uid, m.uid);
         if (number % 512 == 0) breathe();
-        if (m.uid == UINT32_MAX) break;
     }
 }
 
@@ -75,6 +75,7 @@ PARKS Err maildrop_update(Pop3 *s)
     if (!s->marks && s->pref.expire_days == POP3_NEVER) return OK;
     sort_out(s, &going, &seen);
     TRY(set_seen(s, &seen));
+    TRY(device_update(s));
     return remove_messages(s, &going);
 }
 
