@@ -19,7 +19,7 @@ typedef struct {
     Slice discovery;               /* the URL told to clients whose token is refused */
     int64_t remember_ms;           /* how long the issuer's answer is good */
     /* Asks the issuer: its answer, a JSON text. ERR_TEMPORARY. */
-    PARKS Err (*introspect)(void *arg, Slice token, Buf *answer);
+    Err (*introspect)(void *arg, Slice token, Buf *answer); /* PARKS */
     void *introspect_arg;
 } OauthConfig;
 typedef struct {

@@ -57,7 +57,7 @@ static void algorithm(In *in, Search *search)
     if (!thread_algorithm_of(imap_label(in), &which))
         imap_mistake(in, "Unknown threading algorithm");
     else
-        search->algorithm = which;
+        search->algorithm = (uint8_t)which;
 }
 
 static void option(In *in, Search *search)
