@@ -158,6 +158,8 @@ PARKS static Err open_store(House *h, const Config *c)
     StoreOptions options = {
         .quota_octets = c->quota,
         .quota_messages = c->quota_messages,
+        .annotation_most = c->annotation_most,
+        .annotations_most = (uint32_t)c->annotations_most,
         .quota_mailboxes = c->quota_mailboxes,
         .quota_annotation_octets = c->quota_annotations,
         .message_most = c->message_most,

@@ -174,12 +174,12 @@ void imap_go_on_in(In *in, Arena *a)
 }
 
 /* An argument that came as a literal. */
-PARKS static Slice literal_argument(In *in)
+PARKS static Slice literal_argument(In *in, bool eight)
 {
     ImapLiteral l = imap_literal(in);
     if (!l.is_there) return (Slice){0};
     Arena *a = in->arena;
-    if (l.binary) imap_mistake(in, "literal8 is for APPEND only");
+    if (l.binary && !eight) imap_mistake(in, "literal8 is not allowed here");
     if (l.size > in->literal_most || (a->budget && l.size > a->budget - MIN(a->used, a->budget)))
         stick(in, ERR_TOO_BIG, "the literal is too large");
     if (imap_go_ahead(in)) return (Slice){0};
@@ -191,7 +191,8 @@ PARKS static Slice literal_argument(In *in)
     }
     in->literal_open = false;
     next_line(in);
-    if (memchr(octets, 0, (size_t)l.size)) imap_mistake(in, "NUL in a literal"); /* CHAR8 */
+    if (!l.binary && memchr(octets, 0, (size_t)l.size))
+        imap_mistake(in, "NUL in a literal"); /* CHAR8 */
     return is_fine(in) ? slice(octets, (size_t)l.size) : (Slice){0};
 }
 
@@ -347,7 +348,7 @@ bool imap_is_at_string(const In *in)
 Slice imap_string(In *in)
 {
     if (imap_peek(in) == '"') return quoted(in);
-    if (is_at_literal(in)) return literal_argument(in);
+    if (is_at_literal(in)) return literal_argument(in, false);
     imap_mistake(in, "a string is expected");
     return (Slice){0};
 }
@@ -357,6 +358,15 @@ Slice imap_nstring(In *in)
     if (imap_see(in, "NIL")) return (Slice){0};
     Slice s = imap_string(in);
     return s.at ? s : S("");
+}
+
+Slice imap_value(In *in)
+{
+    if (is_at_literal(in)) {
+        Slice s = literal_argument(in, true);
+        return s.at ? s : S("");
+    }
+    return imap_nstring(in);
 }
 
 Slice imap_astring(In *in)

@@ -80,6 +80,7 @@ PARKS Slice imap_astring(In *in); /* octets as sent, without NUL; a literal up t
 bool imap_is_at_string(const In *in); /* does a string begin here? */
 PARKS Slice imap_string(In *in);      /* quoted / literal */
 PARKS Slice imap_nstring(In *in);     /* string / NIL (at is NULL) */
+PARKS Slice imap_value(In *in);       /* nstring / literal8, which may hold NUL (RFC 5464 5) */
 /* mailbox: UTF-8 in NFC, INBOX in capitals at its first level. A name that cannot be decoded sticks
  * as ERR_FORBIDDEN: the grammar allows it, we cannot. *as_sent, if not NULL: the same name as the
  * client wrote it, decoded but not normalised.

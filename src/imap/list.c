@@ -3,6 +3,7 @@
  * Every name of the account becomes a Row that says whether the patterns match it and whether it
  * satisfies the selection options; then each row that satisfies them says so to its ancestors. */
 #include "base/table.h"
+#include "imap/metadata.h"
 #include "imap/pattern.h"
 #include "imap/status.h"
 
@@ -15,7 +16,8 @@ enum { /* selection and return options */
        LIST_RECURSIVE = 8,
        LIST_CHILDREN = 16,
        LIST_STATUS = 32,
-       LIST_MYRIGHTS = 64, /* RFC 8440 */
+       LIST_MYRIGHTS = 64,  /* RFC 8440 */
+       LIST_METADATA = 128, /* RFC 9590 */
 };
 enum { PATTERNS_MOST = 100 };
 
@@ -25,6 +27,7 @@ typedef struct {
     bool is_old; /* RLIST, RLSUB: nothing of RFC 5258 */
     unsigned select, give;
     unsigned status_items;
+    MetadataEntries metadata;
     bool is_root; /* LIST "" "": asks for the separator */
     Slice reference;
     Slice patterns[PATTERNS_MOST];
@@ -73,7 +76,7 @@ static void select_options(In *in, Wanted *w)
 }
 
 /* list-return-opts = "RETURN" SP "(" [return-option *(SP return-option)] ")" */
-static void return_options(In *in, Wanted *w)
+PARKS static void return_options(In *in, Wanted *w)
 {
     w->extended = true;
     imap_need(in, " RETURN (");
@@ -92,6 +95,10 @@ static void return_options(In *in, Wanted *w)
             w->give |= LIST_STATUS;
             imap_space(in);
             w->status_items = imap_status_items(in);
+        } else if (slice_eq_nocase(name, S("METADATA"))) {
+            w->give |= LIST_METADATA;
+            imap_space(in);
+            metadata_entries(in, false, &w->metadata);
         } else {
             imap_mistake(in, "unknown return option");
         }
@@ -329,7 +336,7 @@ static void put_child_info(const Wanted *w, Buf *out)
     buf_add(out, S("))"));
 }
 
-static void tell_row(Imap *s, const Wanted *w, const Row *r)
+PARKS static void tell_row(Imap *s, const Wanted *w, const Row *r)
 {
     Buf *out = stream_out(s->stream);
     buf_printf(out, "* %s (", w->lsub ? "LSUB" : "LIST");
@@ -343,6 +350,7 @@ static void tell_row(Imap *s, const Wanted *w, const Row *r)
     if (w->give & LIST_MYRIGHTS) imap_tell_rights(s, r->name, r->entry->rights);
     if ((w->give & LIST_STATUS) && (r->entry->rights & RIGHT_READ))
         imap_tell_status(s, r->name, &r->entry->status, w->status_items);
+    if (w->give & LIST_METADATA) metadata_tell_listed(s, r->name, &r->entry->status, &w->metadata);
 }
 
 PARKS static void tell_rows(Imap *s, const Wanted *w, const Rows *rows)

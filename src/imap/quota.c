@@ -1,8 +1,9 @@
 /* GETQUOTA, GETQUOTAROOT, SETQUOTA: RFC 9208, and clients of RFC 2087.
  *
  * Every account is one quota root, "user/LOGIN"; its mailboxes have no other. "" is the user's own
- * root too, as the examples of RFC 2087 have it. The roots of others are for administrators; an
- * unknown root and one that is not ours answer alike. Each root is asked at its account's home. */
+ * root too, as the examples of RFC 2087 have it. Guests are told nothing (RFC 9208 8). The roots of
+ * others are for administrators; an unknown root and one that is not ours answer alike. Each root
+ * is asked at its account's home. */
 #include "imap/session.h"
 
 static const struct {

@@ -261,6 +261,18 @@ static bool is_atom(Slice s)
     return s.len > 0 && !slice_eq_nocase(s, S("NIL")); /* some clients read NIL as nstring */
 }
 
+void imap_put_value(Buf *out, Slice octets)
+{
+    if (slice_find(octets, 0) == octets.len) {
+        imap_put_nstring(out, octets);
+        return;
+    }
+    buf_add(out, S("~{"));
+    buf_number(out, octets.len);
+    buf_add(out, S("}\r\n"));
+    buf_add(out, octets);
+}
+
 void imap_put_astring(Buf *out, Slice octets)
 {
     if (is_atom(octets))

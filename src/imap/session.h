@@ -137,9 +137,10 @@ PARKS void imap_in_progress(Imap *s, uint64_t done, uint64_t goal);
 Slice imap_in_language(Imap *s, Slice status, Slice text);
 
 /* ---- values (response.c) ---- */
-void imap_put_string(Buf *out, Slice octets);               /* quoted, or a literal */
-void imap_put_nstring(Buf *out, Slice octets);              /* NIL when at is NULL */
-void imap_put_astring(Buf *out, Slice octets);              /* an atom when it can be one */
+void imap_put_string(Buf *out, Slice octets);  /* quoted, or a literal */
+void imap_put_nstring(Buf *out, Slice octets); /* NIL when at is NULL */
+void imap_put_value(Buf *out, Slice octets);   /* nstring, or literal8 with NUL in it */
+void imap_put_astring(Buf *out, Slice octets); /* an atom when it can be one */
 void imap_put_mailbox(const Imap *s, Buf *out, Slice name); /* modified UTF-7, or UTF-8 */
 /* "(\Seen $Forwarded)", with \Recent where it is so and rev2 is not enabled. */
 void imap_put_flags(const Imap *s, Buf *out, const Message *m);

@@ -177,12 +177,11 @@ PARKS Err mailbox_annotations(Mailbox *box, Arena *arena, Annotations *out)
     return account_annotations(box->account, box->box->s.id, box->who, arena, out);
 }
 
-static Err role_op(Change *c, Mailbox *box, Role role)
+static Err set_uses(Change *c, Mailbox *box, Role uses)
 {
-    if (box->who != box->account->number)
-        return fail(ERR_FORBIDDEN, "the special use of another's mailbox");
-    TRY(role_fits(c->account, role, box->box));
-    change_op(c, &(Op){.kind = OP_ROLE, .mailbox = box->box->s.id, .role = (uint8_t)role}, NULL);
+    bool own = box->who == box->account->number;
+    if (!own || change_uses(c, box->box, uses))
+        return fail(ERR_CANNOT, "that special use of this mailbox");
     return OK;
 }
 
@@ -195,7 +194,7 @@ PARKS Err mailbox_annotate(Mailbox *box, const Annotations *set, const Role *rol
     TRY(change_begin_alone(box->account, &c));
     TRY(mailbox_check(box));
     TRY(annotate(&t, set));
-    if (role && box->box->s.role != *role) TRY(role_op(&c, box, *role));
+    if (role && box->box->s.role != *role) TRY(set_uses(&c, box, *role));
     return change_commit(&c);
 }
 

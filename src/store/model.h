@@ -369,6 +369,9 @@ Err thread_join(Account *a, uint32_t eid, const uint32_t *hashes, size_t count,
 void thread_pages_trim(Account *a, size_t keep); /* all clean ones, if there are more */
 void thread_pages_free(Account *a);
 
+/* ---- role.c ---- */
+Err change_uses(Change *c, Box *b, Role uses) MUST_USE; /* others lose them */
+
 /* ---- names.c ---- */
 uint32_t change_create(Change *c, Slice name, Role role); /* returns the id */
 /* May this mailbox have it? ERR_EXISTS, ERR_FORBIDDEN. */

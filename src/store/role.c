@@ -75,17 +75,23 @@ PARKS Err mailbox_create_for(Account *a, Slice name, Role uses)
     return change_commit(&c);
 }
 
+Err change_uses(Change *c, Box *b, Role uses)
+{
+    TRY(check_uses(uses));
+    if (b->s.role == ROLE_INBOX) return fail(ERR_FORBIDDEN, "the role of INBOX");
+    take_from_others(c, b, uses);
+    change_op(c, &(Op){.kind = OP_ROLE, .mailbox = b->s.id, .role = (uint8_t)uses}, NULL);
+    return OK;
+}
+
 PARKS Err mailbox_set_uses(Account *a, Slice name, Role uses)
 {
     Arena arena arena_scoped = {0};
     Change c change_scoped = {0};
-    TRY(check_uses(uses));
     TRY(name_normal(&arena, name, &name));
     TRY(change_begin_alone(a, &c));
     Box *b = box_by_name(a, name);
     if (!b || box_is_kept(b)) return fail(ERR_NOT_FOUND, "mailbox %.*s", SP(name));
-    if (b->s.role == ROLE_INBOX) return fail(ERR_FORBIDDEN, "the role of INBOX");
-    take_from_others(&c, b, uses);
-    change_op(&c, &(Op){.kind = OP_ROLE, .mailbox = b->s.id, .role = (uint8_t)uses}, NULL);
+    TRY(change_uses(&c, b, uses));
     return change_commit(&c);
 }

@@ -367,7 +367,7 @@ PARKS Err mailbox_annotations(Mailbox *box, Arena *a, Annotations *out) MUST_USE
 PARKS Err account_annotations(Account *account, uint32_t mailbox, uint32_t who, Arena *a,
                               Annotations *out) MUST_USE;
 /* All or none, one commit; *role too, if not NULL. ERR_TOO_BIG: a value, ERR_LIMIT: too many,
- * ERR_OVER_QUOTA, ERR_FORBIDDEN, ERR_EXISTS: another mailbox has the role. */
+ * ERR_OVER_QUOTA, ERR_FORBIDDEN, ERR_CANNOT: that role. Another mailbox that has it loses it. */
 PARKS Err mailbox_annotate(Mailbox *box, const Annotations *set, const Role *role) MUST_USE;
 PARKS Err account_annotate(Account *account, const Annotations *set) MUST_USE; /* of the server */
 /* Shared ones of the server. Any loop. */
