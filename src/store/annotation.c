@@ -166,7 +166,8 @@ Err annotations_check(const Account *a, const Annotations *set)
 static Err may_annotate(const Mailbox *box)
 {
     unsigned any = RIGHT_READ | RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_POST;
-    if ((box->rights & RIGHT_LOOKUP) && (box->rights & any)) return OK;
+    if (!(box->rights & RIGHT_LOOKUP)) return fail(ERR_NOT_FOUND, "no right to see it");
+    if (box->rights & any) return OK;
     return fail(ERR_FORBIDDEN, "no right to annotations");
 }
 
