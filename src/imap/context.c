@@ -1,4 +1,5 @@
 #include "imap/context.h"
+#include "imap/fetch.h"
 
 #include <stdlib.h>
 
@@ -18,6 +19,7 @@ typedef struct {
     UidSet uids;      /* what the client knows to fit */
     uint32_t *sorted; /* the same in order, for SORT */
     size_t count, room;
+    Fetch *update; /* what to tell of new messages, RFC 5465 7; NULL: nothing */
 } Context;
 
 struct SearchContexts {
@@ -155,6 +157,11 @@ void context_begin(Imap *s, const Search *search, const SortProgram *sort, const
         uidset_add(&c->arena, &c->uids, r->found.uids.ranges[i].first,
                    r->found.uids.ranges[i].last);
     if (sort) keep_order(c, sort, r);
+    if (search->update) {
+        c->update = arena_new(&c->arena, Fetch);
+        *c->update = *search->update;
+        fetch_keep(c->update, &c->arena);
+    }
     if (c->timed) all->due_ms = MIN(all->due_ms, now_ms() + TIME_TELLS_MS);
     all->list[all->count++] = c;
 }
@@ -368,7 +375,17 @@ static UidSet changed(Imap *s, SearchContexts *all)
     return out;
 }
 
-PARKS static void ask_again(Imap *s, Context *c, const UidSet *among)
+/* RFC 5465 7: of messages that are new, not of those whose flags have changed; before ESEARCH. */
+PARKS static void tell_new(Imap *s, const Context *c, const UidSet *come, uint32_t from)
+{
+    UidSet fresh = {0};
+    if (!c->update) return;
+    for (uint32_t uid = from; uid && uidset_next(come, &uid); uid++)
+        uidset_add(&s->arena, &fresh, uid, uid);
+    if (fresh.count) (void)fetch_tell(s, c->update, &fresh);
+}
+
+PARKS static void ask_again(Imap *s, Context *c, const UidSet *among, uint32_t new_from)
 {
     SearchFound found;
     UidSet left = {0}, come = {0};
@@ -380,6 +397,7 @@ PARKS static void ask_again(Imap *s, Context *c, const UidSet *among)
              uid && uidset_next(&c->uids, &uid) && uid <= among->ranges[i].last; uid++)
             if (!uidset_has(&found.uids, uid)) uidset_add(&s->arena, &left, uid, uid);
     if (!left.count && !come.count) return;
+    tell_new(s, c, &come, new_from);
     bool by_uid = begin(s, c);
     if (left.count) tell_removed(s, c, &left);
     if (come.count) tell_added(s, c, &come);
@@ -396,11 +414,12 @@ PARKS void context_tell_changed(Imap *s)
     SearchContexts *all = s->contexts;
     if (!all) return;
     bool due = context_is_due(s);
+    uint32_t new_from = all->uid_end;
     UidSet some = changed(s, all), every = {0};
     uidset_add(&s->arena, &every, 1, UINT32_MAX);
     if (due) all->due_ms = now_ms() + TIME_TELLS_MS;
     for (size_t i = 0; i < all->count; i++) {
         const UidSet *among = due && all->list[i]->timed ? &every : &some;
-        if (among->count) ask_again(s, all->list[i], among);
+        if (among->count) ask_again(s, all->list[i], among, new_from);
     }
 }

@@ -47,7 +47,7 @@ typedef struct {
     Slice name; /* what the response calls it: BODY[1.HEADER], RFC822.TEXT ... without "<origin>" */
 } FetchItem;
 
-typedef struct {
+struct Fetch {
     ImapSet set;
     FetchItem *items;
     size_t count;
@@ -56,7 +56,7 @@ typedef struct {
     bool changed_since, vanished, has_partial;
     SearchPartial partial; /* RFC 9394 3.3 */
     uint64_t modseq;       /* CHANGEDSINCE, RFC 7162 3.1.4.1 */
-} Fetch;
+};
 static inline bool fetch_has(const Fetch *f, ItemType type)
 {
     return f->has >> type & 1;

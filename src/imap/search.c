@@ -28,7 +28,13 @@ PARKS Err search_bad_charset(Imap *s)
 PARKS Err search_failed(Imap *s, const Search *search, Err err)
 {
     bool bad = imap_syntax(s->in) || err == ERR_SYNTAX;
+    /* RFC 5466 3.1: tagged BAD here, though BADCHARSET goes with NO elsewhere. */
+    if (search->bad_filter_charset && !imap_syntax(s->in))
+        return imap_bad(s, "[BADCHARSET (UTF-8 US-ASCII)] FILTER goes with UTF-8");
     if (!bad && search->wants & RETURN_SAVE) imap_save(s, &(UidSet){0});
+    if (err == ERR_NOT_FOUND && search->undefined_filter.at)
+        return imap_no(s, "[UNDEFINED-FILTER %.*s] There is no such filter",
+                       SP(search->undefined_filter));
     return err == ERR_CHARSET ? search_bad_charset(s) : err;
 }
 

@@ -8,6 +8,7 @@ typedef enum {
 #include "imap/search_key.def"
 #undef KEY
 } KeyType;
+typedef struct Fetch Fetch;
 typedef enum { ASK_PROGRAM, ASK_SLOT, ASK_EMAIL, ASK_SUMMARY, ASK_HEADER, ASK_TEXT } AskedOf;
 
 AskedOf search_asked_of(KeyType type);
@@ -52,12 +53,15 @@ typedef struct {
     uint8_t algorithm;      /* ThreadAlgorithm that RETURN (THREAD=...) names */
     uint64_t modseq_before; /* of the mailbox, before the search was run */
     Slice bad_charset;      /* ERR_CHARSET */
+    Slice undefined_filter; /* ERR_NOT_FOUND; RFC 5466 3.1 */
+    bool bad_filter_charset;
+    Fetch *update; /* RFC 5465 7: UPDATE (fetch-att ...); NULL: none */
 } Search;
 /* SP ["RETURN (" ... ")" SP] program, to the end of the line. */
 PARKS Err search_parse(Imap *s, Search *search) MUST_USE;
 /* The same in pieces, for ESEARCH, SORT and THREAD: ["RETURN (" ... ")" SP], ["CHARSET" SP charset
  * SP] 1*(SP search-key), and charset 1*(SP search-key). */
-void search_parse_return(Imap *s, Search *search);
+PARKS void search_parse_return(Imap *s, Search *search);
 PARKS Err search_parse_program(Imap *s, Search *search) MUST_USE;
 PARKS Err search_parse_criteria(Imap *s, Search *search) MUST_USE;
 /* The tagged NO for ERR_CHARSET. */

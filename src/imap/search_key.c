@@ -344,6 +344,7 @@ PARKS SearchKey *search_simple_key(KeyParser *p)
     if (imap_see(in, "MODSEQ ")) return modseq_key(p);
     if (imap_see(in, "HEADER ")) return header_key(p);
     if (imap_see(in, "NEW")) return new_messages(p);
+    if (imap_see(in, "FILTER ")) return search_filter_key(p);
     if (imap_see(in, "XATTACHMENTNAME "))
         return search_attachment(p, KEY_ATTACHMENT_NAME, search_fold(p, imap_astring(in)));
     if (imap_see(in, "XATTACHMENTBODY "))

@@ -18,10 +18,11 @@ typedef struct {
 
 static void push(Program *g, KeyType type, int wants)
 {
-    if (g->depth == DEPTH_MOST) {
+    if (g->p.depth == DEPTH_MOST) {
         imap_mistake(g->p.in, "Search keys nest too deep");
         return;
     }
+    g->p.depth++;
     Frame *f = &g->frames[g->depth++];
     f->key = search_new_key(&g->p, type);
     f->wants = wants;
@@ -46,10 +47,15 @@ static void push_in_thread(Program *g)
     (void)thread_see_algorithm(g->p.in, &algorithm);
     push(g, KEY_INTHREAD, 1);
     g->frames[g->depth - 1].key->number = algorithm;
-    size_t within = 0;
-    for (size_t i = 0; i < g->depth; i++)
-        within += g->frames[i].key->type == KEY_INTHREAD;
-    if (within > IN_THREAD_MOST) imap_mistake(g->p.in, "INTHREAD nests too deep");
+    if (++g->p.in_threads > IN_THREAD_MOST) imap_mistake(g->p.in, "INTHREAD nests too deep");
+}
+
+static SearchKey *pop(Program *g)
+{
+    SearchKey *key = g->frames[--g->depth].key;
+    g->p.depth--;
+    g->p.in_threads -= key->type == KEY_INTHREAD;
+    return key;
 }
 
 /* A finished key goes to the frame above; NOT and OR that have all they want are finished
@@ -60,8 +66,7 @@ static void give(Program *g, SearchKey *key)
         Frame *f = &g->frames[g->depth - 1];
         search_add_child(f->key, key);
         if (!f->wants || --f->wants) return;
-        key = f->key;
-        g->depth--;
+        key = pop(g);
     }
 }
 
@@ -84,20 +89,23 @@ static bool opens(Program *g)
     return true;
 }
 
-PARKS static SearchKey *keys(Program *g)
+PARKS SearchKey *search_program(KeyParser *p)
 {
-    In *in = g->p.in;
+    Program *g = arena_new(&p->s->arena, Program);
+    In *in = p->in;
+    *g = (Program){.p = *p};
     push(g, KEY_AND, 0);
     while (!imap_syntax(in)) {
         if (opens(g)) continue;
         give(g, search_simple_key(&g->p));
         while (g->depth > 1 && !g->frames[g->depth - 1].wants && imap_see(in, ")"))
-            give(g, g->frames[--g->depth].key);
+            give(g, pop(g));
         if (imap_at_end(in)) break;
         imap_space(in);
     }
     if (g->depth != 1) imap_mistake(in, "The search program is not finished");
-    return g->frames[0].key;
+    p->keys = g->p.keys;
+    return g->depth ? g->frames[0].key : search_new_key(p, KEY_ALL);
 }
 
 /* ---- the command ---- */
@@ -112,15 +120,14 @@ static const Charset *charset_of(Imap *s, Search *search, Slice name)
 
 PARKS static Err finish(Imap *s, Search *search, const Charset *charset)
 {
-    Program *g = arena_new(&s->arena, Program);
-    *g = (Program){
-        .p = {.s = s, .in = s->in, .search = search, .charset = charset}
-    };
-    search->key = keys(g);
+    KeyParser p = {.s = s, .in = s->in, .search = search, .charset = charset};
+    search->key = search_program(&p);
     if (search->wants & RETURN_RELEVANCY && !search->is_fuzzy) /* RFC 6203 4 */
         imap_mistake(s->in, "RELEVANCY is of FUZZY");
     TRY(imap_end(s->in));
-    return search->bad_charset.at ? fail(ERR_CHARSET, "unknown charset") : OK;
+    if (search->bad_filter_charset) return fail(ERR_SYNTAX, "a filter is UTF-8");
+    if (search->bad_charset.at) return fail(ERR_CHARSET, "unknown charset");
+    return search->undefined_filter.at ? fail(ERR_NOT_FOUND, "undefined filter") : OK;
 }
 
 /* RFC 5256 5: search-criteria = charset 1*(SP search-key) */

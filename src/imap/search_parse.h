@@ -9,6 +9,8 @@ typedef struct {
     Search *search;
     const Charset *charset; /* NULL: UTF-8 (or US-ASCII) */
     size_t keys;
+    size_t depth, in_threads; /* of keys around this place; those that are INTHREAD */
+    unsigned passes;          /* FILTERs around this text */
 } KeyParser;
 
 /* KEY_ALL at first; too many stick as a mistake. */
@@ -21,5 +23,9 @@ Slice search_fold(KeyParser *p, Slice given);
 
 /* KEY_ATTACHMENT_NAME, KEY_ATTACHMENT_TEXT: with the cheaper question in front. */
 SearchKey *search_attachment(KeyParser *p, KeyType type, Slice folded);
+/* Keys to the end of the text, as one. */
+PARKS SearchKey *search_program(KeyParser *p);
+/* Behind "FILTER ". */
+PARKS SearchKey *search_filter_key(KeyParser *p);
 /* A key without children of its own: everything but "(", NOT, OR. */
 PARKS SearchKey *search_simple_key(KeyParser *p);

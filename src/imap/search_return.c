@@ -1,5 +1,5 @@
 /* RETURN: RFC 4731 3.1, RFC 5182, RFC 5267 4, RFC 6203 4, RFC 9394. */
-#include "imap/search.h"
+#include "imap/fetch.h"
 #include "imap/thread.h"
 
 /* partial-range = nz-number ":" nz-number / "-" nz-number ":" "-" nz-number (RFC 9394 4). 500:400
@@ -60,8 +60,19 @@ static void algorithm(In *in, Search *search)
         search->algorithm = (uint8_t)which;
 }
 
-static void option(In *in, Search *search)
+/* RFC 5465 7: "UPDATE" ["(" fetch-att *(SP fetch-att) ")"], told of new messages. */
+PARKS static void update(Imap *s, Search *search)
 {
+    Scan ahead = s->in->scan;
+    if (imap_syntax(s->in) || !scan_see_word(&ahead, S(" ("))) return;
+    imap_space(s->in);
+    search->update = arena_new(&s->arena, Fetch);
+    fetch_atts(s, search->update);
+}
+
+PARKS static void option(Imap *s, Search *search)
+{
+    In *in = s->in;
     static const struct {
         const char *word;
         unsigned bit;
@@ -88,18 +99,19 @@ static void option(In *in, Search *search)
         return;
     }
     if (words[i].bit == RETURN_PARTIAL) partial(in, search);
+    if (words[i].bit == RETURN_UPDATE) update(s, search);
     search->wants |= words[i].bit;
 }
 
 /* RFC 4731 3.1: "If the list of result options is empty, that ... is equivalent to (ALL)"; SAVE
  * alone tells nothing (RFC 5182 1). */
-void search_parse_return(Imap *s, Search *search)
+PARKS void search_parse_return(Imap *s, Search *search)
 {
     In *in = s->in;
     if (!imap_see(in, "RETURN (")) return;
     search->extended = true;
     while (!imap_see(in, ")") && !imap_syntax(in)) {
-        option(in, search);
+        option(s, search);
         if (imap_peek(in) == ')') continue;
         imap_space(in);
         if (imap_peek(in) == ')') imap_mistake(in, "A return option is missing");

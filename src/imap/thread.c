@@ -111,7 +111,6 @@ Err imap_cmd_thread(Imap *s)
     Threads threads = {0};
     Err err = thread(s, &search, &threads);
     threads_done(&threads);
-    if (err == ERR_CHARSET) return search_bad_charset(s);
-    if (err) return err;
+    if (err) return search_failed(s, &search, err);
     return imap_ok(s, "THREAD completed");
 }
