@@ -53,6 +53,7 @@ PARKS static void on_account(void *arg)
 PARKS int verb_mailbox(Talk *t)
 {
     Call c = {.talk = t};
+    if (t->arg_count > 1 && slice_eq(t->args[1], S("acl"))) return verb_mailbox_acl(t);
     if (t->arg_count < 3) return talk_usage(t);
     Err err = talk_account(t, t->args[2], &c.acct);
     if (err) return talk_fail(t, err);

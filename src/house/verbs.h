@@ -60,6 +60,7 @@ PARKS void verb_pass_on(CommandLine *c); /* the arguments as they are */
 /* user.c, mailbox.c, health.c, transfer.c ... */
 PARKS int verb_user(Talk *t);
 PARKS int verb_mailbox(Talk *t);
+PARKS int verb_mailbox_acl(Talk *t);
 PARKS int verb_undelete(Talk *t);
 PARKS int verb_status(Talk *t);
 PARKS int verb_check(Talk *t);

@@ -2,51 +2,14 @@
  * come to is the store's (store/acl.c). */
 #include "imap/session.h"
 
-/* ---- letters ---- */
-
-static const struct {
-    char letter;
-    uint16_t rights;
-} letters[] = {
-    {'l', RIGHT_LOOKUP        },
-    {'r', RIGHT_READ          },
-    {'s', RIGHT_SEEN          },
-    {'w', RIGHT_WRITE         },
-    {'i', RIGHT_INSERT        },
-    {'p', RIGHT_POST          },
-    {'k', RIGHT_CREATE        },
-    {'x', RIGHT_DELETE_MAILBOX},
-    {'t', RIGHT_DELETE_MESSAGE},
-    {'e', RIGHT_EXPUNGE       },
-    {'a', RIGHT_ADMIN         },
-};
-
-/* RFC 4314 2.1.1: the rights of RFC 2086 that stand for others. "c" is "kx", "d" is "te": so
- * no right is meant by both. */
-static const struct {
-    char letter;
-    uint16_t rights;
-} old_letters[] = {
-    {'c', RIGHT_CREATE | RIGHT_DELETE_MAILBOX },
-    {'d', RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE},
-};
+/* ---- rights ---- */
 
 static void put_rights(Buf *out, Rights rights)
 {
-    for (size_t i = 0; i < COUNT(letters); i++)
-        if (rights & letters[i].rights) buf_char(out, letters[i].letter);
-    for (size_t i = 0; i < COUNT(old_letters); i++)
-        if (rights & old_letters[i].rights) buf_char(out, old_letters[i].letter);
-    if (!rights) buf_add(out, S("\"\""));
-}
-
-static unsigned rights_of_letter(char letter)
-{
-    for (size_t i = 0; i < COUNT(letters); i++)
-        if (letters[i].letter == letter) return letters[i].rights;
-    for (size_t i = 0; i < COUNT(old_letters); i++)
-        if (old_letters[i].letter == letter) return old_letters[i].rights;
-    return 0;
+    if (rights)
+        rights_put(out, rights);
+    else
+        buf_add(out, S("\"\""));
 }
 
 /* mod-rights = astring: "+" or "-" or nothing, then rights. RFC 4314 3.1: one that is not known is
@@ -61,7 +24,7 @@ PARKS static Rights read_rights(In *in, AclHow *how)
         text = slice_from(text, 1);
     }
     for (size_t i = 0; i < text.len; i++) {
-        unsigned some = rights_of_letter(text.at[i]);
+        Rights some = rights_of_letter(text.at[i]);
         if (!some) imap_mistake(in, "there is no such right");
         rights |= some;
     }
@@ -122,8 +85,8 @@ static void tell_list_rights(Imap *s, Slice name, Slice identifier, Rights alway
     imap_put_astring(out, identifier);
     buf_char(out, ' ');
     put_rights(out, always);
-    for (size_t i = 0; i < COUNT(letters); i++)
-        if (!(always & letters[i].rights)) buf_printf(out, " %c", letters[i].letter);
+    for (const char *letter = "lrswipkxtean"; *letter; letter++)
+        if (!(always & rights_of_letter(*letter))) buf_printf(out, " %c", *letter);
     buf_add(out, S(" c d\r\n"));
 }
 

@@ -9,6 +9,42 @@ enum {
         RIGHT_LOOKUP | RIGHT_READ | RIGHT_INSERT | RIGHT_CREATE | RIGHT_DELETE_MAILBOX | RIGHT_ADMIN
 };
 
+/* ---- letters ---- */
+
+static const struct {
+    char letter;
+    uint16_t rights;
+} letters[] = {
+    {'l', RIGHT_LOOKUP                        },
+    {'r', RIGHT_READ                          },
+    {'s', RIGHT_SEEN                          },
+    {'w', RIGHT_WRITE                         },
+    {'i', RIGHT_INSERT                        },
+    {'p', RIGHT_POST                          },
+    {'k', RIGHT_CREATE                        },
+    {'x', RIGHT_DELETE_MAILBOX                },
+    {'t', RIGHT_DELETE_MESSAGE                },
+    {'e', RIGHT_EXPUNGE                       },
+    {'a', RIGHT_ADMIN                         },
+    {'n', RIGHT_ANNOTATE                      }, /* RFC 5257 3.4 */
+  /* RFC 4314 2.1.1: told when one of those they stand for is there. "c" is "kx", "d" is "te". */
+    {'c', RIGHT_CREATE | RIGHT_DELETE_MAILBOX },
+    {'d', RIGHT_DELETE_MESSAGE | RIGHT_EXPUNGE},
+};
+
+Rights rights_of_letter(char letter)
+{
+    for (size_t i = 0; i < COUNT(letters); i++)
+        if (letters[i].letter == letter) return (Rights)letters[i].rights;
+    return (Rights)0;
+}
+
+void rights_put(Buf *out, Rights rights)
+{
+    for (size_t i = 0; i < COUNT(letters); i++)
+        if (rights & letters[i].rights) buf_char(out, letters[i].letter);
+}
+
 /* ---- what it comes to ---- */
 
 static bool applies(Slice identifier, Slice login)

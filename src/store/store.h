@@ -247,6 +247,11 @@ Err mailbox_need(const Mailbox *box, Rights all) MUST_USE;
  * a login that is given again does not inherit what was granted to its last bearer, and a name that
  * is unknown costs as much as one that is forbidden. The hint is written before the right and
  * removed after it. */
+/* Letters of RFC 4314 2.1 and the "c" and "d" of RFC 2086, which stand for several. 0: no such
+ * right.
+ */
+Rights rights_of_letter(char letter);
+void rights_put(Buf *out, Rights rights);
 typedef struct {
     Slice identifier;
     Rights rights;

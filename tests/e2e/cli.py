@@ -85,6 +85,16 @@ def users(s, when):
     check(f"{when}: mailbox rename", done.code == 0, done)
     done = s.command("mailbox", "list", "anna")
     check(f"{when}: mailbox list", done.code == 0 and "Work/Post" in done.out and "INBOX" in done.out, done)
+    for verb in (("set", "INBOX", "Anyone", "lrs"), ("set", "INBOX", "-bob", "r"), ("set", "INBOX", "anyone", "+wd"),
+                 ("delete", "INBOX", "-bob")):
+        done = s.command("mailbox", "acl", verb[0], "anna", *verb[1:])
+        check(f"{when}: mailbox acl {' '.join(verb)}", done.code == 0, done)
+    done = s.command("mailbox", "acl", "list", "anna", "INBOX")
+    equal(f"{when}: mailbox acl list", done.out.split(), ["lrswipkxteancd", "anna", "lrswted", "anyone"])
+    for verb in (("set", "anna", "INBOX", "bob", "lrz"), ("set", "anna", "INBOX", "", "lr"), ("list", "anna", "Nowhere"),
+                 ("list", "nobody-here", "INBOX"), ("list", "anna"), ("set", "anna", "INBOX", "bob"), ("give", "anna", "INBOX")):
+        done = s.command("mailbox", "acl", *verb)
+        check(f"{when}: mailbox acl {' '.join(verb)} is refused", done.code != 0 and done.err, done)
     done = s.command("mailbox", "list", "nobody-here")
     check(f"{when}: of an unknown user", done.code not in (0, None) and done.err, done)
     done = s.command("user", "nonsense")
