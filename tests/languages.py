@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Looks whether everything that IMAP says to people is in the table of translations, src/mail/language.def. The last line is
+"""Looks whether everything that IMAP and POP3 say to people is in the table of translations, src/mail/language.def. The last line is
 `N passed, N failed`."""
 import glob
 import os
@@ -9,7 +9,9 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAID = re.compile(r'imap_(?:ok|no|bad)\(s,\s*((?:"(?:[^"\\\\]|\\\\.)*"\s*)+)|imap_say\(s,\s*((?:"(?:[^"\\\\]|\\\\.)*"\s*)+)|goodbye\(s, "([^"]*)"')
 # Texts with values in them, which stay English, or are made of others.
-OPEN = {"%.*s ready", "%s", "%.*s", "STORE %s", "%s%.*s"}
+POP3 = re.compile(r'pop3_(?:ok|err|mistake)\(s,\s*((?:"(?:[^"\\\\]|\\\\.)*"\s*)+)|return ("[^"]+");')
+OPEN = {"%.*s ready", "%s", "%.*s", "STORE %s", "%s%.*s",
+        "%u %llu", "%u", "%.*s %.*s", "%.*s POP3 posthouse", "%.*s POP3 posthouse %.*s"}
 
 
 def known():
@@ -32,9 +34,31 @@ def texts():
             yield os.path.relpath(path, TOP), re.sub(r"^\[.*?\] (?=\S)|^%\.\*s(?=[A-Z])", "", text)
 
 
+def pop3_texts():
+    for path in sorted(glob.glob(os.path.join(TOP, "src/pop3/*.c"))):
+        if path.endswith(("_test.c", "_fuzz.c")):
+            continue
+        with open(path, encoding="utf-8") as f:
+            for said, returned in POP3.findall(f.read()):
+                text = "".join(re.findall(r'"((?:[^"\\\\]|\\\\.)*)"', said or returned))
+                yield os.path.relpath(path, TOP), re.sub(r"^\[.*?\] ", "", text)
+
+
+def forms():
+    """Translations have the values of the English text, in its order."""
+    with open(os.path.join(TOP, "src/mail/language.def"), encoding="utf-8") as f:
+        for row in re.findall(r"^SAY\((.*)\)$", f.read(), re.M):
+            said = re.findall(r'"((?:[^"\\\\]|\\\\.)*)"', row)
+            yield said[0], all(re.findall("%[a-z]+", t) == re.findall("%[a-z]+", said[0]) for t in said)
+
+
 def main():
     table, passed, failed = known(), 0, 0
-    for path, text in texts():
+    for english, fits in forms():
+        if not fits:
+            failed += 1
+            print(f"FAILED src/mail/language.def: other values: {english}")
+    for path, text in [*texts(), *pop3_texts()]:
         if text in table or text in OPEN or text.endswith(" completed"):
             passed += 1
         else:

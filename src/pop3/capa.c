@@ -37,45 +37,30 @@ PARKS void pop3_capa(Pop3 *s, Slice nothing)
     buf_add(out, S("UTF8 USER\r\nLANG\r\nIMPLEMENTATION posthouse\r\n.\r\n"));
 }
 
-/* RFC 6856 3. Our words are English; i-default (RFC 2277 4.5) is what everybody is meant to cope
- * with. */
-static const struct {
-    Slice tag, name;
-} languages[] = {
-    {S("en"),        S("English")},
-    {S("i-default"), S("Default")}
-};
-
+/* RFC 6856 3 */
 static void list_languages(Pop3 *s)
 {
     Buf *out = stream_out(s->stream);
     pop3_ok(s, "Languages follow");
-    for (size_t i = 0; i < COUNT(languages); i++)
-        buf_printf(out, "%.*s %.*s\r\n", SP(languages[i].tag), SP(languages[i].name));
+    for (int i = 0; i < LANGUAGE_COUNT; i++)
+        buf_printf(out, "%.*s %.*s\r\n", SP(language_tag((Language)i)),
+                   SP(language_name((Language)i)));
     buf_add(out, S(".\r\n"));
 }
 
-/* RFC 4647 3.4, lookup: "en-GB" is content with "en". */
-static const Slice *find_language(Slice range)
-{
-    if (slice_eq(range, S("*"))) return &languages[0].tag;
-    for (; range.len; range = slice_first(range, slice_find_last(range, '-'))) {
-        for (size_t i = 0; i < COUNT(languages); i++)
-            if (slice_eq_nocase(languages[i].tag, range)) return &languages[i].tag;
-        if (slice_find(range, '-') == range.len) break;
-    }
-    return NULL;
-}
-
+/* The answer is in the new language already, or in the old one if there is no other. */
 PARKS void pop3_lang(Pop3 *s, Slice range)
 {
-    const Slice *tag = find_language(range);
-    if (!range.len)
+    Language found;
+    if (!range.len) {
         list_languages(s);
-    else if (tag)
-        pop3_ok(s, "%.*s Language changed", SP(*tag));
-    else
+    } else if (language_find(range, &found)) {
+        s->language = found;
+        Slice said = language_say(found, S("Language changed"), &s->arena);
+        pop3_ok(s, "%.*s %.*s", SP(language_tag(found)), SP(said));
+    } else {
         pop3_err(s, "No such language here");
+    }
 }
 
 PARKS void pop3_utf8(Pop3 *s, Slice nothing)

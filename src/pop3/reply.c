@@ -1,10 +1,39 @@
 #include "pop3/session.h"
 
+/* A translated form with the values of the English one: %u, %llu, in the same order
+ * (tests/languages.py looks). A form that is not a literal is not for printf. */
+static void put_form(Buf *out, Slice form, va_list args)
+{
+    while (form.len) {
+        size_t at = slice_find(form, '%');
+        buf_add(out, slice_first(form, at));
+        form = slice_from(form, at);
+        if (slice_starts(form, S("%llu"))) {
+            buf_number(out, va_arg(args, unsigned long long));
+            form = slice_from(form, 4);
+        } else if (slice_starts(form, S("%u"))) {
+            buf_number(out, va_arg(args, unsigned));
+            form = slice_from(form, 2);
+        } else {
+            must(!form.len);
+        }
+    }
+}
+
+/* "[CODE] text": the code is for programs and stays. */
 PRINTF(3, 0) static void say(Pop3 *s, Slice status, const char *fmt, va_list args)
 {
     Buf *out = stream_out(s->stream);
+    Slice text = slice_of(fmt);
+    size_t code = slice_starts(text, S("[")) ? slice_find(text, ']') + 2 : 0;
+    Slice said = language_say(s->language, slice_from(text, code), &s->arena);
     buf_add(out, status);
-    buf_vprintf(out, fmt, args);
+    if (s->language > LANGUAGE_EN && said.at) {
+        buf_add(out, slice_first(text, code));
+        put_form(out, said, args);
+    } else {
+        buf_vprintf(out, fmt, args);
+    }
     buf_add(out, S("\r\n"));
 }
 
@@ -24,10 +53,23 @@ void pop3_err(Pop3 *s, const char *fmt, ...)
     va_end(args);
 }
 
+/* Without values: what looks like one is none. */
+static void pop3_err_text(Pop3 *s, const char *text)
+{
+    Buf *out = stream_out(s->stream);
+    Slice whole = slice_of(text);
+    size_t code = slice_starts(whole, S("[")) ? slice_find(whole, ']') + 2 : 0;
+    Slice said = language_say(s->language, slice_from(whole, code), &s->arena);
+    buf_add(out, S("-ERR "));
+    buf_add(out, said.at ? slice_first(whole, code) : whole);
+    buf_add(out, said);
+    buf_add(out, S("\r\n"));
+}
+
 void pop3_mistake(Pop3 *s, const char *text)
 {
     s->mistakes++;
-    pop3_err(s, "%s", text);
+    pop3_err_text(s, text);
 }
 
 /* Response codes: RFC 2449 8, RFC 3206. */
@@ -85,5 +127,5 @@ static const char *words_for(Err err)
 void pop3_say_err(Pop3 *s, Err err)
 {
     if (err == ERR_AUTH || err == ERR_SYNTAX) s->mistakes++;
-    pop3_err(s, "%s", words_for(err));
+    pop3_err_text(s, words_for(err));
 }

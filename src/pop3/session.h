@@ -7,6 +7,7 @@
  * content stay what they were. What the session does to it are marks, which QUIT turns into changes
  * (update.c). Replies are sent when no further command is waiting. Begin reading with pop3_serve.
  */
+#include "mail/language.h"
 #include "pop3/pop3.h"
 #include "pop3/pref.h"
 
@@ -22,9 +23,10 @@ typedef struct Pop3 {
     void (*ended)(void *arg);
     void *ended_arg;
     Pop3State state;
-    bool over;     /* the conversation has to end */
-    bool is_known; /* who.acct is; the maildrop is not open yet */
-    bool utf8;     /* RFC 6856 2.1 */
+    bool over;         /* the conversation has to end */
+    bool is_known;     /* who.acct is; the maildrop is not open yet */
+    bool utf8;         /* RFC 6856 2.1 */
+    Language language; /* RFC 6856 3 */
     unsigned mistakes;
     Buf user;      /* of USER, for PASS */
     Buf timestamp; /* of the banner, for APOP */

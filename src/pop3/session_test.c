@@ -333,8 +333,9 @@ TEST(strangers_may_do_little)
               "C: USER\nS: -ERR *\nC: USER nobody\nS: +OK *\nC: PASS x\nS: -ERR [AUTH] *\n"
               "C: USER u00001\nS: +OK *\nC: PASS  secret\nS: -ERR [AUTH] *\n"
               "C: USER \377\nS: -ERR *\nC: APOP u00001 00\nS: -ERR *\nC: STLS\nS: -ERR *\n"
-              "C: STLS x\nS: -ERR *\nC: LANG\nS: +OK *\nS: en English\nS: i-default *\nS: .\n"
-              "C: LANG en-GB\nS: +OK en *\nC: LANG *\nS: +OK en *\nC: LANG i-default\n"
+              "C: STLS x\nS: -ERR *\nC: LANG\nS: +OK *\nS: i-default *\nS: en English\n"
+              "S: de *\nS: es *\nS: fr *\nS: ru *\nS: zh *\nS: .\n"
+              "C: LANG en-GB\nS: +OK en *\nC: LANG *\nS: +OK i-default *\nC: LANG i-default\n"
               "S: +OK i-default *\nC: LANG MUL\nS: -ERR *\nC: UTF8\nS: +OK *\nC: CAPA\nS: +OK *\n"
               "S: ...\nS: EXPIRE 0 USER\nS: ...\nS: .\nC: QUIT\nS: +OK *\nS: -\n");
     hang_up(&w, c, 1);
