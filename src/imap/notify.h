@@ -54,6 +54,7 @@ typedef struct { /* something about a name, in the order in which it happened */
     HappeningKind kind;
     uint32_t mailbox_id;
     uint32_t who;
+    bool changes_lookup;  /* HAPPENED_RIGHTS: of who may see it */
     Slice name, old_name; /* behind the struct; the entry of metadata is the second */
 } NameNews;
 

@@ -170,6 +170,14 @@ PARKS static void tell_parent(Imap *s, Watch *w, const Watch *noted, const NameN
         tell_name(s, w, parent, (Slice){0}, w->acct == s->user.acct);
 }
 
+/* May it still, or now, be seen? */
+PARKS static void look_at(Imap *s, Watch *w, uint32_t id)
+{
+    MailboxEntry entry;
+    if (w->acct == s->user.acct || !account_mailbox_id(w->account, id, &entry)) return;
+    watch_set_seen(w, id, rights_on(s, w, id) & RIGHT_LOOKUP);
+}
+
 /* RFC 5465 5.6, 5.7: "* METADATA "INBOX" /shared/comment", with the entry that changed. */
 static void tell_metadata(Imap *s, const Watch *w, const NameNews *n)
 {
@@ -188,12 +196,13 @@ static void tell_metadata(Imap *s, const Watch *w, const NameNews *n)
 /* `noted` is what there was to tell, taken out of w. */
 PARKS static void tell_about_name(Imap *s, Watch *w, const Watch *noted, const NameNews *n)
 {
-    bool seen = watch_sees(w, n->mailbox_id), own = w->acct == s->user.acct;
+    bool seen = watch_sees(w, n->mailbox_id);
     switch (n->kind) {
     case HAPPENED_CREATED:
     case HAPPENED_DELETED:
+        look_at(s, w, n->mailbox_id);
         if (wants_name(w, n->name)) tell_name(s, w, n->name, (Slice){0}, seen);
-        if (seen || own) tell_parent(s, w, noted, n);
+        if (seen || watch_sees(w, n->mailbox_id)) tell_parent(s, w, noted, n);
         if (n->kind == HAPPENED_DELETED) watch_set_seen(w, n->mailbox_id, false);
         break;
     case HAPPENED_RENAMED:
@@ -204,7 +213,9 @@ PARKS static void tell_about_name(Imap *s, Watch *w, const Watch *noted, const N
         tell_name(s, w, n->name, (Slice){0}, true);
         break;
     case HAPPENED_RIGHTS:
-        tell_name(s, w, n->name, (Slice){0}, seen);
+        look_at(s, w, n->mailbox_id);
+        if (is_told(noted, n->name, n)) break; /* a new mailbox inherits its parent's */
+        if (n->changes_lookup && wants_name(w, n->name)) tell_name(s, w, n->name, (Slice){0}, seen);
         break;
     case HAPPENED_METADATA:
         if (seen || !n->mailbox_id) tell_metadata(s, w, n);

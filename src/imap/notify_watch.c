@@ -298,6 +298,7 @@ static void note_name(Watch *w, const Happening *h)
     n->kind = h->kind;
     n->mailbox_id = h->mailbox_id;
     n->who = h->who;
+    n->changes_lookup = (h->old_rights ^ h->rights) & RIGHT_LOOKUP;
     n->name = slice(text, h->name.len);
     n->old_name = slice(text + h->name.len, second.len);
     if (h->name.len) memcpy(text, h->name.at, h->name.len);
@@ -375,15 +376,14 @@ static void note_name_if_wanted(Watch *w, const Happening *h)
     switch (h->kind) {
     case HAPPENED_CREATED:
     case HAPPENED_DELETED: /* RFC 5465 5.4: the direct parent is affected, too */
-        wanted = wanted || is_below_watched_parent(w, h->name);
+        wanted = wanted || w->prefix.len || is_below_watched_parent(w, h->name);
         break;
     case HAPPENED_RENAMED:
         wanted =
             wanted || (notify_wants(w->notify, w, w->account, h->old_name) & EVENT_MAILBOX_NAME);
         break;
-    case HAPPENED_RIGHTS:
-        wanted = wanted && w->prefix.len && is_about(w, h->identifier) &&
-                 ((h->old_rights ^ h->rights) & RIGHT_LOOKUP);
+    case HAPPENED_RIGHTS: /* the owner has his rights whatever is said; l and a at least */
+        wanted = w->prefix.len && is_about(w, h->identifier);
         break;
     case HAPPENED_SUBSCRIBED:
         wanted = events & EVENT_SUBSCRIPTION_CHANGE;
