@@ -9,7 +9,6 @@ typedef enum {
     CAN_UNAUTHENTICATE,
     UTF8_OPTIONAL,
     UTF8_REQUIRED,
-    URLAUTH_ON,
     REFERS_LOGINS,
     REFERS_MAILBOXES
 } When;
@@ -39,8 +38,6 @@ static bool holds(const Imap *s, When when)
         return s->config->login_referral_count > 0;
     case REFERS_MAILBOXES:
         return s->config->mailbox_referral_count > 0;
-    case URLAUTH_ON:
-        return s->config->urlauth;
     case UTF8_OPTIONAL:
         return !s->config->utf8_only;
     case UTF8_REQUIRED:

@@ -3,6 +3,7 @@
  * "/private/specialuse" is not stored but is the mailbox's uses (RFC 6154 4); "/shared/admin" of
  * the server is a setting. Everything else is what the store has. */
 #include "imap/metadata.h"
+#include "imap/search.h"
 
 #include "base/text.h"
 
@@ -317,12 +318,25 @@ PARKS static Err set_of_mailbox(Imap *s, Slice name, const Setting *set)
     return imap_ok(s, "SETMETADATA completed");
 }
 
+/* RFC 5466 3.2 */
+PARKS static bool has_good_filters(Imap *s, const Annotations *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const Annotation *one = &set->list[i];
+        bool is_filter = slice_starts(one->entry, S("/filters/values/")) && one->value.at;
+        if (is_filter && !search_is_program(s, one->value)) return false;
+    }
+    return true;
+}
+
 /* Private ones are everybody's own; shared ones are for administrators. */
 PARKS static Err set_of_server(Imap *s, const Setting *set)
 {
     if (set->has_admin) return imap_no(s, "[CANNOT] /shared/admin is read-only");
     if (set->shared && !imap_is_administrator(s))
         return imap_no(s, "[NOPERM] The server's shared entries are for administrators");
+    if (!has_good_filters(s, &set->list))
+        return imap_no(s, "[CANNOT] A filter has to be a search program");
     Annotations *of[2] = {&(Annotations){0}, &(Annotations){0}};
     for (int i = 0; i < 2; i++)
         of[i]->list = arena_array(&s->arena, Annotation, set->list.count);

@@ -81,8 +81,7 @@ void notify_tell_statuses(Imap *s, Watch *w, uint32_t selected_id)
     for (size_t i = 0; i < count; i++) {
         if (!entries[i].exists || entries[i].status.id == selected_id) continue;
         unsigned events = notify_wants(w->notify, w, w->account, entries[i].name);
-        if (watch_sees(w, entries[i].status.id))
-            tell_status(s, w, entries[i].status.id, first_items(events));
+        tell_status(s, w, entries[i].status.id, first_items(events));
         if (stream_drain(s->stream)) return;
     }
 }
@@ -96,26 +95,22 @@ static void put_word(Buf *out, const char *word)
     buf_add(out, slice_of(word));
 }
 
-/* As things are now. A name without the right to see it does not exist for this user (RFC
- * 5465 5.4), and is told at all only if he saw it before: `seen`. */
-PARKS static void tell_name(Imap *s, Watch *w, Slice name, Slice old_name, bool seen)
+/* As things are now. A name without the right to see it does not exist for this user (RFC 5465
+ * 5.4). */
+PARKS static void tell_name(Imap *s, const Watch *w, Slice name, Slice old_name)
 {
     MailboxEntry entry;
     (void)account_mailbox(w->account, name, &entry);
-    uint32_t id = entry.exists ? entry.status.id : 0;
-    Rights rights = entry.exists ? rights_on(s, w, id) : 0;
-    bool exists = rights & RIGHT_LOOKUP;
-    if (id) watch_set_seen(w, id, exists);
-    if (!exists && !seen) return;
+    Rights rights = entry.exists ? rights_on(s, w, entry.status.id) : RIGHTS_ALL;
+    bool exists = entry.exists && (rights & RIGHT_LOOKUP);
     Buf *out = stream_out(s->stream);
     buf_add(out, S("* LIST ("));
     if (!exists) put_word(out, "\\NonExistent");
     if (exists && !(rights & RIGHT_READ)) put_word(out, "\\NoAccess");
     if (entry.subscribed && w->acct == s->user.acct) put_word(out, "\\Subscribed");
-    if (exists || (entry.has_children && w->acct == s->user.acct))
+    if (exists || entry.has_children)
         put_word(out, entry.has_children ? "\\HasChildren" : "\\HasNoChildren");
-    if (exists && w->acct == s->user.acct)
-        put_word(out, imap_role_attributes(&s->arena, entry.status.role));
+    if (exists) put_word(out, imap_role_attributes(&s->arena, entry.status.role));
     buf_printf(out, ") \"%c\" ", MAILBOX_SEPARATOR);
     imap_put_mailbox(s, out, whole_name(s, w, name));
     if (old_name.len) imap_put_old_name(s, whole_name(s, w, old_name));
@@ -161,96 +156,41 @@ static bool is_parent_told(const Watch *w, Slice parent, const NameNews *but)
     return false;
 }
 
-PARKS static void tell_parent(Imap *s, Watch *w, const Watch *noted, const NameNews *n)
+PARKS static void tell_parent(Imap *s, const Watch *w, const NameNews *n)
 {
     size_t cut = slice_find_last(n->name, MAILBOX_SEPARATOR);
     Slice parent = slice_first(n->name, cut);
     if (cut == n->name.len || !wants_name(w, parent)) return;
-    if (!is_told(noted, parent, n) && !is_parent_told(noted, parent, n))
-        tell_name(s, w, parent, (Slice){0}, w->acct == s->user.acct);
+    if (!is_told(w, parent, n) && !is_parent_told(w, parent, n))
+        tell_name(s, w, parent, (Slice){0});
 }
 
-/* May it still, or now, be seen? */
-PARKS static void look_at(Imap *s, Watch *w, uint32_t id)
+PARKS static void tell_about_name(Imap *s, const Watch *w, const NameNews *n)
 {
-    MailboxEntry entry;
-    if (w->acct == s->user.acct || !account_mailbox_id(w->account, id, &entry)) return;
-    watch_set_seen(w, id, rights_on(s, w, id) & RIGHT_LOOKUP);
-}
-
-/* RFC 5465 5.6, 5.7: "* METADATA "INBOX" /shared/comment", with the entry that changed. */
-static void tell_metadata(Imap *s, const Watch *w, const NameNews *n)
-{
-    Buf *out = stream_out(s->stream);
-    buf_add(out, S("* METADATA "));
-    if (n->mailbox_id)
-        imap_put_mailbox(s, out, whole_name(s, w, n->name));
-    else
-        buf_add(out, S("\"\""));
-    buf_char(out, ' ');
-    imap_put_astring(
-        out, arena_printf(&s->arena, "/%s%.*s", n->who ? "private" : "shared", SP(n->old_name)));
-    buf_add(out, S("\r\n"));
-}
-
-/* `noted` is what there was to tell, taken out of w. */
-PARKS static void tell_about_name(Imap *s, Watch *w, const Watch *noted, const NameNews *n)
-{
-    bool seen = watch_sees(w, n->mailbox_id);
     switch (n->kind) {
     case HAPPENED_CREATED:
     case HAPPENED_DELETED:
-        look_at(s, w, n->mailbox_id);
-        if (wants_name(w, n->name)) tell_name(s, w, n->name, (Slice){0}, seen);
-        if (seen || watch_sees(w, n->mailbox_id)) tell_parent(s, w, noted, n);
-        if (n->kind == HAPPENED_DELETED) watch_set_seen(w, n->mailbox_id, false);
+        if (wants_name(w, n->name)) tell_name(s, w, n->name, (Slice){0});
+        tell_parent(s, w, n);
         break;
     case HAPPENED_RENAMED:
-        tell_name(s, w, n->name, n->old_name, seen);
+        tell_name(s, w, n->name, n->old_name);
         break;
     case HAPPENED_SUBSCRIBED:
-        if (is_renamed(noted, n->name)) break; /* RENAME subscribes to the new name */
-        tell_name(s, w, n->name, (Slice){0}, true);
+        if (is_renamed(w, n->name)) break; /* RENAME subscribes to the new name */
+        tell_name(s, w, n->name, (Slice){0});
         break;
     case HAPPENED_RIGHTS:
-        look_at(s, w, n->mailbox_id);
-        if (is_told(noted, n->name, n)) break; /* a new mailbox inherits its parent's */
-        if (n->changes_lookup && wants_name(w, n->name)) tell_name(s, w, n->name, (Slice){0}, seen);
-        break;
-    case HAPPENED_METADATA:
-        if (seen || !n->mailbox_id) tell_metadata(s, w, n);
+        tell_name(s, w, n->name, (Slice){0});
         break;
     case HAPPENED_OBJECT:
+    case HAPPENED_METADATA:
     case HAPPENED_NEW:
     case HAPPENED_EXPUNGED:
     case HAPPENED_FLAGS:
     case HAPPENED_ANNOTATION:
     case HAPPENED_UIDVALIDITY:
         break;
-    }
-}
-
-/* RFC 5465 3.1: what can be looked up but not read is told so at the beginning. */
-void notify_tell_no_access(Imap *s, Watch *w)
-{
-    MailboxEntry entry;
-    for (uint32_t i = 0; i < w->visible_count; i++) {
-        if (!account_mailbox_id(w->account, w->visible[i], &entry)) continue;
-        Slice name = arena_copy(&s->arena, entry.name);
-        if (!(notify_wants(w->notify, w, w->account, name) & EVENTS_OF_MESSAGES)) continue;
-        if (!(rights_on(s, w, w->visible[i]) & RIGHT_READ))
-            tell_name(s, w, name, (Slice){0}, false);
-    }
-}
-
-/* Those that somebody has just granted are as if they had been created. */
-void notify_tell_granted(Imap *s, Watch *w)
-{
-    MailboxEntry entry;
-    for (uint32_t i = 0; i < w->visible_count; i++) {
-        if (!account_mailbox_id(w->account, w->visible[i], &entry)) continue;
-        Slice name = arena_copy(&s->arena, entry.name);
-        if (wants_name(w, name)) tell_name(s, w, name, (Slice){0}, false);
     }
 }
 
@@ -272,11 +212,11 @@ void notify_tell_watch(Imap *s, Watch *w, uint32_t selected_id)
     w->message_count = w->message_room = 0;
     w->name_octets = 0;
     list_each (l, &noted.names) {
-        tell_about_name(s, w, &noted, CONTAINER(l, NameNews, link));
+        tell_about_name(s, &noted, CONTAINER(l, NameNews, link));
         if (stream_drain(s->stream)) break;
     }
     for (uint32_t i = 0; i < noted.message_count; i++) {
-        tell_messages(s, w, selected_id, &noted.messages[i]);
+        tell_messages(s, &noted, selected_id, &noted.messages[i]);
         if (stream_drain(s->stream)) break;
     }
     watch_forget(&noted);

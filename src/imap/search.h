@@ -64,6 +64,8 @@ PARKS Err search_parse(Imap *s, Search *search) MUST_USE;
 PARKS void search_parse_return(Imap *s, Search *search);
 PARKS Err search_parse_program(Imap *s, Search *search) MUST_USE;
 PARKS Err search_parse_criteria(Imap *s, Search *search) MUST_USE;
+/* May a filter have this value? (RFC 5466 3.2) */
+PARKS bool search_is_program(Imap *s, Slice value);
 /* The tagged NO for ERR_CHARSET. */
 PARKS Err search_bad_charset(Imap *s);
 
@@ -91,6 +93,9 @@ PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key,
 /* Keys about threads (search_thread.c) become sets of this view. */
 PARKS Err search_look_up_threads(Imap *s, View *view, SearchKey *key) MUST_USE;
 bool search_asks_threads(const SearchKey *key); /* does any key below? */
+
+/* A label as KEY_LABEL compares it. */
+Slice search_label(Arena *a, Slice name);
 
 /* ---- answers (search_tell.c) ---- */
 typedef struct {

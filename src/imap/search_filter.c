@@ -82,3 +82,12 @@ PARKS SearchKey *search_filter_key(KeyParser *p)
     if (!p->search->undefined_filter.at) p->search->undefined_filter = name;
     return search_new_key(p, KEY_ALL);
 }
+
+/* 3.2: "The server SHOULD verify that each search criterion stored ... is a full and correct search
+ * criterion." Filters that it names may come later. */
+PARKS bool search_is_program(Imap *s, Slice value)
+{
+    Search search = {0};
+    KeyParser p = {.s = s, .in = s->in, .search = &search, .passes = PASSES_MOST - 1};
+    return is_one_line(value) && parse_value(&p, value);
+}

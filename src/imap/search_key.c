@@ -345,6 +345,8 @@ PARKS SearchKey *search_simple_key(KeyParser *p)
     if (imap_see(in, "HEADER ")) return header_key(p);
     if (imap_see(in, "NEW")) return new_messages(p);
     if (imap_see(in, "FILTER ")) return search_filter_key(p);
+    if (p->s->config && p->s->config->gmail && imap_see(in, "X-GM-RAW "))
+        return search_gmail_query(p, imap_astring(in));
     if (imap_see(in, "XATTACHMENTNAME "))
         return search_attachment(p, KEY_ATTACHMENT_NAME, search_fold(p, imap_astring(in)));
     if (imap_see(in, "XATTACHMENTBODY "))

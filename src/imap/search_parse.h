@@ -27,5 +27,7 @@ SearchKey *search_attachment(KeyParser *p, KeyType type, Slice folded);
 PARKS SearchKey *search_program(KeyParser *p);
 /* Behind "FILTER ". */
 PARKS SearchKey *search_filter_key(KeyParser *p);
+/* What Gmail's users type, behind "X-GM-RAW " (gmail_query.c). */
+SearchKey *search_gmail_query(KeyParser *p, Slice query);
 /* A key without children of its own: everything but "(", NOT, OR. */
 PARKS SearchKey *search_simple_key(KeyParser *p);

@@ -325,14 +325,34 @@ PARKS static void run_chunk(Run *r, const SearchKey *key, SearchFound *found)
     arena_reset(&r->keep);
 }
 
-/* Gmail's labels are our mailboxes; in queries blanks and slashes of their names are hyphens. */
-static bool is_label(Slice name, Slice label)
+/* Gmail's labels are our mailboxes; in queries blanks and slashes of their names are hyphens, and
+ * some have names of their own. */
+Slice search_label(Arena *a, Slice name)
 {
     Buf folded buf_scoped = {0};
     casemap(&folded, name);
     for (size_t i = 0; i < folded.len; i++)
         if (folded.at[i] == ' ' || folded.at[i] == MAILBOX_SEPARATOR) folded.at[i] = '-';
-    return slice_eq(buf_slice(&folded), label);
+    return arena_copy(a, buf_slice(&folded));
+}
+
+static bool is_labelled(const MailboxEntry *e, Slice label, Arena *a)
+{
+    static const struct {
+        Slice label;
+        Role role;
+    } known[] = {
+        {{"SENT", 4},      ROLE_SENT     },
+        {{"DRAFT", 5},     ROLE_DRAFTS   },
+        {{"DRAFTS", 6},    ROLE_DRAFTS   },
+        {{"SPAM", 4},      ROLE_JUNK     },
+        {{"TRASH", 5},     ROLE_TRASH    },
+        {{"IMPORTANT", 9}, ROLE_IMPORTANT},
+    };
+    if (!e->exists) return false;
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (role_has(e->status.role, known[i].role) && slice_eq(label, known[i].label)) return true;
+    return slice_eq(search_label(a, e->name), label);
 }
 
 static void label_mailboxes(Account *account, Slice label, Arena *a, UidSet *ids)
@@ -342,7 +362,7 @@ static void label_mailboxes(Account *account, Slice label, Arena *a, UidSet *ids
     *ids = (UidSet){0};
     account_mailboxes(account, a, &entries, &count);
     for (size_t i = 0; i < count; i++)
-        if (entries[i].exists && is_label(entries[i].name, label))
+        if (is_labelled(&entries[i], label, a))
             uidset_add(a, ids, entries[i].status.id, entries[i].status.id);
 }
 
