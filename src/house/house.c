@@ -43,6 +43,8 @@ static Snapshot *snapshot_new(House *h, const Config *config)
                            .moved_to = config->imap_moved_to,
                            .support_url = config->support_url,
                            .utf8_only = config->imap_utf8_only,
+                           .message_limit = (uint32_t)MIN(config->imap_message_limit, UINT32_MAX),
+                           .save_limit = (uint32_t)MIN(config->imap_save_limit, UINT32_MAX),
                            .unauthenticate = config->imap_unauthenticate,
                            .gmail = config->imap_gmail,
                            .message_most = config->message_most,

@@ -50,9 +50,13 @@ PARKS static Err append(Imap *s, Append *a)
 {
     imap_space(s->in);
     a->target.name = imap_mailbox(s->in, &a->as_sent);
-    do
+    uint64_t most = imap_save_limit(s);
+    do {
+        if (most && a->count == most)
+            return fail(ERR_LIMIT, "[MESSAGELIMIT %llu] Too many messages",
+                        (unsigned long long)most);
         TRY(one_message(s, a));
-    while (imap_peek(s->in) == ' ');
+    } while (imap_peek(s->in) == ' ');
     TRY(imap_end(s->in));
     return commit(s, a);
 }

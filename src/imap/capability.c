@@ -10,7 +10,9 @@ typedef enum {
     UTF8_OPTIONAL,
     UTF8_REQUIRED,
     REFERS_LOGINS,
-    REFERS_MAILBOXES
+    REFERS_MAILBOXES,
+    LIMITS,
+    LIMITS_SAVING
 } When;
 
 /* clang-format off */
@@ -38,6 +40,10 @@ static bool holds(const Imap *s, When when)
         return s->config->login_referral_count > 0;
     case REFERS_MAILBOXES:
         return s->config->mailbox_referral_count > 0;
+    case LIMITS:
+        return s->config->message_limit;
+    case LIMITS_SAVING: /* RFC 9738 3: one of the two */
+        return s->config->save_limit && !s->config->message_limit;
     case UTF8_OPTIONAL:
         return !s->config->utf8_only;
     case UTF8_REQUIRED:
@@ -52,6 +58,12 @@ static bool holds(const Imap *s, When when)
     return false;
 }
 
+static uint64_t limit_of(const Imap *s, When when)
+{
+    if (when == LIMITS) return s->config->message_limit;
+    return when == LIMITS_SAVING ? s->config->save_limit : imap_append_limit(s);
+}
+
 void imap_put_capabilities(const Imap *s, Buf *out)
 {
     buf_add(out, S("CAPABILITY"));
@@ -59,7 +71,8 @@ void imap_put_capabilities(const Imap *s, Buf *out)
         if (!(capabilities[i].states & s->state) || !holds(s, capabilities[i].when)) continue;
         buf_char(out, ' ');
         buf_add(out, capabilities[i].name);
-        if (slice_ends(capabilities[i].name, S("LIMIT="))) buf_number(out, imap_append_limit(s));
+        if (slice_ends(capabilities[i].name, S("LIMIT=")))
+            buf_number(out, limit_of(s, capabilities[i].when));
     }
     if (s->state == STRANGER) {
         Buf mechanisms buf_scoped = {0};

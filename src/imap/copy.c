@@ -23,6 +23,10 @@ PARKS static Err copy_or_move(Imap *s, bool move, CopyResult *result)
     TRY(imap_end(s->in));
     UidSet uids;
     TRY(imap_resolve(s, &set, &uids));
+    Slice code;
+    if (!move && imap_is_over_limit(s, &uids, true, &code))
+        return fail(ERR_LIMIT, "%.*s Too many messages to copy", SP(code));
+    if (move) imap_keep_to_limit(s, &uids);
 
     Mailbox *to scoped(mailbox) = NULL;
     TRY(imap_open(s, name, &to));
@@ -76,6 +80,7 @@ Err imap_cmd_expunge(Imap *s)
     }
     TRY(imap_end(s->in));
     if (s->by_uid) TRY(imap_resolve(s, &set, &uids));
+    if (s->by_uid) imap_keep_deleted_to_limit(s, &uids);
     if (!s->by_uid || uids.count)
         TRY(mailbox_expunge(s->box, s->by_uid ? &uids : NULL, false, &s->arena, &expunged));
     Slice modseq = imap_modseq_code(s, expunged.count > 0);

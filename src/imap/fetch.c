@@ -338,6 +338,10 @@ Err imap_cmd_fetch(Imap *s)
     TRY(fetch_parse(s, &f));
     TRY(imap_resolve(s, &f.set, &uids));
     if (f.has_partial) uids = in_partial(s, &f, &uids);
+    Slice code; /* RFC 9738 3.1: a range that is too large is refused */
+    if (f.has_partial && imap_is_over_limit(s, &uids, false, &code))
+        return imap_no(s, "[MESSAGELIMIT %u] Too many messages", s->config->message_limit);
+    imap_keep_to_limit(s, &uids);
     TRY(tell_vanished(s, &f));
     /* CHANGEDSINCE picks by the mod-sequences before \Seen is set. */
     set_seen(s, &f, &uids, &unseen);

@@ -23,11 +23,24 @@ static bool may_expunge(const Imap *s)
     return !(s->command->ways & SEQS) || (s->by_uid && !s->uses_numbers);
 }
 
+/* RFC 9738 3.1: "OK [MESSAGELIMIT n uid]", or untagged when there is a code already. */
+static Slice with_limit(Imap *s, const char *status, Slice text)
+{
+    unsigned limit = s->config->message_limit, uid = s->limited_uid;
+    s->limited_uid = 0;
+    if (strcmp(status, "OK") != 0) return text;
+    if (!slice_starts(text, S("[")))
+        return arena_printf(&s->arena, "[MESSAGELIMIT %u %u] %.*s", limit, uid, SP(text));
+    imap_say(s, "NO [MESSAGELIMIT %u %u] Only the newest messages were processed", limit, uid);
+    return text;
+}
+
 PARKS static Err tagged(Imap *s, const char *status, Slice text)
 {
     imap_go_back(s);
     if (s->state == SELECTED && s->command && !(s->command->ways & QUIET))
         imap_tell_news(s, may_expunge(s));
+    if (s->limited_uid) text = with_limit(s, status, text);
     Buf *out = stream_out(s->stream);
     if (s->in->tag.len)
         buf_add(out, s->in->tag);
@@ -202,6 +215,7 @@ void imap_answer_err(Imap *s, Err err)
     if (s->in->err == err && err == ERR_FORBIDDEN) words = (Words){false, "[CANNOT] ", true};
     Slice text = slice_of(words.story ? err_story() : err_meaning(err));
     text = arena_copy(&s->arena, text);
+    if (words.story && slice_starts(text, S("["))) words.code = ""; /* it brings one of its own */
     if (err == ERR_CANNOT && s->referral.len)
         (void)imap_no(s, "[REFERRAL%.*s] The mailbox is on another server", SP(s->referral));
     else if (words.bad)

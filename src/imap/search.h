@@ -118,3 +118,10 @@ PARKS Err search_failed(Imap *s, const Search *search, Err err);
 /* "* ESEARCH (TAG "a1") UID"; box may be NULL. */
 void search_put_correlator(Imap *s, Slice tag, const Mailbox *box);
 void search_put_set(Imap *s, View *view, const UidSet *uids, Buf *out); /* numbers, or UIDs */
+
+/* ---- RFC 9738 (limit.c) ---- */
+/* The messages that may be searched: the newest of those that the program's own sets leave. NULL:
+ * all. */
+const UidSet *imap_search_scope(Imap *s, const SearchKey *key);
+/* For SORT and THREAD, which do all or nothing. ERR_LIMIT, with the code in the story. */
+Err imap_within_limit(Imap *s, const SearchKey *key) MUST_USE;

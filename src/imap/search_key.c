@@ -261,6 +261,18 @@ static SearchKey *set_key(KeyParser *p, bool uids_given)
     return key;
 }
 
+/* RFC 9738 3.2: "UIDAFTER" SP uniqueid, "UIDBEFORE" SP uniqueid */
+static SearchKey *uid_range(KeyParser *p, bool after)
+{
+    SearchKey *key = search_new_key(p, KEY_SET);
+    UidRange *range = arena_new(&p->s->arena, UidRange);
+    uint32_t uid = imap_nz_number(p->in);
+    *range = after ? (UidRange){uid + 1, UINT32_MAX} : (UidRange){1, uid - 1};
+    key->of_uids = true;
+    key->set = (ImapSet){.ranges = range, .count = (after ? uid < UINT32_MAX : uid > 1) ? 1 : 0};
+    return key;
+}
+
 /* RFC 7162 3.1.5: "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer. All metadata
  * of a message have one mod-sequence here, so the entry only has to be well formed. */
 PARKS static SearchKey *modseq_key(KeyParser *p)
@@ -341,6 +353,8 @@ PARKS SearchKey *search_simple_key(KeyParser *p)
     In *in = p->in;
     if (begins_set(imap_peek(in))) return set_key(p, false);
     if (imap_see(in, "UID ")) return set_key(p, true);
+    if (p->s->config->message_limit && imap_see(in, "UIDAFTER ")) return uid_range(p, true);
+    if (p->s->config->message_limit && imap_see(in, "UIDBEFORE ")) return uid_range(p, false);
     if (imap_see(in, "MODSEQ ")) return modseq_key(p);
     if (imap_see(in, "HEADER ")) return header_key(p);
     if (imap_see(in, "NEW")) return new_messages(p);

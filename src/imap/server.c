@@ -78,6 +78,7 @@ static bool needs_numbers(const ImapCommand *c)
 static Err read_command(Imap *s)
 {
     s->by_uid = s->uses_numbers = false;
+    s->limited_uid = 0;
     s->referral = (Slice){0};
     s->command = NULL;
     Slice name = imap_atom(s->in);

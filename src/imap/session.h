@@ -82,7 +82,8 @@ struct Imap {
     unsigned mistakes;      /* BADs in a row, and failed logins */
     uint64_t told_keywords; /* hash of the FLAGS told last */
     uint32_t told_keywords_version;
-    Rights told_rights; /* with the PERMANENTFLAGS told last */
+    uint32_t limited_uid; /* this command has dealt with no older ones (limit.c); 0: with all */
+    Rights told_rights;   /* with the PERMANENTFLAGS told last */
     int64_t login_deadline_ms;
     int64_t progress_due_ms; /* when imap_in_progress says something next */
     Arena saved_arena;       /* "$", RFC 9051 6.4.4.1 */
@@ -118,6 +119,14 @@ int64_t imap_deadline(const Imap *s);      /* of what is read now; RFC 9051 5.4 
 int64_t imap_progress_ms(const Imap *s);   /* from one imap_in_progress that speaks to the next */
 uint64_t imap_message_most(const Imap *s); /* octets of one APPEND */
 uint32_t imap_append_limit(const Imap *s); /* the same as RFC 7889 says it: 32 bits */
+
+/* ---- RFC 9738 (limit.c) ---- */
+/* Leaves the newest of them, as many as a command may deal with; imap_ok says that it was so. */
+void imap_keep_to_limit(Imap *s, UidSet *uids);
+void imap_keep_deleted_to_limit(Imap *s, UidSet *uids);
+/* Are they too many, for what does all or nothing? `saves`: COPY. *code: "[MESSAGELIMIT n uid]". */
+bool imap_is_over_limit(Imap *s, const UidSet *uids, bool saves, Slice *code);
+uint64_t imap_save_limit(const Imap *s); /* messages of one APPEND; 0: any number */
 
 /* ---- answering (response.c) ---- */
 /* Tells news, then "tag OK text". text may begin with a response code. Always return OK. */

@@ -121,6 +121,7 @@ PARKS static Err sort(Imap *s, Search *search, uint32_t **sorted)
     TRY(context_check(s, search));
 
     if (search->uses_modseq) imap_use_condstore(s);
+    TRY(imap_within_limit(s, search->key));
     TRY(search_run(s, s->view, NULL, search->key, &found));
     program.found = &found;
     TRY(sort_run(s, &program, &found.uids, sorted, &count));

@@ -91,6 +91,7 @@ Err imap_cmd_store(Imap *s)
     UidSet uids, modified = {0};
     TRY(read_store(s->in, &st));
     TRY(imap_resolve(s, &st.set, &uids));
+    imap_keep_to_limit(s, &uids);
     if (st.conditional) imap_use_condstore(s);
 
     FlagChange change = {

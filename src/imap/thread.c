@@ -99,6 +99,7 @@ PARKS static Err thread(Imap *s, Search *search, Threads *t)
 
     if (search->uses_modseq)
         imap_use_condstore(s); /* RFC 7162 3.1.9: the response stays as it is */
+    TRY(imap_within_limit(s, search->key));
     TRY(search_run(s, s->view, NULL, search->key, &found));
     TRY(thread_read(s, s->view, algorithm, &found.uids, t));
     tell(s, t);
