@@ -33,7 +33,7 @@ static Slice read_login(Arena *a, Slice level)
         int high = escaped ? hex_digit(level.at[i + 1]) : -1;
         int low = escaped ? hex_digit(level.at[i + 2]) : -1;
         bool octet = high >= 0 && low >= 0;
-        out[n++] = octet ? (char)(high << 4 | low) : level.at[i];
+        out[n++] = (char)(octet ? high << 4 | low : level.at[i]);
         if (octet) i += 2;
     }
     return slice(out, n);

@@ -24,7 +24,7 @@ static Slice decode(Arena *a, Slice text)
         int high = escaped ? hex_of(text.at[i + 1]) : -1,
             low = escaped ? hex_of(text.at[i + 2]) : -1;
         bool octet = high >= 0 && low >= 0;
-        out[len++] = octet ? (char)(high << 4 | low) : text.at[i];
+        out[len++] = (char)(octet ? high << 4 | low : text.at[i]);
         if (octet) i += 2;
     }
     return slice(out, len);
