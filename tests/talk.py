@@ -22,12 +22,13 @@ Lines (a client without a number is client 1; it connects when it is first named
   S?: text      may come      S~: text   everything up to and with this line is passed over
   # a comment
 In any text: \\xHH an octet; $name a value ($user, $other, $password, $port, or captured before);
-  {repeat:N:text}. In S: text: {re:REGEX} (no "}" in it), $name that is not known yet captures up to SP ) ] or the end,
+  {repeat:N:text}, {base64:text}. In S: text: {re:REGEX} (no "}" in it), $name that is not known yet captures up to SP ) ] or the end,
   {$name:REGEX} captures, "..." at the end is anything. Names are lower case: $Forwarded is a keyword.
 Alone on a line: C: {close} closes, C: {starttls} shakes hands, C: {sleep:SECONDS}, C: {deflate} raw DEFLATE in both directions
   from here on (RFC 4978), C: {plain} no longer in ours; S: {eof} the server has closed,
   S: {quiet} nothing comes for a while.
 """
+import base64
 import itertools
 import os
 import random
@@ -218,7 +219,8 @@ class Talk:
         text = re.sub(r"\{repeat:(\d+):([^}]*)\}", lambda m: m[2] * int(m[1]), text)
         text = re.sub(r"\$([a-z_][a-z0-9_]*)", lambda m: self.values.get(m[1], m[0]), text)
         out = text.encode("utf-8")
-        return re.sub(rb"\\x([0-9A-Fa-f]{2})", lambda m: bytes([int(m[1], 16)]), out)
+        out = re.sub(rb"\\x([0-9A-Fa-f]{2})", lambda m: bytes([int(m[1], 16)]), out)
+        return re.sub(rb"\{base64:([^}]*)\}", lambda m: base64.b64encode(m[1]), out)
 
     def pattern(self, text):
         """A regular expression over octets, and the names it captures."""

@@ -62,6 +62,7 @@ static Snapshot *snapshot_new(House *h, const Config *config)
                            .last = config->pop3_last,
                            .shared_maildrop = config->pop3_shared,
                            .uidl = config->pop3_uidl,
+                           .expire_days = (uint32_t)((config->pop3_expire + 86399) / 86400),
                            .login_delay_s = (uint32_t)config->pop3_login_delay};
     s->smtp = (SmtpConfig){.auth = h->auth,
                            .store = h->store,

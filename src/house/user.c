@@ -141,7 +141,9 @@ static Err pop3_take(Slice word, Slice values[POP3_SETTINGS])
 PARKS static Err pop3_of(Talk *t, Account *account)
 {
     Arena a arena_scoped = {0};
+    uint64_t days = (house_config(t->house)->pop3_expire + 86399) / 86400;
     Slice values[POP3_SETTINGS] = {S("expunge"), S("never"), S("yes")}, stored = {0}, word;
+    if (days) values[1] = arena_printf(&a, "%llu", (unsigned long long)days);
     Err err = object_get(account, S("pref"), S("pop3"), &a, &stored, NULL);
     if (err && err != ERR_NOT_FOUND) return err;
     while (slice_cut(&stored, ' ', &word))

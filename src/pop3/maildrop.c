@@ -29,7 +29,8 @@ PARKS static Err read_pref(Pop3 *s)
     uint64_t seq;
     s->pref = pop3_pref_default();
     Err err = object_get(s->account, S("pref"), S("pop3"), &s->arena, &text, &seq);
-    if (!err) s->pref = pop3_pref_parse(text);
+    if (s->config->expire_days) s->pref.expire_days = (int32_t)MIN(s->config->expire_days, 36500u);
+    if (!err) pop3_pref_parse(text, &s->pref);
     return err == ERR_NOT_FOUND ? OK : err;
 }
 

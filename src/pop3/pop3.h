@@ -16,6 +16,7 @@ typedef struct {
     bool last;                /* LAST of RFC 1460 */
     bool shared_maildrop;     /* several sessions at once instead of [IN-USE] */
     uint32_t login_delay_s;   /* LOGIN-DELAY announced and enforced; 0: none */
+    uint32_t expire_days;     /* EXPIRE of accounts that say nothing of it; 0: never */
     Slice uidl;               /* format of unique-ids, see uidl.h */
 } Pop3Config;
 /* Per account, object collection "pref", id "pop3": "delete=expunge|trash expire=DAYS|never

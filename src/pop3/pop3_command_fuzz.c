@@ -53,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_stuffing(in, step);
     check_top(in, step, data[0] / 16);
     check_surrogate(in);
-    Pop3Pref p = pop3_pref_parse(in);
+    Pop3Pref p = pop3_pref_default();
+    pop3_pref_parse(in, &p);
     must(p.expire_days == POP3_NEVER || p.expire_days > 0);
     return 0;
 }

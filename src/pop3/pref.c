@@ -27,10 +27,8 @@ static void parse_word(Pop3Pref *p, Slice word)
     if (slice_starts_nocase(word, S("expire="))) parse_expire(p, slice_from(word, 7));
 }
 
-Pop3Pref pop3_pref_parse(Slice text)
+void pop3_pref_parse(Slice text, Pop3Pref *p)
 {
-    Pop3Pref p = pop3_pref_default();
     for (Slice word; slice_cut(&text, ' ', &word);)
-        parse_word(&p, word);
-    return p;
+        parse_word(p, word);
 }

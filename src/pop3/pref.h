@@ -11,4 +11,4 @@ typedef struct {
     int32_t expire_days;  /* QUIT removes what is older; POP3_NEVER */
 } Pop3Pref;
 Pop3Pref pop3_pref_default(void);
-Pop3Pref pop3_pref_parse(Slice text);
+void pop3_pref_parse(Slice text, Pop3Pref *p); /* over what is there */

@@ -18,7 +18,8 @@ TEST(preferences_are_read)
         {S("expire=-1 expire=99999999999 expire= leave=maybe delete x=y"), false, true,  POP3_NEVER},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        Pop3Pref p = pop3_pref_parse(rows[i].text);
+        Pop3Pref p = pop3_pref_default();
+        pop3_pref_parse(rows[i].text, &p);
         check(p.delete_to_trash == rows[i].trash && p.keep_retrieved == rows[i].keep);
         check(p.expire_days == rows[i].days);
     }
