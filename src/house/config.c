@@ -270,16 +270,30 @@ void config_done(Config *c)
 bool config_wants_restart(Slice key)
 {
     static const char *const keys[] = {
-        "store",           "store_on_network",
-        "control",         "throttle",
-        "quota",           "quota_messages",
-        "quota_mailboxes", "quota_annotations",
-        "annotation_most", "annotations_most",
-        "message_most",    "undelete",
-        "expunge_means",   "deleted_means",
-        "deleted_view",    "zero_ahead",
-        "loops",           "checkpoint_milliseconds",
-        "sandbox",         "pop3_apop"}; /* the keeper learns at its start what to keep */
+        "store",
+        "store_on_network",
+        "control",
+        "throttle",
+        "quota",
+        "quota_messages",
+        "quota_mailboxes",
+        "quota_annotations",
+        "annotation_most",
+        "annotations_most",
+        "message_most",
+        "undelete",
+        "expunge_means",
+        "deleted_means",
+        "deleted_view",
+        "zero_ahead",
+        "loops",
+        "checkpoint_milliseconds",
+        "oauth_introspection",
+        "oauth_client",
+        "oauth_client_secret",
+        "oauth_introspection_authority",
+        "sandbox",
+        "pop3_apop"}; /* the keeper learns at its start what to keep */
     for (size_t i = 0; i < COUNT(keys); i++)
         if (slice_eq(key, slice_of(keys[i]))) return true;
     return slice_starts(key, S("listen_"));

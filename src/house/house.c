@@ -3,6 +3,7 @@
 #include "house/certificate.h"
 #include "house/control.h"
 #include "house/listen.h"
+#include "house/runner.h"
 #include "house/sandbox.h"
 #include "mail/charset.h"
 #include "run/file.h"
@@ -108,7 +109,10 @@ static AuthConfig auth_config_of(const House *h, const Config *c, Arena *a)
                   .audience = c->oauth_audience,
                   .scope = c->oauth_scope,
                   .claim = c->oauth_claim,
-                  .discovery = c->oauth_discovery},
+                  .discovery = c->oauth_discovery,
+                  .remember_ms = (int64_t)c->oauth_remember * 1000,
+                  .introspect = h->runner ? runner_introspect : NULL,
+                  .introspect_arg = h->runner},
         .throttle = c->throttle
     };
 }
@@ -262,6 +266,16 @@ PARKS static void watch_certificate(void *arg)
     atomic_fetch_sub(&h->connections, 1);
 }
 
+/* While processes can be started yet. Whoever logs in before it is there is told to come back. */
+PARKS static Err start_runner(House *h)
+{
+    Arena a arena_scoped = {0};
+    TRY(runner_start(house_config(h), &h->runner));
+    AuthConfig auth = auth_config_of(h, house_config(h), &a);
+    if (h->runner) auth_reload(h->auth, &auth);
+    return OK;
+}
+
 PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *arg)
 {
     if (h->demo.accounts == 0 && house_config(h)->plain_without_tls)
@@ -269,6 +283,7 @@ PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *ar
                   KV_TEXT("advice", "passwords can be read on the wire"));
     TRY(house_listen(h));
     TRY(control_listen(h));
+    TRY(start_runner(h));
     TRY(sandbox_enter(house_config(h), h->config_path));
     h->serving = true;
     log_event(LOG_LEVEL_INFO, "ready", KV("store", house_config(h)->store));
@@ -279,5 +294,7 @@ PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *ar
     log_event(LOG_LEVEL_INFO, "stopping");
     run_cancel();
     house_drain(h, 10000);
+    runner_stop(h->runner);
+    h->runner = NULL;
     return OK;
 }

@@ -47,6 +47,7 @@ typedef struct House {
     _Atomic(Snapshot *) now;
     Store *store;
     Auth *auth;
+    struct Runner *runner; /* NULL: none is needed */
     Demo demo;
     bool serving;
     int64_t started;      /* Unix seconds */

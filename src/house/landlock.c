@@ -176,9 +176,10 @@ static Err bind_process(int ruleset)
     return err;
 }
 
-Err landlock_enter(const Reachable *paths, size_t count)
+static Err enter(const Reachable *paths, size_t count, bool calls)
 {
     RulesetAttr all = handled(landlock_abi());
+    if (calls) all.net = 0;
     long ruleset = syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
     if (ruleset < 0) return failed("landlock_create_ruleset", S(""));
     Err err = OK;
@@ -187,4 +188,14 @@ Err landlock_enter(const Reachable *paths, size_t count)
     if (!err) err = bind_process((int)ruleset);
     close((int)ruleset);
     return err;
+}
+
+Err landlock_enter(const Reachable *paths, size_t count)
+{
+    return enter(paths, count, false);
+}
+
+Err landlock_enter_calling(const Reachable *paths, size_t count)
+{
+    return enter(paths, count, true);
 }

@@ -17,3 +17,5 @@ int landlock_abi(void); /* 0: the kernel has none, or a container keeps it from 
 /* For every thread of the process and those they start, for ever. No TCP port can be bound or
  * connected to any more either (ABI 4). Sets no_new_privs. */
 Err landlock_enter(const Reachable *paths, size_t count) MUST_USE;
+/* The same, but TCP stays: for who calls other hosts. */
+Err landlock_enter_calling(const Reachable *paths, size_t count) MUST_USE;

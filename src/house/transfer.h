@@ -60,9 +60,9 @@ typedef struct {
 SourceItem *source_add(Source *s);
 void source_add_folder(Source *s, Slice mailbox); /* in the source's arena */
 typedef enum { FORMAT_UNKNOWN, FORMAT_MAILDIR, FORMAT_MBOX, FORMAT_EML } Format;
-Err source_read_maildir(Source *s, Slice path)
-    MUST_USE; /* Maildir++ (.a.b) or nested (a/b); dovecot-uidlist, dovecot-keywords,
-                  courierimapuiddb, courierpop3dsizelist */
+Err source_read_maildir(
+    Source *s, Slice path) MUST_USE; /* Maildir++ (.a.b) or nested (a/b); dovecot-uidlist,
+                                        dovecot-keywords, courierimapuiddb, courierpop3dsizelist */
 /* One file: INBOX; a directory: a mailbox for each file, those of directories below (also
  * Thunderbird's X.sbd) are its children. */
 Err source_read_mbox(Source *s, Slice path) MUST_USE;

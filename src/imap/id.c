@@ -11,7 +11,7 @@ typedef struct {
 } ClientId;
 
 /* id-params-list = "(" [string SP nstring *(SP string SP nstring)] ")" / nil. */
-static void read_pairs(Imap *s, ClientId *id)
+PARKS static void read_pairs(Imap *s, ClientId *id)
 {
     Slice field, value;
     for (int pairs = 0; pairs < PAIRS_MOST && imap_is_at_string(s->in); pairs++) {

@@ -53,4 +53,5 @@ Err real_sock_try_write(Sock *s, const Slice *parts, size_t count, size_t *sent)
 void real_sock_shutdown(Sock *s);
 void real_sock_detach(Sock *s);
 Err real_sock_attach(Sock *s);
+Err real_sock_adopt(int fd, Sock **sock); /* nonblocking; closed when it fails */
 Err real_sock_pair(Sock **a, Sock **b);

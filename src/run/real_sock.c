@@ -164,6 +164,11 @@ static void be_prompt(int fd)
     set(fd, SOL_SOCKET, SO_KEEPALIVE);
 }
 
+Err real_sock_adopt(int fd, Sock **sock)
+{
+    return sock_new(fd, sock);
+}
+
 Err real_sock_pair(Sock **a, Sock **b)
 {
     int fds[2];
