@@ -124,7 +124,7 @@ def signed(s, keys, folder):
 def answers():
     good = {"active": True, "email": "u00001@localhost", "scope": "openid imap", "exp": int(time.time()) + 3600}
     return {"good": (200, good), "chunked": (200, good), "forbidden": (200, {**good, "scope": "openid"}),
-            "expired": (200, {**good, "exp": int(time.time()) - 1000}), "short": (200, {**good, "exp": int(time.time()) - 59}),
+            "expired": (200, {**good, "exp": int(time.time()) - 1000}), "short": (200, {**good, "exp": int(time.time()) - 20}),
             "nobody": (200, {**good, "email": "nobody@localhost"}), "denied": (401, {"error": "invalid_client"}),
             "no json": (200, "not JSON"), "deep": (200, "[" * 100), "huge": (200, "x" * 100000), "empty": (200, ""),
             EXAMPLE_TOKEN: (200, {**good, "email": "user@example.com"})}
