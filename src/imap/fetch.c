@@ -1,4 +1,4 @@
-#include "imap/fetch.h"
+#include "imap/annotate.h"
 
 enum { BREATH = 64 }; /* messages */
 
@@ -130,6 +130,9 @@ PARKS static bool put_item(Fetching *f, const FetchItem *item)
         f->has_summary = false;
         put_thread(f, out);
         return true;
+    case ITEM_ANNOTATION:
+        f->has_summary = false;
+        return annotate_put(f, item->annotation);
     case ITEM_SAVEDATE:
         f->has_summary = false;
         put_save_date(f, out);
@@ -342,6 +345,10 @@ Err imap_cmd_fetch(Imap *s)
     if (f.has_partial && imap_is_over_limit(s, &uids, false, &code))
         return imap_no(s, "[MESSAGELIMIT %u] Too many messages", s->config->message_limit);
     imap_keep_to_limit(s, &uids);
+    for (size_t i = 0; i < f.count; i++)
+        if (f.items[i].type == ITEM_ANNOTATION)
+            annotate_check_item(s, &uids, f.items[i].annotation);
+    TRY(imap_syntax(s->in));
     TRY(tell_vanished(s, &f));
     /* CHANGEDSINCE picks by the mod-sequences before \Seen is set. */
     set_seen(s, &f, &uids, &unseen);

@@ -19,7 +19,8 @@ typedef enum {
     ITEM_BINARY_SIZE,
     ITEM_EMAILID, /* RFC 8474 */
     ITEM_THREADID,
-    ITEM_SAVEDATE, /* RFC 8514 */
+    ITEM_SAVEDATE,   /* RFC 8514 */
+    ITEM_ANNOTATION, /* RFC 5257 */
 } ItemType;
 
 typedef enum { /* section-msgtext / "MIME" */
@@ -39,9 +40,11 @@ typedef struct {
     size_t field_count;
 } Section;
 
+typedef struct AnnotateItem AnnotateItem; /* annotate.h */
 typedef struct {
     ItemType type;
     Section section;
+    const AnnotateItem *annotation;
     bool partial;
     uint64_t offset, most; /* partial: "<" offset "." most ">" */
     Slice name; /* what the response calls it: BODY[1.HEADER], RFC822.TEXT ... without "<origin>" */

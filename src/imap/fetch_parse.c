@@ -1,5 +1,5 @@
 /* What FETCH asks for: RFC 9051 9, fetch-att, section, fetch-modifiers. */
-#include "imap/fetch.h"
+#include "imap/annotate.h"
 
 #include "base/text.h"
 
@@ -206,6 +206,8 @@ PARKS static void fetch_att(Imap *s, Fetch *f)
         add(s, f, ITEM_THREADID);
     else if (imap_see(in, "SAVEDATE"))
         add(s, f, ITEM_SAVEDATE);
+    else if (imap_see(in, "ANNOTATION "))
+        add(s, f, ITEM_ANNOTATION)->annotation = annotate_item(in);
     else if (imap_see(in, "ENVELOPE"))
         add(s, f, ITEM_ENVELOPE);
     else if (imap_see(in, "FLAGS"))

@@ -1,4 +1,5 @@
 #include "imap/incoming.h"
+#include "imap/annotate.h"
 
 #include "mail/binary.h"
 
@@ -53,6 +54,7 @@ Err target_answer(Target *t, Err err)
 {
     Slice bad = t->bad_url.at ? url_text(t->s, t->bad_url) : (Slice){0};
     if (bad.at) return imap_no(t->s, "[BADURL %.*s] That URL means nothing here", SP(bad));
+    if (t->annotates && annotate_refusal(err)) return imap_no(t->s, "%s", annotate_refusal(err));
     if (err == ERR_NOT_FOUND) return imap_no(t->s, "[TRYCREATE] There is no such mailbox");
     return err;
 }
@@ -120,7 +122,17 @@ PARKS static Err whole(Target *t, Incoming *m)
     return imap_syntax(s->in);
 }
 
-/* ---- append-opts = [SP flag-list] [SP date-time] ---- */
+/* ---- append-opts = [SP flag-list] [SP date-time] *(SP append-ext) ---- */
+
+PARKS static Err annotations(Target *t, Incoming *m)
+{
+    m->annotations = annotate_values(t->s->in);
+    imap_space(t->s->in);
+    Err err = imap_syntax(t->s->in);
+    if (!err) err = annotate_check(t->s, &m->annotations);
+    t->annotates = err == ERR_TOO_BIG;
+    return err;
+}
 
 static void options(In *in, Incoming *m)
 {
@@ -138,8 +150,10 @@ static void options(In *in, Incoming *m)
 DraftPlace incoming_place(const Incoming *m)
 {
     return (DraftPlace){
-        .flags = m->flags.flags, .keywords = {m->flags.names, m->flags.count},
-             .date = m->date
+        .flags = m->flags.flags,
+        .keywords = {m->flags.names, m->flags.count},
+        .date = m->date,
+        .annotations = m->annotations
     };
 }
 
@@ -147,6 +161,7 @@ Err incoming_read(Target *t, Incoming *m)
 {
     *m = (Incoming){0};
     options(t->s->in, m);
+    if (imap_see(t->s->in, "ANNOTATION")) TRY(annotations(t, m));
     if (imap_see(t->s->in, "CATENATE ("))
         TRY(incoming_catenate(t, m));
     else

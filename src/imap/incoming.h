@@ -15,6 +15,7 @@ typedef struct {
     bool replaces;  /* a message, whose octets go at the same time */
     uint64_t frees; /* octets of that one */
     Slice bad_url;  /* of CATENATE: the first that could not be read */
+    bool annotates; /* a message does: what is too big or too many may be that */
 } Target;
 void target_close(Target *t);
 /* What to say to the client when something failed; after target_close. Returns err if there is
@@ -25,7 +26,8 @@ Slice target_append_uid(const Target *t, uint32_t first, uint32_t last);
 
 typedef struct {
     ImapFlags flags;
-    int64_t date; /* 0: not given */
+    int64_t date;            /* 0: not given */
+    Annotations annotations; /* RFC 5257 4.7 */
     Draft *draft;
 } Incoming;
 /* Reads one append-message, from the SP in front of it. The caller frees the draft, also after a

@@ -9,7 +9,15 @@ typedef enum {
 #undef KEY
 } KeyType;
 typedef struct Fetch Fetch;
-typedef enum { ASK_PROGRAM, ASK_SLOT, ASK_EMAIL, ASK_SUMMARY, ASK_HEADER, ASK_TEXT } AskedOf;
+typedef enum {
+    ASK_PROGRAM,
+    ASK_SLOT,
+    ASK_NOTE,
+    ASK_EMAIL,
+    ASK_SUMMARY,
+    ASK_HEADER,
+    ASK_TEXT
+} AskedOf;
 
 AskedOf search_asked_of(KeyType type);
 

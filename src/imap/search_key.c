@@ -1,4 +1,5 @@
 /* One search key each: RFC 9051 6.4.4 and the extensions that add to it. */
+#include "imap/annotate.h"
 #include "imap/search_parse.h"
 
 #include "mail/header.h"
@@ -348,6 +349,19 @@ static bool begins_set(int c)
     return c == '*' || c == '$' || (c >= '0' && c <= '9');
 }
 
+/* RFC 5257 5: "ANNOTATION" SP entry-match SP att-search SP value */
+PARKS static SearchKey *annotation_key(KeyParser *p)
+{
+    SearchKey *key = search_new_key(p, KEY_ANNOTATION);
+    key->field = annotate_entry(p->in, true);
+    imap_space(p->in);
+    key->number = annotate_value_attribute(p->in, true);
+    imap_space(p->in);
+    Slice value = imap_is_at_string(p->in) ? imap_value(p->in) : imap_astring(p->in);
+    key->text = search_fold(p, value);
+    return key;
+}
+
 PARKS SearchKey *search_simple_key(KeyParser *p)
 {
     In *in = p->in;
@@ -357,6 +371,7 @@ PARKS SearchKey *search_simple_key(KeyParser *p)
     if (p->s->config->message_limit && imap_see(in, "UIDBEFORE ")) return uid_range(p, false);
     if (imap_see(in, "MODSEQ ")) return modseq_key(p);
     if (imap_see(in, "HEADER ")) return header_key(p);
+    if (imap_see(in, "ANNOTATION ")) return annotation_key(p);
     if (imap_see(in, "NEW")) return new_messages(p);
     if (imap_see(in, "FILTER ")) return search_filter_key(p);
     if (p->s->config && p->s->config->gmail && imap_see(in, "X-GM-RAW "))

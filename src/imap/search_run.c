@@ -1,6 +1,6 @@
 /* A program is asked of a chunk of messages at once: sets in, sets out. What is cheap is asked
  * first, what is dear only of those that are still in question. */
-#include "imap/fetch.h"
+#include "imap/annotate.h"
 #include "imap/search_fits.h"
 
 #include "mail/casemap.h"
@@ -154,6 +154,19 @@ static void ask_slots(Run *r, const SearchKey *key, Bits *b)
         note(r, b, i, fits_slot(r->q, key, &r->messages[i]));
 }
 
+/* Messages without annotations cost nothing. */
+PARKS static void ask_notes(Run *r, const SearchKey *key, Bits *b)
+{
+    size_t asked = 0;
+    Mailbox *box = view_mailbox(r->q->view);
+    for (size_t i = 0; next_bit(b, &i) && (++asked % BREATH || goes_on(r, i)); i++) {
+        bool fits = annotate_matches(box, &r->messages[i], key->field, (AnnotateScope)key->number,
+                                     key->text, &r->scratch);
+        note(r, b, i, fits ? 100 : 0);
+        if (r->scratch.used) arena_reset(&r->scratch);
+    }
+}
+
 PARKS static void ask_emails(Run *r, const SearchKey *key, Bits *b)
 {
     size_t asked = 0;
@@ -260,6 +273,9 @@ PARKS static void ask(Run *r, const SearchKey *key, Bits *b)
         return;
     case ASK_SLOT:
         ask_slots(r, key, b);
+        return;
+    case ASK_NOTE:
+        ask_notes(r, key, b);
         return;
     case ASK_EMAIL:
         ask_emails(r, key, b);

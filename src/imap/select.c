@@ -1,8 +1,9 @@
 /* SELECT and EXAMINE with CONDSTORE and QRESYNC (RFC 7162), CLOSE, UNSELECT. */
+#include "imap/annotate.h"
 #include "imap/context.h"
 
 typedef struct {
-    bool condstore, qresync;
+    bool condstore, qresync, annotate;
     uint32_t uid_validity;
     uint64_t modseq;
     ImapSet known, numbers, uids; /* QRESYNC's optional arguments; count 0: not given */
@@ -63,6 +64,8 @@ static void params(Imap *s, SelectParams *p)
             p->condstore = true;
         else if (slice_eq_nocase(name, S("QRESYNC")))
             qresync(s, p);
+        else if (slice_eq_nocase(name, S("ANNOTATE"))) /* RFC 5257 4.2 */
+            p->annotate = true;
         else
             imap_mistake(in, "unknown parameter");
     } while (imap_see(in, " "));
@@ -164,6 +167,7 @@ PARKS static Err resync(Imap *s, const SelectParams *p)
 void imap_unselect(Imap *s)
 {
     context_end_all(s);
+    annotate_forget(s);
     view_close(s->view);
     mailbox_close(s->box);
     s->view = NULL;
@@ -215,6 +219,7 @@ static void describe(Imap *s, Slice as_sent)
     imap_say(s, "OK [UIDVALIDITY %u] UIDs valid", status.uid_validity);
     imap_say(s, "OK [UIDNEXT %u] Predicted next UID", status.uid_next);
     tell_mailbox_id(s, &status);
+    annotate_describe(s);
     imap_say(s, "OK [HIGHESTMODSEQ %llu] Highest mailbox mod-sequence",
              (unsigned long long)MAX(status.highest_modseq, 1));
     if (rev2)
@@ -249,6 +254,7 @@ PARKS static Err select_mailbox(Imap *s, bool examine)
     }
     if (p.condstore) imap_use_condstore(s);
     TRY(open_mailbox(s, name, examine));
+    if (p.annotate) annotate_watch(s);
     describe(s, as_sent);
     if (p.qresync) {
         Err err = resync(s, &p);

@@ -14,6 +14,7 @@
 #include "mail/language.h"
 
 typedef struct Imap Imap;
+typedef struct AnnotateNews AnnotateNews;
 typedef struct SearchContexts SearchContexts;
 struct Notify;
 
@@ -88,8 +89,9 @@ struct Imap {
     int64_t progress_due_ms; /* when imap_in_progress says something next */
     Arena saved_arena;       /* "$", RFC 9051 6.4.4.1 */
     UidSet saved;
-    SearchContexts *contexts; /* live results (context.c); NULL: none */
-    struct Notify *notify;    /* once NOTIFY was used */
+    SearchContexts *contexts;           /* live results (context.c); NULL: none */
+    struct Notify *notify;              /* once NOTIFY was used */
+    struct AnnotateNews *annotate_news; /* after SELECT (ANNOTATE) */
     void (*ended)(void *arg);
     void *arg;
 };

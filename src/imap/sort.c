@@ -1,4 +1,5 @@
 /* SORT, RFC 5256 3 and 4; with RETURN, RFC 5267 3. */
+#include "imap/annotate.h"
 #include "imap/context.h"
 
 #include <stdlib.h>
@@ -10,6 +11,7 @@ static const struct {
     const char *word;
     SortKey key;
 } keys[] = {
+    {"ANNOTATION",  SORT_ANNOTATION },
     {"ARRIVAL",     SORT_ARRIVAL    },
     {"CC",          SORT_CC         },
     {"DATE",        SORT_DATE       },
@@ -22,14 +24,24 @@ static const struct {
     {"TO",          SORT_TO         },
 };
 
+/* sort-key =/ "ANNOTATION" SP entry SP att-sort (RFC 5257 4.9) */
+PARKS static void annotation(In *in, SortCriterion *c)
+{
+    imap_space(in);
+    c->entry = annotate_entry(in, false);
+    imap_space(in);
+    c->shared = annotate_value_attribute(in, false) == ANNOTATE_SHARED;
+}
+
 /* sort-criterion = ["REVERSE" SP] sort-key */
-static SortCriterion criterion(In *in)
+PARKS static SortCriterion criterion(In *in)
 {
     SortCriterion c = {.reverse = imap_see(in, "REVERSE ")};
     Slice word = imap_label(in);
     for (size_t i = 0; i < COUNT(keys); i++) {
         if (!slice_eq_nocase(word, slice_of(keys[i].word))) continue;
         c.key = keys[i].key;
+        if (c.key == SORT_ANNOTATION) annotation(in, &c);
         return c;
     }
     imap_mistake(in, "Unknown sort criterion");
@@ -37,7 +49,7 @@ static SortCriterion criterion(In *in)
 }
 
 /* sort-criteria = "(" sort-criterion *(SP sort-criterion) ")" */
-void sort_parse(Imap *s, SortProgram *p)
+PARKS void sort_parse(Imap *s, SortProgram *p)
 {
     SortCriterion *list = arena_array(&s->arena, SortCriterion, SORT_CRITERIA_MOST);
     *p = (SortProgram){.criteria = list, .comparator = s->comparator};
@@ -89,16 +101,17 @@ PARKS static void tell_plain(Imap *s, const Search *search, const SearchResult *
 
 /* ---- RELEVANCY, RFC 6203 6 ---- */
 
-static bool sorts_by_relevancy(const SortProgram *p)
+static bool sorts_by(const SortProgram *p, SortKey key)
 {
     for (size_t i = 0; i < p->count; i++)
-        if (p->criteria[i].key == SORT_RELEVANCY) return true;
+        if (p->criteria[i].key == key) return true;
     return false;
 }
 
 static Err check_relevancy(Imap *s, const SortProgram *p, const Search *search)
 {
-    if (sorts_by_relevancy(p) && !search->is_fuzzy) imap_mistake(s->in, "RELEVANCY is of FUZZY");
+    if (sorts_by(p, SORT_RELEVANCY) && !search->is_fuzzy)
+        imap_mistake(s->in, "RELEVANCY is of FUZZY");
     return imap_syntax(s->in);
 }
 
@@ -131,8 +144,10 @@ PARKS static Err sort(Imap *s, Search *search, uint32_t **sorted)
         search_tell(s, s->view, false, search, &result);
     else
         tell_plain(s, search, &result);
-    if (search->wants & RETURN_UPDATE && sorts_by_relevancy(&program))
+    if (search->wants & RETURN_UPDATE && sorts_by(&program, SORT_RELEVANCY))
         context_refuse(s, "Relevancy changes with every message");
+    else if (search->wants & RETURN_UPDATE && sorts_by(&program, SORT_ANNOTATION))
+        context_refuse(s, "What annotations sort by may change");
     else if (search->wants & RETURN_UPDATE)
         context_begin(s, search, &program, &result, false);
     return OK;

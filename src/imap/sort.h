@@ -17,11 +17,14 @@ typedef enum {
     SORT_TO,
     SORT_DISPLAYFROM, /* RFC 5957 */
     SORT_DISPLAYTO,
-    SORT_RELEVANCY, /* RFC 6203 6 */
+    SORT_RELEVANCY,  /* RFC 6203 6 */
+    SORT_ANNOTATION, /* RFC 5257 4.9 */
 } SortKey;
 typedef struct {
     SortKey key;
     bool reverse;
+    bool shared; /* ANNOTATION: value.shared, else value.priv */
+    Slice entry;
 } SortCriterion;
 typedef struct {
     const SortCriterion *criteria;
@@ -32,7 +35,7 @@ typedef struct {
 enum { SORT_CRITERIA_MOST = 32 };
 
 /* sort-criteria, in the command's arena; mistakes stick in s->in. */
-void sort_parse(Imap *s, SortProgram *p);
+PARKS void sort_parse(Imap *s, SortProgram *p);
 
 /* These messages of the view in order: *sorted has *count UIDs, to be freed. The program has to
  * outlive it. Costs 12 octets a message, for each criterion 8 and with text 8 more and the text:

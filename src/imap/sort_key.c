@@ -1,5 +1,5 @@
 /* What a message sorts by: RFC 5256 2 and 3, RFC 5957 3. All of it is in the summary. */
-#include "imap/fetch.h"
+#include "imap/annotate.h"
 #include "imap/sort.h"
 
 #include "mail/envelope.h"
@@ -107,7 +107,9 @@ int64_t sort_sent_date(const Message *m, const MailSummary *summary)
 static bool needs_summary(const SortProgram *p)
 {
     for (size_t i = 0; i < p->count; i++)
-        if (p->criteria[i].key == SORT_DATE || sort_has_text(p->criteria[i].key)) return true;
+        if (p->criteria[i].key == SORT_DATE ||
+            (sort_has_text(p->criteria[i].key) && p->criteria[i].key != SORT_ANNOTATION))
+            return true;
     return false;
 }
 
@@ -145,8 +147,18 @@ static SortValue value_of(const SortProgram *p, SortKey key, const Message *m,
         return of_text(display_of(p, summary, ENVELOPE_FROM, a));
     case SORT_DISPLAYTO:
         return of_text(display_of(p, summary, ENVELOPE_TO, a));
+    case SORT_ANNOTATION: /* annotation_of */
+        break;
     }
     return (SortValue){0};
+}
+
+/* RFC 5257 4.9; a message without sorts as one with an empty value. */
+PARKS static SortValue annotation_of(Imap *s, const SortProgram *p, const SortCriterion *c,
+                                     const Message *m, Arena *a)
+{
+    Slice value = annotate_value_of(s->box, m, c->entry, c->shared, a);
+    return of_text(value.len ? folded(p->comparator, value, true, a) : value);
 }
 
 /* A message whose summary is lost sorts as one without a header. */
@@ -158,7 +170,9 @@ PARKS Err sort_values(Imap *s, const SortProgram *p, const Message *m, Arena *a,
         summary = (MailSummary){.sent_zone = INT16_MIN};
     }
     for (size_t i = 0; i < p->count; i++)
-        values[i] = value_of(p, p->criteria[i].key, m, &summary, a);
+        values[i] = p->criteria[i].key == SORT_ANNOTATION
+                        ? annotation_of(s, p, &p->criteria[i], m, a)
+                        : value_of(p, p->criteria[i].key, m, &summary, a);
     return OK;
 }
 

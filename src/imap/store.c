@@ -1,5 +1,5 @@
 /* STORE and UID STORE, with UNCHANGEDSINCE (RFC 7162 3.1.3). */
-#include "imap/session.h"
+#include "imap/annotate.h"
 
 typedef struct {
     ImapSet set;
@@ -7,6 +7,8 @@ typedef struct {
     uint64_t unchanged_since;
     ChangeHow how;
     ImapFlags flags;
+    bool annotates;
+    Annotations annotations; /* RFC 5257 4.5 */
 } StoreArgs;
 
 /* RFC 4466 2.5: store-modifiers = SP "(" store-modifier *(SP store-modifier) ")" */
@@ -22,13 +24,19 @@ static void modifiers(In *in, StoreArgs *st)
 }
 
 /* RFC 9051 9: store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags;
- * store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) */
-static Err read_store(In *in, StoreArgs *st)
+ * store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) /
+ * "ANNOTATION" ..., which is silent (RFC 5257 4.5) */
+PARKS static Err read_store(In *in, StoreArgs *st)
 {
     imap_space(in);
     st->set = imap_sequence_set(in);
     imap_space(in);
     modifiers(in, st);
+    if (imap_see(in, "ANNOTATION")) {
+        st->annotates = st->silent = true;
+        st->annotations = annotate_values(in);
+        return imap_end(in);
+    }
     if (imap_see(in, "+"))
         st->how = CHANGE_ADD;
     else if (imap_see(in, "-"))
@@ -85,23 +93,41 @@ static void put_modified(Imap *s, const UidSet *modified, Buf *out)
     buf_add(out, S("] "));
 }
 
+PARKS static Err change(Imap *s, const StoreArgs *st, const UidSet *uids, UidSet *modified,
+                        uint64_t *modseq)
+{
+    const uint64_t *since = st->conditional ? &st->unchanged_since : NULL;
+    FlagChange change = {
+        .how = st->how,
+        .flags = st->flags.flags,
+        .keywords = {st->flags.names, st->flags.count},
+        .unchanged_since = since
+    };
+    if (!uids->count) return OK;
+    if (st->annotates) return annotate_store(s, uids, &st->annotations, since, modified, modseq);
+    return mailbox_change(s->box, uids, &change, &s->arena, modified, modseq);
+}
+
+/* A literal that was too long to be read has told the grammar. */
+PARKS static Err refused(Imap *s, const StoreArgs *st, Err err)
+{
+    const char *why = st->annotates ? annotate_refusal(err) : NULL;
+    return why ? imap_no(s, "%s", why) : err;
+}
+
 Err imap_cmd_store(Imap *s)
 {
     StoreArgs st = {0};
     UidSet uids, modified = {0};
-    TRY(read_store(s->in, &st));
+    Err err = read_store(s->in, &st);
+    if (err) return refused(s, &st, err);
     TRY(imap_resolve(s, &st.set, &uids));
     imap_keep_to_limit(s, &uids);
     if (st.conditional) imap_use_condstore(s);
 
-    FlagChange change = {
-        .how = st.how,
-        .flags = st.flags.flags,
-        .keywords = {st.flags.names, st.flags.count},
-        .unchanged_since = st.conditional ? &st.unchanged_since : NULL
-    };
     uint64_t modseq = 0;
-    if (uids.count) TRY(mailbox_change(s->box, &uids, &change, &s->arena, &modified, &modseq));
+    err = change(s, &st, &uids, &modified, &modseq);
+    if (err) return refused(s, &st, err);
     if (modseq) view_mark_own(s->view, modseq);
     if (st.flags.count) imap_tell_new_keywords(s);
     tell(s, &st, &uids, &modified, modseq);

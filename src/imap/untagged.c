@@ -1,6 +1,7 @@
 /* News of the selected mailbox, told where RFC 9051 7.5.1 and RFC 7162 allow them; and message
  * sets, which are about the same numbers. */
 #include "base/table.h"
+#include "imap/annotate.h"
 #include "imap/context.h"
 #include "imap/notify.h"
 
@@ -151,6 +152,7 @@ void imap_tell_news(Imap *s, bool expunges)
     if (news.recent_changed && !imap_has(s, ENABLED_REV2))
         imap_say(s, "%u RECENT", view_recent(s->view));
     if (wanted & EVENT_FLAG_CHANGE) tell_changed(s, &news);
+    annotate_tell_news(s);
     context_tell_changed(s);
     if (news.exists_changed) imap_notify_tell_new(s, last);
 }
