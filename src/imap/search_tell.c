@@ -148,7 +148,7 @@ void search_put_correlator(Imap *s, Slice tag, const Mailbox *box)
     imap_put_string(out, tag);
     if (box) {
         buf_add(out, S(" MAILBOX "));
-        imap_put_mailbox(s, out, mailbox_name(box));
+        imap_put_mailbox(s, out, imap_shown_name(s, mailbox_account(box), mailbox_name(box)));
         buf_printf(out, " UIDVALIDITY %u", mailbox_status(box).uid_validity);
     }
     buf_add(out, s->by_uid ? S(") UID") : S(")"));
