@@ -421,7 +421,7 @@ PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key, S
 {
     Run r = {.s = s, .q = {{.view = view, .now = wall_seconds()}}, .among = among};
     r.q->account = mailbox_account(view_mailbox(view));
-    r.flush_ms = now_ms() + FLUSH_MS;
+    r.flush_ms = now_ms(); /* what commands before it had to say */
     *found = (SearchFound){0};
     look_up(&r, key);
     TRY(search_look_up_threads(s, view, key));
