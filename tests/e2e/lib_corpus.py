@@ -283,6 +283,7 @@ class Maker:
                 parameters, name = self.file_name()
                 part_lines.append(("Content-Disposition", f"attachment; {parameters}"))
                 mail.file_names.append(name)
+                mail.attached_words += words
             mail.body_words += words
             head = "".join(f"{n}: {v}\r\n" for n, v in part_lines).encode()
             parts.append(b"--" + boundary.encode() + b"\r\n" + head + b"\r\n" + octets)
@@ -292,7 +293,7 @@ class Maker:
 
     def mail(self):
         m, lines = Mail(), []
-        m.body_words, m.file_names = [], []
+        m.body_words, m.file_names, m.attached_words = [], [], []
         m.internal = 1_500_000_000 + self.r.randint(0, 10**8)
         m.flags = {f for f in FLAGS if self.chance(0.2)}
         m.keywords = {k for k in KEYWORDS if self.chance(0.15)}

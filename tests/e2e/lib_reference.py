@@ -1,6 +1,7 @@
 """SEARCH, SORT and THREAD as the RFCs describe them, slowly and in so many words, on the mails of lib_corpus. Nothing here parses a
 message: the corpus knows what each says."""
 import re
+import time
 
 import lib_corpus
 from lib_corpus import casemap
@@ -284,6 +285,17 @@ def all_texts(mail):
     return [t for f in fields for t in texts_of(mail, f)] + mail.body_words + mail.file_names
 
 
+def as_set(numbers):
+    """In the order given, with ranges where they rise by one."""
+    parts = []
+    for n in numbers:
+        if parts and n == parts[-1][1] + 1:
+            parts[-1][1] = n
+        else:
+            parts.append([n, n])
+    return ",".join(f"{a}:{b}" if b > a else f"{a}" for a, b in parts)
+
+
 class Asker:
     """Random queries about a corpus; one that asks for words the mails have, and a few that they have not."""
 
@@ -329,6 +341,24 @@ class Asker:
             return Query(f"HEADER {name} ".encode() + literal, lambda n, m: self.has(texts_of(m, field), word))
         return Query(field.encode() + b" " + literal, lambda n, m: self.has(texts_of(m, field), word))
 
+    def attachment_key(self):
+        """Always without case, whatever the comparator."""
+        word, fold = self.word(), COMPARATORS["i;unicode-casemap"]
+        has = lambda texts: any(fold(word) in fold(t) for t in texts)
+        if self.r.random() < 0.5:
+            return Query(b"XATTACHMENTNAME " + self.literal(word), lambda n, m: has(m.file_names))
+        return Query(b"XATTACHMENTBODY " + self.literal(word), lambda n, m: has(m.attached_words))
+
+    def age_key(self):
+        """RFC 5032; nobody else's date is within these seconds of the limit."""
+        age = int(time.time()) - self.r.choice(self.mails).internal + 17
+        limit = int(time.time()) - age
+        if any(abs(m.internal - limit) < 12 for m in self.mails):
+            return Query(b"ALL", lambda n, m: True)
+        if self.r.random() < 0.5:
+            return Query(f"YOUNGER {age}".encode(), lambda n, m: m.internal >= limit)
+        return Query(f"OLDER {age}".encode(), lambda n, m: m.internal <= limit)
+
     def date_key(self):
         m = self.r.choice(self.mails)
         seconds = m.internal + self.r.choice([0, 0, 86400, -86400])
@@ -356,7 +386,8 @@ class Asker:
             Query(b"ALL", lambda n, m: True), Query(f"{low}:{high}".encode(), lambda n, m: low <= n <= high),
             Query(f"{low}:*".encode(), lambda n, m: n >= low), Query(f"{low},{high}".encode(), lambda n, m: n in (low, high)),
             Query(f"LARGER {size}".encode(), lambda n, m: len(m.raw) > size),
-            Query(f"SMALLER {size}".encode(), lambda n, m: len(m.raw) < size)])
+            Query(f"SMALLER {size}".encode(), lambda n, m: len(m.raw) < size),
+            Query(b"SAVEDSINCE 1-Jan-2020", lambda n, m: True), Query(b"SAVEDBEFORE 1-Jan-2020", lambda n, m: False)])
 
     def thread_facts(self, algorithm):
         """Threads of all mails: {number: (thread, is a root, is a leaf)}"""
@@ -403,7 +434,8 @@ class Asker:
         if shape < 0.35 and depth < 4:
             a, b = self.key(depth + 1), self.key(depth + 1)
             return Query(b"(" + a.text + b" " + b.text + b")", lambda n, m: a.fits(n, m) and b.fits(n, m))
-        return self.r.choice([self.text_key, self.text_key, self.date_key, self.flag_key, self.other_key])()
+        return self.r.choice([self.text_key, self.text_key, self.date_key, self.flag_key, self.other_key, self.age_key,
+                              self.attachment_key])()
 
     def found(self, query):
         return [n for n, m in enumerate(self.mails, 1) if query.fits(n, m)]

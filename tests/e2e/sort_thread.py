@@ -54,6 +54,25 @@ class Differ:
         query, found = self.query(charset)
         self.ask(uid + b"SEARCH CHARSET " + charset.encode() + b" " + query.text, f"* SEARCH{self.numbers(uid, found)}".encode())
 
+    def partial(self):
+        """RFC 9394: a range of the results, counted from either end; of SORT in its order (RFC 5267)."""
+        charset, uid, r = self.charset(), self.r.choice([b"", b"UID "]), self.r
+        query, found = self.query(charset)
+        a, b, back = r.randint(1, 40), r.randint(1, 40), r.random() < 0.5
+        sign = "-" if back else ""
+        command = f"SEARCH RETURN (PARTIAL {sign}{a}:{sign}{b} COUNT) CHARSET {charset} "
+        if r.random() < 0.5:
+            key = r.choice(list(ref.SORT_KEYS))
+            found = ref.sort(self.mails, found, [(key, False)], self.comparator)
+            command = f"SORT RETURN (PARTIAL {sign}{a}:{sign}{b} COUNT) ({key}) {charset} "
+        low, high = min(a, b), max(a, b)
+        part = found[max(len(found) - high, 0):len(found) - low + 1] if back else found[low - 1:high]
+        part = part if len(found) >= low else []
+        tag = f"w{self.wire.tags + 1}"
+        told = ref.as_set([self.uid(n) if uid else n for n in part]) or "NIL"
+        self.ask(uid + command.encode() + query.text, f'* ESEARCH (TAG "{tag}"){" UID" if uid else ""} '
+                 f"PARTIAL ({sign}{a}:{sign}{b} {told}) COUNT {len(found)}".encode())
+
     def sort(self):
         charset, uid = self.charset(), self.r.choice([b"", b"UID "])
         query, found = self.query(charset)
@@ -77,7 +96,7 @@ class Differ:
             if i % 40 == 39:
                 self.comparator = self.r.choice(["", "-"]) + self.r.choice(list(ref.COMPARATORS))
                 self.wire.imap(f"COMPARATOR {self.comparator}")
-            self.r.choice([self.search, self.sort, self.sort, self.thread])()
+            self.r.choice([self.search, self.search, self.partial, self.sort, self.sort, self.thread])()
         return self.failures
 
 
