@@ -11,6 +11,7 @@ typedef enum {
     UTF8_REQUIRED,
     REFERS_LOGINS,
     REFERS_MAILBOXES,
+    GMAIL,
     LIMITS,
     LIMITS_SAVING
 } When;
@@ -40,6 +41,8 @@ static bool holds(const Imap *s, When when)
         return s->config->login_referral_count > 0;
     case REFERS_MAILBOXES:
         return s->config->mailbox_referral_count > 0;
+    case GMAIL:
+        return s->config->gmail;
     case LIMITS:
         return s->config->message_limit;
     case LIMITS_SAVING: /* RFC 9738 3: one of the two */

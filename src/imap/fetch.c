@@ -1,4 +1,5 @@
 #include "imap/annotate.h"
+#include "imap/gmail.h"
 
 enum { BREATH = 64 }; /* messages */
 
@@ -39,6 +40,15 @@ PARKS static bool put_summary(Fetching *f, const FetchItem *item)
 /* ---- what the account knows of the email ---- */
 
 /* RFC 8474 5.3. A message that is gone altogether has no thread any more. */
+PARKS static void put_gmail_thread(Fetching *f, Buf *out)
+{
+    EmailDetails d = {0};
+    Account *account = mailbox_account(f->s->box);
+    if (email_details(account, f->m.eid, &f->arena, &d)) d.thread_id = f->m.eid;
+    buf_add(out, S("X-GM-THRID "));
+    buf_number(out, gmail_id(account_number(account), d.thread_id));
+}
+
 PARKS static void put_thread(Fetching *f, Buf *out)
 {
     EmailDetails details;
@@ -136,6 +146,18 @@ PARKS static bool put_item(Fetching *f, const FetchItem *item)
     case ITEM_SAVEDATE:
         f->has_summary = false;
         put_save_date(f, out);
+        return true;
+    case ITEM_GM_MSGID:
+        put_number(out, "X-GM-MSGID ",
+                   gmail_id(account_number(mailbox_account(f->s->box)), f->m.eid));
+        return true;
+    case ITEM_GM_THRID:
+        f->has_summary = false;
+        put_gmail_thread(f, out);
+        return true;
+    case ITEM_GM_LABELS:
+        f->has_summary = false;
+        gmail_put_labels(f->s, &f->m, &f->arena);
         return true;
     }
     return false;

@@ -21,6 +21,9 @@ typedef enum {
     ITEM_THREADID,
     ITEM_SAVEDATE,   /* RFC 8514 */
     ITEM_ANNOTATION, /* RFC 5257 */
+    ITEM_GM_MSGID,   /* X-GM-EXT-1, gmail.h */
+    ITEM_GM_THRID,
+    ITEM_GM_LABELS,
 } ItemType;
 
 typedef enum { /* section-msgtext / "MIME" */

@@ -193,6 +193,18 @@ static void preview(Imap *s, Fetch *f)
     imap_need(s->in, ")");
 }
 
+static void gmail_item(Imap *s, Fetch *f)
+{
+    if (imap_see(s->in, "MSGID"))
+        add(s, f, ITEM_GM_MSGID);
+    else if (imap_see(s->in, "THRID"))
+        add(s, f, ITEM_GM_THRID);
+    else if (imap_see(s->in, "LABELS"))
+        add(s, f, ITEM_GM_LABELS);
+    else
+        imap_mistake(s->in, "Unknown data item");
+}
+
 PARKS static void fetch_att(Imap *s, Fetch *f)
 {
     In *in = s->in;
@@ -210,6 +222,8 @@ PARKS static void fetch_att(Imap *s, Fetch *f)
         add(s, f, ITEM_ANNOTATION)->annotation = annotate_item(in);
     else if (imap_see(in, "ENVELOPE"))
         add(s, f, ITEM_ENVELOPE);
+    else if (s->config && s->config->gmail && imap_see(in, "X-GM-"))
+        gmail_item(s, f);
     else if (imap_see(in, "FLAGS"))
         add(s, f, ITEM_FLAGS);
     else if (imap_see(in, "INTERNALDATE"))

@@ -1,5 +1,6 @@
 /* One search key each: RFC 9051 6.4.4 and the extensions that add to it. */
 #include "imap/annotate.h"
+#include "imap/gmail.h"
 #include "imap/search_parse.h"
 
 #include "mail/header.h"
@@ -262,6 +263,30 @@ static SearchKey *set_key(KeyParser *p, bool uids_given)
     return key;
 }
 
+/* X-GM-EXT-1: "X-GM-MSGID" SP number, "X-GM-THRID" SP number, "X-GM-LABELS" SP label */
+PARKS static SearchKey *gmail_key(KeyParser *p)
+{
+    bool message = imap_see(p->in, "MSGID "), thread = !message && imap_see(p->in, "THRID ");
+    SearchKey *key = search_new_key(p, message ? KEY_EMAILID : thread ? KEY_THREADID : KEY_LABEL);
+    if (message || thread) {
+        Buf id buf_scoped = {0};
+        uint64_t n = imap_number64(p->in);
+        imap_put_object_id(&id, message ? OBJECT_EMAIL : OBJECT_THREAD, (uint32_t)(n >> 32),
+                           n & UINT32_MAX);
+        key->text = arena_copy(&p->s->arena, buf_slice(&id));
+        return key;
+    }
+    imap_need(p->in, "LABELS ");
+    Slice label = gmail_label(p->in);
+    if (slice_eq_nocase(label, S("\\Starred"))) {
+        key->type = KEY_FLAG;
+        key->flags = FLAG_FLAGGED;
+    }
+    if (slice_starts(label, S("\\"))) label = slice_from(label, 1);
+    key->text = search_label(&p->s->arena, label);
+    return key;
+}
+
 /* RFC 9738 3.2: "UIDAFTER" SP uniqueid, "UIDBEFORE" SP uniqueid */
 static SearchKey *uid_range(KeyParser *p, bool after)
 {
@@ -367,8 +392,10 @@ PARKS SearchKey *search_simple_key(KeyParser *p)
     In *in = p->in;
     if (begins_set(imap_peek(in))) return set_key(p, false);
     if (imap_see(in, "UID ")) return set_key(p, true);
-    if (p->s->config->message_limit && imap_see(in, "UIDAFTER ")) return uid_range(p, true);
-    if (p->s->config->message_limit && imap_see(in, "UIDBEFORE ")) return uid_range(p, false);
+    if (p->s->config && p->s->config->message_limit && imap_see(in, "UIDAFTER "))
+        return uid_range(p, true);
+    if (p->s->config && p->s->config->message_limit && imap_see(in, "UIDBEFORE "))
+        return uid_range(p, false);
     if (imap_see(in, "MODSEQ ")) return modseq_key(p);
     if (imap_see(in, "HEADER ")) return header_key(p);
     if (imap_see(in, "ANNOTATION ")) return annotation_key(p);
@@ -376,6 +403,7 @@ PARKS SearchKey *search_simple_key(KeyParser *p)
     if (imap_see(in, "FILTER ")) return search_filter_key(p);
     if (p->s->config && p->s->config->gmail && imap_see(in, "X-GM-RAW "))
         return search_gmail_query(p, imap_astring(in));
+    if (p->s->config && p->s->config->gmail && imap_see(in, "X-GM-")) return gmail_key(p);
     if (imap_see(in, "XATTACHMENTNAME "))
         return search_attachment(p, KEY_ATTACHMENT_NAME, search_fold(p, imap_astring(in)));
     if (imap_see(in, "XATTACHMENTBODY "))

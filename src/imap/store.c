@@ -1,5 +1,6 @@
 /* STORE and UID STORE, with UNCHANGEDSINCE (RFC 7162 3.1.3). */
 #include "imap/annotate.h"
+#include "imap/gmail.h"
 
 typedef struct {
     ImapSet set;
@@ -9,6 +10,8 @@ typedef struct {
     ImapFlags flags;
     bool annotates;
     Annotations annotations; /* RFC 5257 4.5 */
+    bool of_labels;          /* X-GM-LABELS instead */
+    GmailLabels labels;
 } StoreArgs;
 
 /* RFC 4466 2.5: store-modifiers = SP "(" store-modifier *(SP store-modifier) ")" */
@@ -26,8 +29,9 @@ static void modifiers(In *in, StoreArgs *st)
 /* RFC 9051 9: store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags;
  * store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) /
  * "ANNOTATION" ..., which is silent (RFC 5257 4.5) */
-PARKS static Err read_store(In *in, StoreArgs *st)
+PARKS static Err read_store(Imap *s, StoreArgs *st)
 {
+    In *in = s->in;
     imap_space(in);
     st->set = imap_sequence_set(in);
     imap_space(in);
@@ -43,10 +47,14 @@ PARKS static Err read_store(In *in, StoreArgs *st)
         st->how = CHANGE_REMOVE;
     else
         st->how = CHANGE_REPLACE;
-    imap_need(in, "FLAGS");
+    st->of_labels = s->config && s->config->gmail && imap_see(in, "X-GM-LABELS");
+    if (!st->of_labels) imap_need(in, "FLAGS");
     st->silent = imap_see(in, ".SILENT");
     imap_space(in);
-    st->flags = imap_flags(in);
+    if (st->of_labels)
+        gmail_labels(in, &st->labels);
+    else
+        st->flags = imap_flags(in);
     return imap_end(in);
 }
 
@@ -115,15 +123,36 @@ PARKS static Err refused(Imap *s, const StoreArgs *st, Err err)
     return why ? imap_no(s, "%s", why) : err;
 }
 
+/* X-GM-EXT-1 */
+PARKS static Err store_labels(Imap *s, const StoreArgs *st, const UidSet *uids)
+{
+    Message m;
+    uint32_t uid = 1, number;
+    TRY(gmail_store(s, uids, st->how, &st->labels));
+    while (!st->silent && uidset_next(uids, &uid) && view_next(s->view, uid, &m, &number, NULL)) {
+        if (uidset_has(uids, m.uid)) {
+            imap_begin_fetch(s, number, m.uid);
+            if (s->by_uid && !imap_has(s, ENABLED_UIDONLY))
+                buf_printf(stream_out(s->stream), "UID %u ", m.uid);
+            gmail_put_labels(s, &m, &s->arena);
+            buf_add(stream_out(s->stream), S(")\r\n"));
+        }
+        uid = m.uid;
+        if (uid++ == UINT32_MAX || stream_drain(s->stream)) break;
+    }
+    return imap_ok(s, "STORE completed");
+}
+
 Err imap_cmd_store(Imap *s)
 {
     StoreArgs st = {0};
     UidSet uids, modified = {0};
-    Err err = read_store(s->in, &st);
+    Err err = read_store(s, &st);
     if (err) return refused(s, &st, err);
     TRY(imap_resolve(s, &st.set, &uids));
     imap_keep_to_limit(s, &uids);
     if (st.conditional) imap_use_condstore(s);
+    if (st.of_labels) return store_labels(s, &st, &uids);
 
     uint64_t modseq = 0;
     err = change(s, &st, &uids, &modified, &modseq);
