@@ -123,6 +123,7 @@ Err imap_cmd_enable(Imap *s)
 
     imap_say(s, "ENABLED%.*s", SP(buf_slice(&enabled)));
     imap_enable(s, bits);
+    if (bits & ENABLED_METADATA) imap_notify_metadata(s);
     return imap_ok(s, "ENABLE completed");
 }
 

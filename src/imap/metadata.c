@@ -344,8 +344,9 @@ PARKS static Err set_of_server(Imap *s, const Setting *set)
         Annotations *to = of[set->list.list[i].shared];
         to->list[to->count++] = set->list.list[i];
     }
-    imap_go(s, s->user.acct);
+    imap_go(s, 0); /* so that the change is known as our own (notify_watch.c) */
     if (of[1]->count) TRY(store_annotate(s->config->store, of[1]));
+    imap_go(s, s->user.acct);
     if (of[0]->count) TRY(account_annotate(s->account, of[0]));
     return imap_ok(s, "SETMETADATA completed");
 }

@@ -1,5 +1,6 @@
 /* NOTIFY, RFC 5465: the command, and when its news are told. */
 #include "imap/notify.h"
+#include "run/log.h"
 
 #include <stdlib.h>
 
@@ -90,7 +91,8 @@ PARKS static void tell_watches(Imap *s)
     for (Watch *w = s->notify->watches; w && !overflow; w = w->next) {
         if (!__atomic_exchange_n(&w->rung, false, __ATOMIC_SEQ_CST)) continue;
         imap_go(s, w->acct);
-        overflow = w->overflow;
+        overflow = w->overflow && !s->notify->implied;
+        if (!overflow) w->overflow = false; /* nobody asked for all of it */
         if (!overflow) notify_tell_watch(s, w, w->acct == acct ? id : 0);
     }
     imap_go_back(s);
@@ -99,7 +101,7 @@ PARKS static void tell_watches(Imap *s)
 
 PARKS static void tell_selected(Imap *s, bool idle)
 {
-    if (s->state != SELECTED) return;
+    if (s->state != SELECTED || (s->notify->implied && !idle)) return;
     view_listen(s->view, fiber_current());
     imap_tell_news(s, idle || !s->notify->delayed);
 }
@@ -136,9 +138,18 @@ Wake imap_wait(Imap *s, int64_t deadline)
 
 /* ---- the command ---- */
 
+/* ENABLE METADATA is an event group of its own. */
+static void add_metadata(const Imap *s, Notify *n)
+{
+    unsigned events = EVENT_MAILBOX_METADATA_CHANGE | EVENT_SERVER_METADATA_CHANGE;
+    if (!imap_has(s, ENABLED_METADATA)) return;
+    n->groups[n->group_count++] = (NotifyGroup){.filter = FILTER_PERSONAL, .events = events};
+    n->events |= events;
+}
+
 static void keep_groups(Notify *n, const NotifyArgs *args)
 {
-    n->groups = arena_array(&n->arena, NotifyGroup, args->group_count);
+    n->groups = arena_array(&n->arena, NotifyGroup, args->group_count + 1);
     n->group_count = args->group_count;
     for (size_t i = 0; i < n->group_count; i++) {
         NotifyGroup *g = &n->groups[i];
@@ -156,12 +167,24 @@ static Notify *notify_new(const Imap *s, const NotifyArgs *args)
     n->self = fiber_current();
     n->bell = bell_new();
     n->login = arena_copy(&n->arena, slice_of(s->user.login));
+    n->user = s->user.acct;
     keep_groups(n, args);
+    add_metadata(s, n);
     n->selected = args->selected;
     n->delayed = args->delayed;
     n->fetch = args->fetch;
     if (n->fetch.count) fetch_keep(&n->fetch, &n->arena);
     return n;
+}
+
+/* The server's shared entries are in the directory, account 0. */
+PARKS static Err watch_server(Imap *s, Notify *n)
+{
+    Account *directory scoped(account) = NULL;
+    imap_go(s, 0);
+    Err err = account_open(s->config->store, 0, &directory);
+    if (!err) err = watch_begin(n, directory, (Slice){0});
+    return err;
 }
 
 /* Own messages are to be known even where only the selected mailbox is watched. */
@@ -170,6 +193,7 @@ PARKS static Err watch_all(Imap *s, Notify *n)
     if (!n->events && !n->selected) return OK;
     imap_go(s, s->user.acct);
     Err err = watch_begin(n, s->account, (Slice){0});
+    if (!err && n->events & EVENT_SERVER_METADATA_CHANGE) err = watch_server(s, n);
     imap_go_back(s);
     return err;
 }
@@ -198,6 +222,25 @@ PARKS static Err set(Imap *s, const NotifyArgs *args)
     s->notify = n;
     if (args->status && s->state != LEAVING) tell_statuses(s);
     return imap_ok(s, "NOTIFY completed");
+}
+
+void imap_notify_metadata(Imap *s)
+{
+    Notify *old = s->notify;
+    NotifyArgs args = {.selected = EVENTS_ALL};
+    if (old && !old->implied) {
+        args.groups = old->groups;
+        args.group_count = old->group_count;
+        args.selected = old->selected;
+        args.delayed = old->delayed;
+        args.fetch = old->fetch;
+    }
+    Notify *n = notify_new(s, &args);
+    n->implied = !old || old->implied;
+    Err err = watch_all(s, n);
+    if (err) log_err(LOG_LEVEL_WARN, "imap_metadata", err, KV_TEXT("user", s->user.login));
+    imap_notify_free(s);
+    s->notify = n;
 }
 
 Err imap_cmd_notify(Imap *s)

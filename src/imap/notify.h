@@ -53,7 +53,8 @@ typedef struct { /* something about a name, in the order in which it happened */
     Link link;
     HappeningKind kind;
     uint32_t mailbox_id;
-    Slice name, old_name; /* behind the struct */
+    bool shared;          /* METADATA */
+    Slice name, old_name; /* behind the struct; METADATA: old_name is the entry */
 } NameNews;
 
 typedef struct {
@@ -94,6 +95,8 @@ typedef struct Notify {
     unsigned events;   /* of all groups */
     unsigned selected; /* events told of the selected mailbox; 0 after NOTIFY NONE */
     bool delayed;      /* expunges of it wait for a command that allows them */
+    bool implied;      /* there was no NOTIFY, only ENABLE METADATA (RFC 5464 4.4) */
+    uint32_t user;
     Fetch fetch;       /* of new messages there; no items: none */
     Slice login;       /* of the user, for ACLs */
     const Fiber *self; /* what this one does is no news */

@@ -165,6 +165,26 @@ PARKS static void tell_parent(Imap *s, const Watch *w, const NameNews *n)
         tell_name(s, w, parent, (Slice){0});
 }
 
+/* RFC 5464 4.4.2: the names of entries, never values. A mailbox as it is called now; one that is
+ * gone has none. */
+PARKS static void tell_metadata(Imap *s, const Watch *w, const NameNews *n)
+{
+    MailboxEntry entry = {0};
+    Slice name = {0};
+    if (n->mailbox_id) {
+        if (!account_mailbox_id(w->account, n->mailbox_id, &entry)) return;
+        if (!(rights_on(s, w, n->mailbox_id) & RIGHT_LOOKUP)) return;
+        name = whole_name(s, w, entry.name);
+    }
+    Buf *out = stream_out(s->stream);
+    buf_add(out, S("* METADATA "));
+    imap_put_mailbox(s, out, name);
+    buf_char(out, ' ');
+    imap_put_astring(out, arena_printf(&s->arena, "%s%.*s", n->shared ? "/shared" : "/private",
+                                       SP(n->old_name)));
+    buf_add(out, S("\r\n"));
+}
+
 PARKS static void tell_about_name(Imap *s, const Watch *w, const NameNews *n)
 {
     switch (n->kind) {
@@ -183,8 +203,10 @@ PARKS static void tell_about_name(Imap *s, const Watch *w, const NameNews *n)
     case HAPPENED_RIGHTS:
         tell_name(s, w, n->name, (Slice){0});
         break;
-    case HAPPENED_OBJECT:
     case HAPPENED_METADATA:
+        tell_metadata(s, w, n);
+        break;
+    case HAPPENED_OBJECT:
     case HAPPENED_NEW:
     case HAPPENED_EXPUNGED:
     case HAPPENED_FLAGS:

@@ -235,6 +235,7 @@ static void note_name(Watch *w, const Happening *h)
     char *text = (char *)(n + 1);
     n->kind = h->kind;
     n->mailbox_id = h->mailbox_id;
+    n->shared = !h->who;
     n->name = slice(text, h->name.len);
     n->old_name = slice(text + h->name.len, second.len);
     if (h->name.len) memcpy(text, h->name.at, h->name.len);
@@ -326,8 +327,10 @@ static void note_name_if_wanted(Watch *w, const Happening *h)
             if (w->notify->groups[i].filter == FILTER_SUBSCRIBED)
                 wanted = wanted || (w->notify->groups[i].events & EVENT_SUBSCRIPTION_CHANGE);
         break;
-    case HAPPENED_METADATA:
-        wanted = w->notify->events & (EVENT_MAILBOX_METADATA_CHANGE | EVENT_SERVER_METADATA_CHANGE);
+    case HAPPENED_METADATA: /* RFC 5465 5.6, 5.7; not what others keep for themselves */
+        wanted = h->mailbox_id ? events & EVENT_MAILBOX_METADATA_CHANGE
+                               : w->notify->events & EVENT_SERVER_METADATA_CHANGE;
+        wanted = wanted && (!h->who || h->who == w->notify->user);
         break;
     case HAPPENED_NEW:
     case HAPPENED_EXPUNGED:

@@ -57,8 +57,9 @@ enum { /* what ENABLE, or CONDSTORE by using it, switched on */
        ENABLED_CONDSTORE = 1,
        ENABLED_QRESYNC = 2, /* implies CONDSTORE */
        ENABLED_REV2 = 4,
-       ENABLED_UTF8 = 8,     /* UTF8=ACCEPT, RFC 9755 */
-       ENABLED_UIDONLY = 16, /* RFC 9586 */
+       ENABLED_UTF8 = 8,      /* UTF8=ACCEPT, RFC 9755 */
+       ENABLED_UIDONLY = 16,  /* RFC 9586 */
+       ENABLED_METADATA = 32, /* RFC 5464 4.1 */
 };
 struct Imap {
     Stream *stream;
@@ -192,6 +193,8 @@ void imap_listen_no_more(Imap *s);
 PARKS Wake imap_wait(Imap *s, int64_t deadline);
 /* Ends NOTIFY as if it had never been used. */
 PARKS void imap_notify_free(Imap *s);
+/* ENABLE METADATA: from now on changes of annotations are told (RFC 5464 4.4.2). */
+PARKS void imap_notify_metadata(Imap *s);
 
 /* ---- where the session is (home.c) ---- */
 /* A session rests at the home loop of the selected mailbox's account, else of its own. It goes on

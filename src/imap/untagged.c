@@ -57,7 +57,7 @@ void imap_begin_fetch(Imap *s, uint32_t number, uint32_t uid)
 bool imap_tells_uid(const Imap *s)
 {
     if (imap_has(s, ENABLED_UIDONLY)) return false;
-    return s->notify || imap_has(s, ENABLED_CONDSTORE | ENABLED_REV2);
+    return (s->notify && !s->notify->implied) || imap_has(s, ENABLED_CONDSTORE | ENABLED_REV2);
 }
 
 void imap_tell_flags(Imap *s, uint32_t number, const Message *m)
