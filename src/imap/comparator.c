@@ -99,9 +99,10 @@ size_t comparator_match(Slice pattern, Comparator found[COMPARATORS])
     Slice wild = without_direction(pattern);
     bool descending = pattern.len && pattern.at[0] == '-';
     size_t count = 0;
-    for (uint8_t i = 0; i < COMPARATORS; i++) {
+    for (int i = 0; i < COMPARATORS; i++) {
         bool is_default = i == 0 && slice_eq_nocase(wild, S("default"));
-        if (is_default || fits(wild, names[i])) found[count++] = (Comparator){i, descending};
+        if (is_default || fits(wild, names[i]))
+            found[count++] = (Comparator){(uint8_t)i, descending};
     }
     return count;
 }

@@ -33,8 +33,9 @@ PARKS_UNCHECKED static void parse_client(void *arg)
 PARKS_UNCHECKED static void parse_session(void *arg)
 {
     ParseCase *c = arg;
+    static const ImapConfig config; /* nothing that is off by default */
     ParseClient client = {.text = c->text, .piece = c->piece};
-    Imap s = {.state = AUTHENTICATED, .arena = {.budget = 256 * 1024}};
+    Imap s = {.config = &config, .state = AUTHENTICATED, .arena = {.budget = 256 * 1024}};
     *s.in = (In){
         .arena = &s.arena, .line_most = 8 * 1024, .literal_most = 4 * 1024, .skip_most = 16 * 1024};
     must(!stream_pair(&s.stream, &client.stream));

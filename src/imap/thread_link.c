@@ -41,7 +41,9 @@ static uint32_t node_of(Threads *t, Slice id, bool may_be_new)
     uint32_t node = (uint32_t)(uintptr_t)number_table_get(&t->ids, hash);
     if (node || !may_be_new) return node;
     node = thread_node_new(t);
-    number_table_put(&t->ids, hash, (void *)(uintptr_t)node); // NOLINT(performance-no-int-to-ptr)
+    number_table_put(
+        &t->ids, hash,
+        (void *)(uintptr_t)node); // NOLINT(performance-no-int-to-ptr): a number, kept as one
     return node;
 }
 

@@ -33,7 +33,8 @@ static uint32_t look_up(const Subjects *s, uint64_t subject)
 
 static void enter(Subjects *s, uint64_t subject, uint32_t node)
 {
-    number_table_put(&s->subjects, subject, (void *)(uintptr_t)node); // NOLINT
+    number_table_put(&s->subjects, subject,
+                     (void *)(uintptr_t)node); // NOLINT(performance-no-int-to-ptr): as there
 }
 
 /* (B) One message for each subject: a dummy rather than a message, what is no reply rather than
