@@ -7,7 +7,7 @@ Each talks/PROTOCOL/NAME.talk runs against one `posthouse demo` on accounts of i
 `N passed, N failed`.
 
 Directives, at the top of a file:
-  port: imap|imaps|pop3|pop3s|lmtp|smtp   default: the folder's name
+  port: imap|imaps|pop3|pop3s|lmtp|smtp|pop2   default: the folder's name; pop2 is there with options: listen_pop2=$pop2
   login: 1 2                              these clients are logged in (as $user) before the first line
   login: 2=other                          the same, as $other, the talk's second account
   inbox: N                                N messages "message 1" ... are in $user's INBOX before (message() below)
@@ -45,7 +45,7 @@ import time
 import zlib
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PORTS = {"imap": 0, "imaps": 1, "pop3": 2, "pop3s": 3, "lmtp": 4, "smtp": 5}
+PORTS = {"imap": 0, "imaps": 1, "pop3": 2, "pop3s": 3, "lmtp": 4, "smtp": 5, "pop2": 6}
 LINE = re.compile(r"([CS])(\d*)(:|-:|\||\*:|\?:|~:) ?(.*)$")
 TIMEOUT = 20
 
@@ -79,10 +79,11 @@ class Server:
     def start(self):
         for _ in range(20):
             self.base = random.randrange(20000, 60000, 10)
-            if not any(self.is_taken(self.base + i) for i in range(6)):
+            if not any(self.is_taken(self.base + i) for i in range(7)):
                 break
         self.log = open(os.path.join(self.dir, "log"), "ab")
-        self.process = subprocess.Popen([self.program, *self.options, "demo", os.path.join(self.dir, "store"), "--base-port", str(self.base),
+        options = [o.replace("$pop2", f"127.0.0.1:{self.base + 6}") for o in self.options]
+        self.process = subprocess.Popen([self.program, *options, "demo", os.path.join(self.dir, "store"), "--base-port", str(self.base),
                                          "--accounts", "100000"], stdout=subprocess.PIPE, stderr=self.log)
         watchdog = threading.Timer(60, self.process.kill)
         watchdog.start()

@@ -36,6 +36,7 @@ typedef enum {
     SERVICE_POP3S,
     SERVICE_LMTP,
     SERVICE_SMTP,
+    SERVICE_POP2,
     SERVICE_COUNT
 } Service;
 extern const char *const service_names[SERVICE_COUNT];

@@ -8,7 +8,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-const char *const service_names[SERVICE_COUNT] = {"imap", "imaps", "pop3", "pop3s", "lmtp", "smtp"};
+const char *const service_names[SERVICE_COUNT] = {"imap", "imaps", "pop3", "pop3s",
+                                                  "lmtp", "smtp",  "pop2"};
 enum { TLS_HELLO_MS = 10000 };
 
 /* ---- how many of whom ---- */
@@ -135,6 +136,9 @@ PARKS static void serve(Connection *c)
     case SERVICE_POP3S:
         pop3_serve(c->stream, &s->pop3, connection_ended, c);
         return;
+    case SERVICE_POP2:
+        pop2_serve(c->stream, &s->pop3, connection_ended, c);
+        return;
     case SERVICE_LMTP:
     case SERVICE_SMTP:
         smtp_serve(c->stream, &s->smtp, c->service == SERVICE_LMTP);
@@ -180,6 +184,9 @@ static void say_no_room(Connection *c)
     case SERVICE_POP3:
     case SERVICE_POP3S:
         buf_add(out, S("-ERR [SYS/TEMP] Too many connections, try again later\r\n"));
+        break;
+    case SERVICE_POP2:
+        buf_add(out, S("- Too many connections, try again later\r\n"));
         break;
     case SERVICE_LMTP:
     case SERVICE_SMTP:
@@ -279,7 +286,8 @@ PARKS Err house_listen(House *h)
 {
     const Config *c = house_config(h);
     const Words *where[SERVICE_COUNT] = {&c->listen_imap,  &c->listen_imaps, &c->listen_pop3,
-                                         &c->listen_pop3s, &c->listen_lmtp,  &c->listen_smtp};
+                                         &c->listen_pop3s, &c->listen_lmtp,  &c->listen_smtp,
+                                         &c->listen_pop2};
     for (int s = 0; s < SERVICE_COUNT; s++)
         for (size_t i = 0; i < where[s]->count; i++)
             TRY(listen_at(h, (Service)s, where[s]->items[i]));

@@ -67,12 +67,13 @@ static const struct {
     Service service;
     const char *welcome, *refusal;
 } rows[] = {
-    {SERVICE_IMAP,  "* OK ", "* BYE [UNAVAILABLE] "},
-    {SERVICE_IMAPS, "* OK ", "* BYE [UNAVAILABLE] "},
-    {SERVICE_POP3,  "+OK ",  "-ERR [SYS/TEMP] "    },
-    {SERVICE_POP3S, "+OK ",  "-ERR [SYS/TEMP] "    },
-    {SERVICE_SMTP,  "220 ",  "421 4.3.2 "          },
-    {SERVICE_LMTP,  "220 ",  "421 4.3.2 "          },
+    {SERVICE_IMAP,  "* OK ",   "* BYE [UNAVAILABLE] "},
+    {SERVICE_IMAPS, "* OK ",   "* BYE [UNAVAILABLE] "},
+    {SERVICE_POP3,  "+OK ",    "-ERR [SYS/TEMP] "    },
+    {SERVICE_POP3S, "+OK ",    "-ERR [SYS/TEMP] "    },
+    {SERVICE_SMTP,  "220 ",    "421 4.3.2 "          },
+    {SERVICE_LMTP,  "220 ",    "421 4.3.2 "          },
+    {SERVICE_POP2,  "+ POP2 ", "- Too many "         },
 };
 
 PARKS static Slice hear(Port *p, Stream *s, Service service)

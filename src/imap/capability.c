@@ -9,6 +9,7 @@ typedef enum {
     CAN_UNAUTHENTICATE,
     UTF8_OPTIONAL,
     UTF8_REQUIRED,
+    URLAUTH_ON,
     REFERS_LOGINS,
     REFERS_MAILBOXES,
     GMAIL,
@@ -47,6 +48,8 @@ static bool holds(const Imap *s, When when)
         return s->config->message_limit;
     case LIMITS_SAVING: /* RFC 9738 3: one of the two */
         return s->config->save_limit && !s->config->message_limit;
+    case URLAUTH_ON:
+        return s->config->urlauth;
     case UTF8_OPTIONAL:
         return !s->config->utf8_only;
     case UTF8_REQUIRED:

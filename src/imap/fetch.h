@@ -97,6 +97,8 @@ PARKS Err fetch_tell(Imap *s, const Fetch *f, const UidSet *uids);
 /* ---- octets (fetch_octets.c) ---- */
 /* "{n}" or "~{n}". */
 void fetch_literal_head(Buf *out, uint64_t len, bool eight);
+/* What a literal must not hold: NUL becomes 0x80. */
+void fetch_without_nul(char *at, size_t len);
 /* "BODY[1]<0> " */
 void fetch_name(Buf *out, const FetchItem *item);
 /* at..at+len becomes what the partial leaves of it. */
@@ -117,6 +119,12 @@ PARKS Slice surrogate_envelope(Fetching *f, Slice envelope); /* in f->arena, or 
 /* ---- BINARY, RFC 3516 (fetch_binary.c) ---- */
 PARKS void fetch_binary(Fetching *f, const FetchItem *item);
 PARKS void fetch_binary_size(Fetching *f, const FetchItem *item);
+/* The same of any message: how long it is decoded; and its literal, or what the partial of `range`
+ * leaves. An error comes before anything was put out. */
+PARKS Err fetch_decoded_size(Stream *stream, Account *account, uint32_t eid, const MailPart *part,
+                             uint64_t *size) MUST_USE;
+PARKS Err fetch_put_decoded(Stream *stream, Account *account, uint32_t eid, const MailPart *part,
+                            const FetchItem *range) MUST_USE;
 
 /* section-spec by itself, as URLs have it (RFC 5092): "1.2.HEADER", empty for the whole message. */
 PARKS Err fetch_section_spec(Arena *a, Slice spec, Section *out) MUST_USE;

@@ -6,7 +6,9 @@
 enum { PIECE = 64 * 1024 };
 
 typedef struct {
-    Fetching *f;
+    Stream *stream;
+    Account *account;
+    uint32_t eid;
     const MailPart *part;
     ContentDecoder decoder;
     Buf raw, decoded;
@@ -45,7 +47,7 @@ static void give(Decoding *d, Slice octets)
     if (at < d->from) octets = slice_from(octets, (size_t)(d->from - at)), at = d->from;
     octets = slice_first(octets, (size_t)MIN(d->end - at, (uint64_t)SIZE_MAX));
     if (d->is_sent)
-        buf_add(stream_out(d->f->s->stream), octets);
+        buf_add(stream_out(d->stream), octets);
     else if (octets.len && !d->has_nul)
         d->has_nul = memchr(octets.at, 0, octets.len) != NULL;
 }
@@ -75,19 +77,18 @@ static void give_decoded(Decoding *d)
 
 PARKS static Err decode_once(Decoding *d)
 {
-    Fetching *f = d->f;
     const MailPart *part = d->part;
     d->decoder = (ContentDecoder){.encoding = part->encoding};
     d->size = 0, d->last = 0;
     buf_reserve(&d->raw, PIECE);
-    for (uint64_t done = 0; done < part->body_len && !stream_error(f->s->stream);) {
+    for (uint64_t done = 0; done < part->body_len && !stream_error(d->stream);) {
         size_t len = (size_t)MIN((uint64_t)PIECE, part->body_len - done);
-        TRY(email_read(mailbox_account(f->s->box), f->m.eid, part->body_at + done, d->raw.at, len));
+        TRY(email_read(d->account, d->eid, part->body_at + done, d->raw.at, len));
         content_decode(&d->decoder, slice(d->raw.at, len), &d->decoded);
         done += len;
         if (done == part->body_len) content_decode_end(&d->decoder, &d->decoded);
         give_decoded(d);
-        if (d->is_sent) (void)stream_drain(f->s->stream);
+        if (d->is_sent) (void)stream_drain(d->stream);
         breathe();
     }
     return OK;
@@ -95,7 +96,12 @@ PARKS static Err decode_once(Decoding *d)
 
 static Decoding decoding(Fetching *f, const FetchItem *item, const MailPart *part)
 {
-    Decoding d = {.f = f, .part = part, .end = UINT64_MAX, .to_crlf = needs_crlf(part)};
+    Decoding d = {.stream = f->s->stream,
+                  .account = mailbox_account(f->s->box),
+                  .eid = f->m.eid,
+                  .part = part,
+                  .end = UINT64_MAX,
+                  .to_crlf = needs_crlf(part)};
     if (item->partial) {
         d.from = item->offset;
         d.end = item->offset + item->most; /* both have 63 bits */
@@ -111,16 +117,21 @@ static void put_nothing(Fetching *f, const FetchItem *item, Err err)
     if (err != ERR_NOT_FOUND && !f->trouble) f->trouble = err;
 }
 
-PARKS static void put_decoded(Decoding *d, const FetchItem *item)
+/* The literal, when decode_once has told how long it is. */
+PARKS static void put_octets(Decoding *d, const FetchItem *item)
 {
-    Buf *out = stream_out(d->f->s->stream);
     uint64_t at = 0, len = d->size;
     fetch_clip(item, &at, &len);
-    fetch_name(out, item);
-    fetch_literal_head(out, len, d->has_nul);
+    fetch_literal_head(stream_out(d->stream), len, d->has_nul);
     d->is_sent = true;
     Err err = decode_once(d);
-    if (err) stream_fail(d->f->s->stream, err); /* the literal is announced already */
+    if (err) stream_fail(d->stream, err); /* the literal is announced already */
+}
+
+PARKS static void put_decoded(Decoding *d, const FetchItem *item)
+{
+    fetch_name(stream_out(d->stream), item);
+    put_octets(d, item);
 }
 
 void fetch_binary(Fetching *f, const FetchItem *item)
@@ -153,4 +164,36 @@ void fetch_binary_size(Fetching *f, const FetchItem *item)
         buf_number(stream_out(f->s->stream), d.size);
     }
     decoding_done(&d);
+}
+
+/* ---- of any message (urlfetch.c) ---- */
+
+PARKS Err fetch_decoded_size(Stream *stream, Account *account, uint32_t eid, const MailPart *part,
+                             uint64_t *size)
+{
+    Decoding d = {.stream = stream,
+                  .account = account,
+                  .eid = eid,
+                  .part = part,
+                  .to_crlf = needs_crlf(part)};
+    Err err = decode_once(&d);
+    *size = d.size;
+    decoding_done(&d);
+    return err;
+}
+
+PARKS Err fetch_put_decoded(Stream *stream, Account *account, uint32_t eid, const MailPart *part,
+                            const FetchItem *range)
+{
+    Decoding d = {.stream = stream,
+                  .account = account,
+                  .eid = eid,
+                  .part = part,
+                  .end = UINT64_MAX,
+                  .to_crlf = needs_crlf(part)};
+    if (range->partial) d.from = range->offset, d.end = range->offset + range->most;
+    Err err = decode_once(&d);
+    if (!err) put_octets(&d, range);
+    decoding_done(&d);
+    return err;
 }

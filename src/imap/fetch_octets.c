@@ -37,7 +37,7 @@ void fetch_clip(const FetchItem *item, uint64_t *at, uint64_t *len)
 
 /* RFC 9051 9: literal = "{" number64 "}" CRLF *CHAR8, and CHAR8 is no NUL. Mail that has one all
  * the same is told with 0x80 there, so that the length stays; BINARY tells it as it is. */
-static void without_nul(char *at, size_t len)
+void fetch_without_nul(char *at, size_t len)
 {
     while (len) {
         char *nul = memchr(at, 0, len);
@@ -52,7 +52,7 @@ PARKS static Err put_piece(Fetching *f, Buf *out, uint64_t at, size_t len)
 {
     char *to = buf_reserve(out, len + 1);
     TRY(email_read(mailbox_account(f->s->box), f->m.eid, at, to, len));
-    without_nul(to, len);
+    fetch_without_nul(to, len);
     out->len += len;
     return OK;
 }

@@ -19,16 +19,19 @@ typedef struct {
     int64_t progress_ms;      /* how often a long command says how far it is; 0: 10 s */
     const Slice *mailbox_referrals, *login_referrals; /* NAME=URL (referral.c) */
     size_t mailbox_referral_count, login_referral_count;
-    Slice moved_to;         /* URL: whoever comes is sent there (RFC 2221 4.2); empty: nobody */
-    Slice support_url;      /* in ID (RFC 2971 3.3); empty: none */
-    bool utf8_only;         /* RFC 6855 6: ENABLE UTF8=ACCEPT has to come first */
-    bool unauthenticate;    /* RFC 8437: offered */
-    bool gmail;             /* X-GM-EXT-1 */
-    uint64_t message_most;  /* octets of one APPEND */
-    bool shared_namespace;  /* RFC 2342: what others grant is below "Shared/" */
-    Slice public_account;   /* its mailboxes are below "Public/"; empty: none */
-    uint32_t message_limit; /* RFC 9738: messages one command may deal with; 0: any number */
-    uint32_t save_limit;    /* the same of COPY and APPEND only */
+    Slice moved_to;          /* URL: whoever comes is sent there (RFC 2221 4.2); empty: nobody */
+    Slice support_url;       /* in ID (RFC 2971 3.3); empty: none */
+    bool utf8_only;          /* RFC 6855 6: ENABLE UTF8=ACCEPT has to come first */
+    bool unauthenticate;     /* RFC 8437: offered */
+    bool gmail;              /* X-GM-EXT-1 */
+    uint64_t message_most;   /* octets of one APPEND */
+    bool shared_namespace;   /* RFC 2342: what others grant is below "Shared/" */
+    Slice public_account;    /* its mailboxes are below "Public/"; empty: none */
+    uint32_t message_limit;  /* RFC 9738: messages one command may deal with; 0: any number */
+    uint32_t save_limit;     /* the same of COPY and APPEND only */
+    bool urlauth;            /* RFC 4467: offered */
+    const Slice *submitters; /* logins that may use its "submit+" */
+    size_t submitter_count;
     /* Logins; and a URI for /shared/admin (RFC 5464), empty: none. */
     const Slice *administrators;
     size_t administrator_count;

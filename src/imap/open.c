@@ -171,3 +171,25 @@ Err imap_others(Imap *s, bool unseen, MailboxEntry **entries, size_t *count)
     add(s, &common, *entries, count);
     return OK;
 }
+
+/* ---- whose they are ---- */
+
+Err imap_sharers(Imap *s, Shared **list, size_t *count)
+{
+    Shared common = {0}, *others = NULL;
+    size_t n = 0;
+    imap_go(s, s->user.acct);
+    *count = 0;
+    TRY(read_public(s, false, &common));
+    if (s->config->shared_namespace) TRY(account_shared(s->account, false, &s->arena, &others, &n));
+    *list = arena_array(&s->arena, Shared, n + 1);
+    for (size_t i = 0; i < n; i++)
+        if (!is_public_login(s, others[i].login)) (*list)[(*count)++] = others[i];
+    if (common.count) (*list)[(*count)++] = common;
+    return OK;
+}
+
+Slice imap_prefix_of(Imap *s, Slice login)
+{
+    return shown(s, login, (Slice){0});
+}

@@ -220,6 +220,7 @@ static void describe(Imap *s, Slice as_sent)
     imap_say(s, "OK [UIDNEXT %u] Predicted next UID", status.uid_next);
     tell_mailbox_id(s, &status);
     annotate_describe(s);
+    if (s->config->urlauth) imap_say(s, "OK [URLMECH INTERNAL] Mechanisms of URLAUTH");
     imap_say(s, "OK [HIGHESTMODSEQ %llu] Highest mailbox mod-sequence",
              (unsigned long long)MAX(status.highest_modseq, 1));
     if (rev2)

@@ -226,6 +226,11 @@ Err imap_may_name(Imap *s, Slice name, const Place *place) MUST_USE;
 /* Every mailbox of other accounts that this user may look up, by the names he calls them, and
  * without roles, which are about one's own. Goes home; in the command's arena. */
 PARKS Err imap_others(Imap *s, bool unseen, MailboxEntry **entries, size_t *count) MUST_USE;
+/* The accounts that have them, with what this user may look up there. Goes home; in the command's
+ * arena. */
+PARKS Err imap_sharers(Imap *s, Shared **list, size_t *count) MUST_USE;
+/* What is in front of their names: "Shared/joe/", or "Public/". */
+Slice imap_prefix_of(Imap *s, Slice login);
 /* "* MYRIGHTS name rights", with the virtual "c" and "d" of RFC 2086 (acl.c). */
 void imap_tell_rights(Imap *s, Slice name, Rights rights);
 

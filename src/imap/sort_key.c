@@ -2,6 +2,7 @@
 #include "imap/annotate.h"
 #include "imap/sort.h"
 
+#include "base/text.h"
 #include "mail/envelope.h"
 #include "mail/header.h"
 
@@ -24,11 +25,6 @@ static uint64_t first_octets(Slice s)
 
 /* RFC 5255 4.6: (a) the MIME encoding goes, (b) the rest becomes UTF-8, (c) what does not is
  * ordered by its octets, behind the rest. */
-static bool decoded(Buf *out, Slice raw)
-{
-    return header_decode_exactly(out, raw);
-}
-
 static Slice folded(Comparator c, Slice plain, bool exact, Arena *a)
 {
     Buf out buf_scoped = {0};
@@ -40,36 +36,49 @@ static Slice folded(Comparator c, Slice plain, bool exact, Arena *a)
     return out.len ? arena_copy(a, buf_slice(&out)) : S("");
 }
 
+/* Nothing to decode. */
+static bool is_plain(Slice raw)
+{
+    return text_is_ascii(raw) && !text_has_ctl(raw) && slice_find_slice(raw, S("=?")) == raw.len;
+}
+
 static Slice collated(Comparator c, Slice raw, Arena *a)
 {
     Buf plain buf_scoped = {0};
-    if (!raw.len) return S("");
-    bool exact = decoded(&plain, raw);
+    if (is_plain(raw)) return folded(c, raw, true, a);
+    bool exact = header_decode_exactly(&plain, raw);
     return folded(c, buf_slice(&plain), exact, a);
 }
 
 /* ---- subjects ---- */
 
-/* Is the folded column all there is to know? Not when an encoded word may have failed. */
-static bool column_is_enough(Comparator c, Slice raw)
+/* Is the folded column all there is to know? Not when an encoded word has failed: then there is
+ * U+FFFD in its place, or its charset is one we do not know. */
+static bool column_is_enough(Comparator c, const MailSummary *m, Slice raw)
 {
-    return c.collation == COMPARE_UNICODE_CASEMAP && slice_find_slice(raw, S("=?")) == raw.len;
+    static const Slice replacement = {"\xef\xbf\xbd", 3};
+    return c.collation == COMPARE_UNICODE_CASEMAP &&
+           slice_find_slice(m->subject, replacement) == m->subject.len &&
+           header_charsets_are_known(raw);
 }
 
-/* Where nothing was taken away, nothing can have marked a reply. */
-static bool may_be_reply(const MailSummary *m)
+/* Where nothing was taken away nothing can have marked a reply, and a subj-refwd in front always
+ * does. False: one has to look closer. */
+static bool is_surely(Slice raw, const MailSummary *m, bool *is_reply)
 {
-    return !slice_eq(m->subject, m->base_subject);
+    raw = slice_trim(raw);
+    *is_reply = slice_starts_nocase(raw, S("re:")) || slice_starts_nocase(raw, S("fwd:")) ||
+                slice_starts_nocase(raw, S("fw:"));
+    return *is_reply || slice_eq(m->subject, m->base_subject);
 }
 
 Slice sort_base_subject(Comparator c, const MailSummary *m, Arena *a, bool *is_reply)
 {
     Slice raw = envelope_text(m->envelope, ENVELOPE_SUBJECT, a);
-    bool enough = column_is_enough(c, raw);
-    if (is_reply) *is_reply = false;
-    if (enough && (!is_reply || !may_be_reply(m))) return m->base_subject;
+    bool enough = column_is_enough(c, m, raw), reply = false;
+    if (enough && (!is_reply || is_surely(raw, m, is_reply))) return m->base_subject;
     Buf plain buf_scoped = {0};
-    bool exact = decoded(&plain, raw), reply;
+    bool exact = header_decode_exactly(&plain, raw);
     Slice base = header_base_subject(a, buf_slice(&plain), &reply);
     if (is_reply) *is_reply = reply;
     return enough ? m->base_subject : folded(c, base, exact, a);

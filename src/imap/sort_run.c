@@ -87,6 +87,9 @@ static bool comes_before(const void *arg, uint32_t a, uint32_t b)
 {
     const Sorting *r = arg;
     for (size_t i = 0; i < r->p->count; i++) {
+        const uint64_t *first = r->columns[i].first;
+        if (first[a] != first[b] && !r->p->comparator.descending) /* nearly always */
+            return (first[a] < first[b]) != r->p->criteria[i].reverse;
         SortValue x = value_at(r, i, a), y = value_at(r, i, b);
         int order = sort_order(r->p, i, &x, &y);
         if (order) return order < 0;

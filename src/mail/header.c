@@ -225,6 +225,20 @@ static bool decode_words(Slice s, Buf *out, Buf *octets)
     return !d.failed;
 }
 
+bool header_charsets_are_known(Slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        Word w;
+        const char *sign = memchr(value.at + i, '=', value.len - i);
+        if (!sign) return true;
+        i = (size_t)(sign - value.at);
+        if (!word_at(slice_from(value, i), &w)) continue;
+        if (!slice_eq_nocase(w.charset, S("utf-8")) && !charset_find(w.charset)) return false;
+        i += w.len - 1;
+    }
+    return true;
+}
+
 static void without_controls(Buf *out, size_t start)
 {
     for (size_t i = start; i < out->len; i++)

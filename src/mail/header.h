@@ -22,6 +22,7 @@ void header_decode(Buf *out, Slice value);
  * do not know, or holds what its charset does not allow; then out gets the octets of the words as
  * they are. */
 bool header_decode_exactly(Buf *out, Slice value);
+bool header_charsets_are_known(Slice unfolded); /* of all its encoded words */
 
 /* What SEARCH looks at: the field decoded, and where comments, quoted pairs or white space make
  * them read differently, its addresses once more as the envelope has them, each behind '\n'. */

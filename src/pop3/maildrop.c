@@ -12,7 +12,7 @@ PARKS static Err check_login_delay(Pop3 *s)
     uint64_t seq, last = 0, now = (uint64_t)wall_seconds();
     uint32_t delay = s->config->login_delay_s;
     Buf value buf_scoped = {0}, id buf_scoped = {0};
-    if (!delay) return OK;
+    if (!delay || s->state == TRANSACTION) return OK; /* POP2 folds */
     buf_add(&id, S("pop3-login"));
     if (is_device(s)) buf_printf(&id, " %.*s", SP(buf_slice(&s->device)));
     Err err = object_get(s->account, S("pref"), buf_slice(&id), &s->arena, &text, &seq);

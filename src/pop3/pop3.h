@@ -30,3 +30,6 @@ Err uidl_format_check(Slice format) MUST_USE;
  * once, on whichever loop. */
 PARKS void pop3_serve(Stream *stream, const Pop3Config *config, void (*ended)(void *arg),
                       void *arg);
+/* The same for POP2 (RFC 937), over the same maildrop. */
+PARKS void pop2_serve(Stream *stream, const Pop3Config *config, void (*ended)(void *arg),
+                      void *arg);

@@ -73,7 +73,7 @@ void pop3_mistake(Pop3 *s, const char *text)
 }
 
 /* Response codes: RFC 2449 8, RFC 3206. */
-static const char *words_for(Err err)
+const char *pop3_words_for(Err err)
 {
     switch (err) {
     case ERR_AUTH:
@@ -127,5 +127,5 @@ static const char *words_for(Err err)
 void pop3_say_err(Pop3 *s, Err err)
 {
     if (err == ERR_AUTH || err == ERR_SYNTAX) s->mistakes++;
-    pop3_err_text(s, words_for(err));
+    pop3_err_text(s, pop3_words_for(err));
 }

@@ -98,15 +98,11 @@ void pop3_is_known(Pop3 *s, const AuthUser *who, const LoginSuffix *suffix)
 }
 
 /* RFC 1939 4: the maildrop opens with the login, or the client stays a stranger. */
-PARKS static void arrive(Pop3 *s)
+PARKS static void arrived(Pop3 *s, Err err)
 {
-    s->is_known = false;
-    Err err = maildrop_open(s);
-    arena_reset(&s->arena);
     if (err == ERR_CONFLICT) {
         pop3_err(s, "[LOGIN-DELAY] Only once in %u seconds", (unsigned)s->config->login_delay_s);
     } else if (err) {
-        log_err(LOG_LEVEL_INFO, "maildrop_refused", err, KV("user", slice_of(s->who.login)));
         pop3_say_err(s, err);
     } else {
         s->state = TRANSACTION;
@@ -114,6 +110,15 @@ PARKS static void arrive(Pop3 *s)
         stream_set_budget(s->stream, UINT64_MAX);
         pop3_ok(s, "%u messages (%llu octets)", (unsigned)s->count, (unsigned long long)s->octets);
     }
+}
+
+PARKS static void arrive(Pop3 *s)
+{
+    s->is_known = false;
+    Err err = maildrop_open(s);
+    if (err) log_err(LOG_LEVEL_INFO, "maildrop_refused", err, KV("user", slice_of(s->who.login)));
+    arena_reset(&s->arena);
+    s->ways->arrived(s, err);
 }
 
 /* A lost connection deletes nothing (RFC 1939 6), but what was read has been read. */
@@ -137,10 +142,10 @@ PARKS static void end(Pop3 *s)
 
 static void continue_at_home(void *arg);
 
-PARKS static void converse(Pop3 *s)
+PARKS void pop3_converse(Pop3 *s)
 {
     while (!s->over) {
-        next_command(s);
+        s->ways->next(s);
         if (!s->is_known) continue;
         Loop *home = store_home(s->config->store, s->who.acct);
         if (home != loop_current()) {
@@ -160,7 +165,7 @@ PARKS_UNCHECKED static void continue_at_home(void *arg)
         s->over = true;
     else
         arrive(s);
-    converse(s);
+    pop3_converse(s);
 }
 
 /* RFC 1939 7: with APOP the banner ends with a timestamp in the form of a message-id. */
@@ -176,15 +181,23 @@ static void greet(Pop3 *s)
     }
 }
 
-PARKS void pop3_serve(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg)
+Pop3 *pop3_new(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg)
 {
+    static const Pop3Ways ways = {next_command, arrived};
     Pop3 *s = NEW(Pop3);
-    *s = (Pop3){.stream = stream,
+    *s = (Pop3){.ways = &ways,
+                .stream = stream,
                 .config = config,
                 .ended = ended,
                 .ended_arg = arg,
                 .state = AUTHORIZATION};
     stream_set_budget(stream, LOGIN_BUDGET);
+    return s;
+}
+
+PARKS void pop3_serve(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg)
+{
+    Pop3 *s = pop3_new(stream, config, ended, arg);
     greet(s);
-    converse(s);
+    pop3_converse(s);
 }

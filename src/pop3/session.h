@@ -17,7 +17,15 @@ enum {
     MARK_RETRIEVED = 2,
 };
 
+struct Pop3;
+/* How a session talks: POP3 itself (server.c), or POP2. */
+typedef struct {
+    void (*next)(struct Pop3 *s);             /* PARKS: reads a command and does it */
+    void (*arrived)(struct Pop3 *s, Err err); /* PARKS: the maildrop is open, or is not */
+} Pop3Ways;
+
 typedef struct Pop3 {
+    const Pop3Ways *ways;
     Stream *stream;
     const Pop3Config *config;
     void (*ended)(void *arg);
@@ -50,7 +58,9 @@ typedef struct Pop3 {
     uint64_t deleted_octets;
     uint32_t last_at_login, last; /* RFC 1460: the highest message retrieved */
     struct Uidls *uidls;          /* what imports have kept (uidls.c); NULL: not asked yet */
-    Arena arena;                  /* a command's */
+    uint8_t turn;                 /* POP2: its state, and its current message */
+    uint32_t current;
+    Arena arena; /* a command's */
 } Pop3;
 
 /* ---- answers ---- */
@@ -59,8 +69,13 @@ void pop3_ok(Pop3 *s, const char *fmt, ...) PRINTF(2, 3);
 void pop3_err(Pop3 *s, const char *fmt, ...) PRINTF(2, 3);
 void pop3_say_err(Pop3 *s, Err err); /* an Err in POP3's words */
 void pop3_mistake(Pop3 *s, const char *text);
+const char *pop3_words_for(Err err); /* begins with a response code where there is one */
 /* The next line; replies are sent first if it is not here yet. LINE_NONE: the stream is over. */
 PARKS LineEnd pop3_line(Pop3 *s, Slice *line);
+
+/* ---- a session, whatever it speaks ---- */
+Pop3 *pop3_new(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg);
+PARKS void pop3_converse(Pop3 *s); /* to the end, which frees it */
 
 /* ---- the maildrop ---- */
 void pop3_is_known(Pop3 *s, const AuthUser *who, const LoginSuffix *suffix);

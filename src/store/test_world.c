@@ -155,7 +155,7 @@ Slice world_show(World *w, Mailbox *box)
         buf_printf(&text, "%s%u", text.len ? " " : "", m->uid);
         for (int i = 0; i < 5; i++)
             if (m->flags >> i & 1) buf_char(&text, letters[i]);
-        buf_add(&text, account_keywords(w->account, m->kwset));
+        buf_add(&text, account_keywords(mailbox_account(box), m->kwset));
     }
     return arena_copy(&w->arena, buf_slice(&text));
 }
