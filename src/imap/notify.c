@@ -82,7 +82,84 @@ PARKS static void give_up(Imap *s)
     imap_say(s, "OK [NOTIFICATIONOVERFLOW] Too much has happened: NOTIFY is off");
 }
 
+/* ---- other accounts ---- */
+
+static Watch *watch_of(const Notify *n, uint32_t acct)
+{
+    for (Watch *w = n->watches; w; w = w->next)
+        if (w->acct == acct) return w;
+    return NULL;
+}
+
+/* What the user has subscribed to, from his own account. Goes home. */
+PARKS static void subscribed_names(Imap *s, Slice **names, size_t *count)
+{
+    MailboxEntry *entries;
+    size_t all;
+    imap_go(s, s->user.acct);
+    account_mailboxes(s->account, &s->arena, &entries, &all);
+    *names = arena_array(&s->arena, Slice, all);
+    *count = 0;
+    for (size_t i = 0; i < all; i++)
+        if (entries[i].subscribed) (*names)[(*count)++] = entries[i].name;
+}
+
+PARKS static Err watch_other(Imap *s, Notify *n, const Shared *from, Slice prefix)
+{
+    Account *account scoped(account) = NULL;
+    Slice *names;
+    size_t count;
+    subscribed_names(s, &names, &count);
+    imap_go(s, from->acct);
+    TRY(account_open(s->config->store, from->acct, &account));
+    TRY(watch_begin(n, account, prefix));
+    for (size_t i = 0; i < from->count; i++)
+        if (from->entries[i].exists) watch_set_seen(n->watches, from->entries[i].status.id, true);
+    watch_set_subscribed(n->watches, names, count);
+    return OK;
+}
+
+/* Those who let this user see something that a group reaches. `granted`: others are watched
+ * already; what is new is told. */
+PARKS static Err watch_others(Imap *s, Notify *n, bool granted)
+{
+    Shared *list;
+    size_t count;
+    TRY(imap_sharers(s, &list, &count));
+    for (size_t i = 0; i < count; i++) {
+        Slice prefix = imap_prefix_of(s, list[i].login);
+        if (watch_of(n, list[i].acct) || !notify_reaches(n, prefix)) continue;
+        TRY(watch_other(s, n, &list[i], prefix));
+        if (granted) notify_tell_granted(s, n->watches);
+    }
+    return OK;
+}
+
+PARKS static void subscribe_others(Imap *s, const Notify *n)
+{
+    Slice *names;
+    size_t count;
+    subscribed_names(s, &names, &count);
+    for (Watch *w = n->watches; w; w = w->next) {
+        if (w->acct == s->user.acct) continue;
+        imap_go(s, w->acct);
+        watch_set_subscribed(w, names, count);
+    }
+}
+
 /* ---- telling ---- */
+
+/* Somebody has granted something, or the subscriptions are others. What fails here is seen by the
+ * next NOTIFY. */
+PARKS static void look_around(Imap *s)
+{
+    Notify *n = s->notify;
+    imap_go(s, s->user.acct);
+    bool granted = __atomic_exchange_n(&n->granted, false, __ATOMIC_SEQ_CST);
+    bool subscribed = __atomic_exchange_n(&n->subscribed, false, __ATOMIC_SEQ_CST);
+    if (granted) (void)watch_others(s, n, true);
+    if (subscribed && n->watches && n->watches->next) subscribe_others(s, n);
+}
 
 PARKS static void tell_watches(Imap *s)
 {
@@ -95,6 +172,7 @@ PARKS static void tell_watches(Imap *s)
         if (!overflow) w->overflow = false; /* nobody asked for all of it */
         if (!overflow) notify_tell_watch(s, w, w->acct == acct ? id : 0);
     }
+    if (!overflow) look_around(s);
     imap_go_back(s);
     if (overflow) give_up(s);
 }
@@ -193,17 +271,19 @@ PARKS static Err watch_all(Imap *s, Notify *n)
     if (!n->events && !n->selected) return OK;
     imap_go(s, s->user.acct);
     Err err = watch_begin(n, s->account, (Slice){0});
+    if (!err) err = watch_others(s, n, false);
     if (!err && n->events & EVENT_SERVER_METADATA_CHANGE) err = watch_server(s, n);
     imap_go_back(s);
     return err;
 }
 
-PARKS static void tell_statuses(Imap *s)
+PARKS static void tell_beginning(Imap *s, bool all)
 {
     uint32_t id = selected_id(s), acct = s->box ? account_number(mailbox_account(s->box)) : 0;
     for (Watch *w = s->notify->watches; w; w = w->next) {
         imap_go(s, w->acct);
-        notify_tell_statuses(s, w, w->acct == acct ? id : 0);
+        notify_tell_no_access(s, w);
+        if (all) notify_tell_statuses(s, w, w->acct == acct ? id : 0);
     }
     imap_go_back(s);
 }
@@ -220,7 +300,7 @@ PARKS static Err set(Imap *s, const NotifyArgs *args)
     imap_notify_free(s);
     if (!args->none) imap_tell_news(s, true);
     s->notify = n;
-    if (args->status && s->state != LEAVING) tell_statuses(s);
+    if (s->state != LEAVING) tell_beginning(s, args->status);
     return imap_ok(s, "NOTIFY completed");
 }
 

@@ -54,6 +54,7 @@ typedef struct { /* something about a name, in the order in which it happened */
     HappeningKind kind;
     uint32_t mailbox_id;
     bool shared;          /* METADATA */
+    bool changes_lookup;  /* HAPPENED_RIGHTS: of who may see it */
     Slice name, old_name; /* behind the struct; METADATA: old_name is the entry */
 } NameNews;
 
@@ -83,6 +84,11 @@ typedef struct Watch {
     uint32_t message_count, message_room;
     Link names; /* NameNews, malloc */
     size_t name_octets;
+    uint32_t *visible; /* ids of those mailboxes of another one that this user may look up; malloc,
+                          ascending */
+    uint32_t visible_count;
+    Slice *subscribed; /* names there that this user has subscribed to; malloc */
+    size_t subscribed_count;
     UidRange own[8]; /* messages this session added to own_mailbox */
     uint32_t own_count, own_mailbox;
     bool rung; /* atomic: there is something to tell */
@@ -99,6 +105,8 @@ typedef struct Notify {
     uint32_t user;
     Fetch fetch;       /* of new messages there; no items: none */
     Slice login;       /* of the user, for ACLs */
+    bool granted;      /* somebody new lets this user see something */
+    bool subscribed;   /* the subscriptions have changed */
     const Fiber *self; /* what this one does is no news */
     Bell *bell;
     Watch *watches;
@@ -119,10 +127,17 @@ PARKS Err notify_parse(Imap *s, NotifyArgs *args) MUST_USE;
 void notify_put_events(Buf *out); /* "MessageNew MessageExpunge ..." */
 
 /* ---- who listens (notify_watch.c) ---- */
+/* Is a mailbox of that account one that this user may look up? Of one's own: always. */
+bool watch_sees(const Watch *w, uint32_t id);
+void watch_set_seen(Watch *w, uint32_t id, bool on);
+/* Names of the user's own that are of this account; the session is at its home. */
+void watch_set_subscribed(Watch *w, const Slice *names, size_t count);
 /* The events wanted of a mailbox of that name. `account` is the one watched, at its home. */
 unsigned notify_wants(const Notify *n, const Watch *w, Account *account, Slice name);
 /* Listens to that account from now on; the session is at its home. */
 PARKS Err watch_begin(Notify *n, Account *account, Slice prefix) MUST_USE;
+/* Does some group name anything below that prefix? */
+bool notify_reaches(const Notify *n, Slice prefix);
 PARKS void watch_end(Imap *s, Watch *w); /* goes to the account's home */
 void watch_forget(Watch *w);             /* what was noted */
 
@@ -135,6 +150,8 @@ PARKS void imap_notify_tell_new(Imap *s, uint32_t after);
 /* ---- telling (notify_tell.c) ---- */
 /* What one account has to tell; the session is at its home. */
 PARKS void notify_tell_watch(Imap *s, Watch *w, uint32_t selected_id);
+PARKS void notify_tell_no_access(Imap *s, Watch *w);
+PARKS void notify_tell_granted(Imap *s, Watch *w);
 /* STATUS of all its mailboxes whose messages are watched (RFC 5465 3.1). */
 PARKS void notify_tell_statuses(Imap *s, Watch *w, uint32_t selected_id);
 /* The items of STATUS that tell such news to whoever wants those events; 0: nothing. */

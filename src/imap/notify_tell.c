@@ -81,7 +81,8 @@ void notify_tell_statuses(Imap *s, Watch *w, uint32_t selected_id)
     for (size_t i = 0; i < count; i++) {
         if (!entries[i].exists || entries[i].status.id == selected_id) continue;
         unsigned events = notify_wants(w->notify, w, w->account, entries[i].name);
-        tell_status(s, w, entries[i].status.id, first_items(events));
+        if (watch_sees(w, entries[i].status.id))
+            tell_status(s, w, entries[i].status.id, first_items(events));
         if (stream_drain(s->stream)) return;
     }
 }
@@ -95,22 +96,26 @@ static void put_word(Buf *out, const char *word)
     buf_add(out, slice_of(word));
 }
 
-/* As things are now. A name without the right to see it does not exist for this user (RFC 5465
- * 5.4). */
-PARKS static void tell_name(Imap *s, const Watch *w, Slice name, Slice old_name)
+/* As things are now. A name without the right to see it does not exist for this user (RFC
+ * 5465 5.4), and is told at all only if he saw it before: `seen`. */
+PARKS static void tell_name(Imap *s, Watch *w, Slice name, Slice old_name, bool seen)
 {
     MailboxEntry entry;
     (void)account_mailbox(w->account, name, &entry);
-    Rights rights = entry.exists ? rights_on(s, w, entry.status.id) : RIGHTS_ALL;
-    bool exists = entry.exists && (rights & RIGHT_LOOKUP);
+    uint32_t id = entry.exists ? entry.status.id : 0;
+    Rights rights = entry.exists ? rights_on(s, w, id) : 0;
+    bool exists = rights & RIGHT_LOOKUP;
+    if (id) watch_set_seen(w, id, exists);
+    if (!exists && !seen) return;
     Buf *out = stream_out(s->stream);
     buf_add(out, S("* LIST ("));
     if (!exists) put_word(out, "\\NonExistent");
     if (exists && !(rights & RIGHT_READ)) put_word(out, "\\NoAccess");
     if (entry.subscribed && w->acct == s->user.acct) put_word(out, "\\Subscribed");
-    if (exists || entry.has_children)
+    if (exists || (entry.has_children && w->acct == s->user.acct))
         put_word(out, entry.has_children ? "\\HasChildren" : "\\HasNoChildren");
-    if (exists) put_word(out, imap_role_attributes(&s->arena, entry.status.role));
+    if (exists && w->acct == s->user.acct)
+        put_word(out, imap_role_attributes(&s->arena, entry.status.role));
     buf_printf(out, ") \"%c\" ", MAILBOX_SEPARATOR);
     imap_put_mailbox(s, out, whole_name(s, w, name));
     if (old_name.len) imap_put_old_name(s, whole_name(s, w, old_name));
@@ -156,13 +161,13 @@ static bool is_parent_told(const Watch *w, Slice parent, const NameNews *but)
     return false;
 }
 
-PARKS static void tell_parent(Imap *s, const Watch *w, const NameNews *n)
+PARKS static void tell_parent(Imap *s, Watch *w, const Watch *noted, const NameNews *n)
 {
     size_t cut = slice_find_last(n->name, MAILBOX_SEPARATOR);
     Slice parent = slice_first(n->name, cut);
     if (cut == n->name.len || !wants_name(w, parent)) return;
-    if (!is_told(w, parent, n) && !is_parent_told(w, parent, n))
-        tell_name(s, w, parent, (Slice){0});
+    if (!is_told(noted, parent, n) && !is_parent_told(noted, parent, n))
+        tell_name(s, w, parent, (Slice){0}, w->acct == s->user.acct);
 }
 
 /* RFC 5464 4.4.2: the names of entries, never values. A mailbox as it is called now; one that is
@@ -185,26 +190,40 @@ PARKS static void tell_metadata(Imap *s, const Watch *w, const NameNews *n)
     buf_add(out, S("\r\n"));
 }
 
-PARKS static void tell_about_name(Imap *s, const Watch *w, const NameNews *n)
+/* May it still, or now, be seen? */
+PARKS static void look_at(Imap *s, Watch *w, uint32_t id)
 {
+    MailboxEntry entry;
+    if (w->acct == s->user.acct || !account_mailbox_id(w->account, id, &entry)) return;
+    watch_set_seen(w, id, rights_on(s, w, id) & RIGHT_LOOKUP);
+}
+
+/* `noted` is what there was to tell, taken out of w. */
+PARKS static void tell_about_name(Imap *s, Watch *w, const Watch *noted, const NameNews *n)
+{
+    bool seen = watch_sees(w, n->mailbox_id);
     switch (n->kind) {
     case HAPPENED_CREATED:
     case HAPPENED_DELETED:
-        if (wants_name(w, n->name)) tell_name(s, w, n->name, (Slice){0});
-        tell_parent(s, w, n);
+        look_at(s, w, n->mailbox_id);
+        if (wants_name(w, n->name)) tell_name(s, w, n->name, (Slice){0}, seen);
+        if (seen || watch_sees(w, n->mailbox_id)) tell_parent(s, w, noted, n);
+        if (n->kind == HAPPENED_DELETED) watch_set_seen(w, n->mailbox_id, false);
         break;
     case HAPPENED_RENAMED:
-        tell_name(s, w, n->name, n->old_name);
+        tell_name(s, w, n->name, n->old_name, seen);
         break;
     case HAPPENED_SUBSCRIBED:
-        if (is_renamed(w, n->name)) break; /* RENAME subscribes to the new name */
-        tell_name(s, w, n->name, (Slice){0});
+        if (is_renamed(noted, n->name)) break; /* RENAME subscribes to the new name */
+        tell_name(s, w, n->name, (Slice){0}, true);
         break;
     case HAPPENED_RIGHTS:
-        tell_name(s, w, n->name, (Slice){0});
+        look_at(s, w, n->mailbox_id);
+        if (is_told(noted, n->name, n)) break; /* a new mailbox inherits its parent's */
+        if (n->changes_lookup && wants_name(w, n->name)) tell_name(s, w, n->name, (Slice){0}, seen);
         break;
     case HAPPENED_METADATA:
-        tell_metadata(s, w, n);
+        if (seen || !n->mailbox_id) tell_metadata(s, w, n);
         break;
     case HAPPENED_OBJECT:
     case HAPPENED_NEW:
@@ -213,6 +232,30 @@ PARKS static void tell_about_name(Imap *s, const Watch *w, const NameNews *n)
     case HAPPENED_ANNOTATION:
     case HAPPENED_UIDVALIDITY:
         break;
+    }
+}
+
+/* RFC 5465 3.1: what can be looked up but not read is told so at the beginning. */
+void notify_tell_no_access(Imap *s, Watch *w)
+{
+    MailboxEntry entry;
+    for (uint32_t i = 0; i < w->visible_count; i++) {
+        if (!account_mailbox_id(w->account, w->visible[i], &entry)) continue;
+        Slice name = arena_copy(&s->arena, entry.name);
+        if (!(notify_wants(w->notify, w, w->account, name) & EVENTS_OF_MESSAGES)) continue;
+        if (!(rights_on(s, w, w->visible[i]) & RIGHT_READ))
+            tell_name(s, w, name, (Slice){0}, false);
+    }
+}
+
+/* Those that somebody has just granted are as if they had been created. */
+void notify_tell_granted(Imap *s, Watch *w)
+{
+    MailboxEntry entry;
+    for (uint32_t i = 0; i < w->visible_count; i++) {
+        if (!account_mailbox_id(w->account, w->visible[i], &entry)) continue;
+        Slice name = arena_copy(&s->arena, entry.name);
+        if (wants_name(w, name)) tell_name(s, w, name, (Slice){0}, false);
     }
 }
 
@@ -234,11 +277,11 @@ void notify_tell_watch(Imap *s, Watch *w, uint32_t selected_id)
     w->message_count = w->message_room = 0;
     w->name_octets = 0;
     list_each (l, &noted.names) {
-        tell_about_name(s, &noted, CONTAINER(l, NameNews, link));
+        tell_about_name(s, w, &noted, CONTAINER(l, NameNews, link));
         if (stream_drain(s->stream)) break;
     }
     for (uint32_t i = 0; i < noted.message_count; i++) {
-        tell_messages(s, &noted, selected_id, &noted.messages[i]);
+        tell_messages(s, w, selected_id, &noted.messages[i]);
         if (stream_drain(s->stream)) break;
     }
     watch_forget(&noted);

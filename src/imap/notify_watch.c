@@ -127,7 +127,10 @@ static bool matches(const NotifyGroup *g, const Watch *w, Account *account, Slic
     case FILTER_PERSONAL:
         return personal;
     case FILTER_SUBSCRIBED:
-        return personal && account_mailbox(account, name, &entry) && entry.subscribed;
+        if (personal) return account_mailbox(account, name, &entry) && entry.subscribed;
+        for (size_t i = 0; i < w->subscribed_count; i++)
+            if (slice_eq(w->subscribed[i], name)) return true;
+        return false;
     case FILTER_SUBTREE:
         for (size_t i = 0; i < g->name_count; i++)
             if (is_whole_below(g->names[i], w->prefix, name)) return true;
@@ -140,6 +143,20 @@ static bool matches(const NotifyGroup *g, const Watch *w, Account *account, Slic
     return false;
 }
 
+bool notify_reaches(const Notify *n, Slice prefix)
+{
+    Slice root = slice_first(prefix, prefix.len - 1);
+    for (size_t i = 0; i < n->group_count; i++) {
+        const NotifyGroup *g = &n->groups[i];
+        if (g->filter == FILTER_SUBSCRIBED) return true;
+        for (size_t k = 0; k < g->name_count; k++)
+            if (slice_starts(g->names[k], prefix) ||
+                (g->filter == FILTER_SUBTREE && is_below(root, g->names[k])))
+                return true;
+    }
+    return false;
+}
+
 unsigned notify_wants(const Notify *n, const Watch *w, Account *account, Slice name)
 {
     unsigned events = 0;
@@ -148,6 +165,51 @@ unsigned notify_wants(const Notify *n, const Watch *w, Account *account, Slice n
             matches(&n->groups[i], w, account, name))
             events |= n->groups[i].events;
     return events;
+}
+
+/* ---- what may be seen of another one's ---- */
+
+static uint32_t seen_at(const Watch *w, uint32_t id)
+{
+    uint32_t at = 0;
+    while (at < w->visible_count && w->visible[at] < id)
+        at++;
+    return at;
+}
+
+bool watch_sees(const Watch *w, uint32_t id)
+{
+    uint32_t at = seen_at(w, id);
+    return !w->prefix.len || (at < w->visible_count && w->visible[at] == id);
+}
+
+void watch_set_seen(Watch *w, uint32_t id, bool on)
+{
+    if (!w->prefix.len || watch_sees(w, id) == on) return;
+    uint32_t at = seen_at(w, id);
+    if (on) {
+        w->visible = mem_grow(w->visible, array_bytes(w->visible_count + 1, sizeof *w->visible));
+        memmove(&w->visible[at + 1], &w->visible[at], (w->visible_count++ - at) * sizeof(uint32_t));
+        w->visible[at] = id;
+    } else {
+        memmove(&w->visible[at], &w->visible[at + 1], (--w->visible_count - at) * sizeof(uint32_t));
+    }
+}
+
+void watch_set_subscribed(Watch *w, const Slice *names, size_t count)
+{
+    for (size_t i = 0; i < w->subscribed_count; i++)
+        free((char *)w->subscribed[i].at);
+    free(w->subscribed);
+    w->subscribed = mem_new(array_bytes(count + 1, sizeof *w->subscribed));
+    w->subscribed_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!slice_starts(names[i], w->prefix)) continue;
+        Slice name = slice_from(names[i], w->prefix.len);
+        char *copy = mem_new(name.len + 1);
+        if (name.len) memcpy(copy, name.at, name.len);
+        w->subscribed[w->subscribed_count++] = slice(copy, name.len);
+    }
 }
 
 /* ---- noting ---- */
@@ -236,6 +298,7 @@ static void note_name(Watch *w, const Happening *h)
     n->kind = h->kind;
     n->mailbox_id = h->mailbox_id;
     n->shared = !h->who;
+    n->changes_lookup = (h->old_rights ^ h->rights) & RIGHT_LOOKUP;
     n->name = slice(text, h->name.len);
     n->old_name = slice(text + h->name.len, second.len);
     if (h->name.len) memcpy(text, h->name.at, h->name.len);
@@ -301,6 +364,8 @@ static bool is_below_watched_parent(const Watch *w, Slice name)
 
 static bool is_about(const Watch *w, Slice identifier)
 {
+    if (slice_starts(identifier, S("-"))) identifier = slice_from(identifier, 1);
+    if (slice_eq(identifier, S("authenticated"))) return true;
     return slice_eq(identifier, w->notify->login) || slice_eq(identifier, S("anyone"));
 }
 
@@ -311,15 +376,14 @@ static void note_name_if_wanted(Watch *w, const Happening *h)
     switch (h->kind) {
     case HAPPENED_CREATED:
     case HAPPENED_DELETED: /* RFC 5465 5.4: the direct parent is affected, too */
-        wanted = wanted || is_below_watched_parent(w, h->name);
+        wanted = wanted || w->prefix.len || is_below_watched_parent(w, h->name);
         break;
     case HAPPENED_RENAMED:
         wanted =
             wanted || (notify_wants(w->notify, w, w->account, h->old_name) & EVENT_MAILBOX_NAME);
         break;
-    case HAPPENED_RIGHTS:
-        wanted = wanted && w->prefix.len && is_about(w, h->identifier) &&
-                 ((h->old_rights ^ h->rights) & RIGHT_LOOKUP);
+    case HAPPENED_RIGHTS: /* the owner has his rights whatever is said; l and a at least */
+        wanted = w->prefix.len && is_about(w, h->identifier);
         break;
     case HAPPENED_SUBSCRIBED:
         wanted = events & EVENT_SUBSCRIPTION_CHANGE;
@@ -343,14 +407,29 @@ static void note_name_if_wanted(Watch *w, const Happening *h)
     if (wanted) note_name(w, h);
 }
 
+/* What makes other watches necessary: store/grants.c tells who has been granted something by an
+ * object of this collection. */
+static void note_sharing(Watch *w, const Happening *h)
+{
+    Notify *n = (Notify *)w->notify; /* at the home of the user's own account only */
+    if (w->prefix.len) return;
+    bool granted = h->kind == HAPPENED_OBJECT && slice_eq(h->name, S("granted"));
+    if (granted) __atomic_store_n(&n->granted, w->noted = true, __ATOMIC_SEQ_CST);
+    if (h->kind == HAPPENED_SUBSCRIBED)
+        __atomic_store_n(&n->subscribed, w->noted = true, __ATOMIC_SEQ_CST);
+}
+
 static void happened(Listener *l, const Happening *h)
 {
     Watch *w = CONTAINER(l, Watch, listener);
+    note_sharing(w, h);
     if (h->by == w->notify->self) {
         note_own(w, h);
         return;
     }
     if (w->overflow) return;
+    bool hidden = h->mailbox_id && !watch_sees(w, h->mailbox_id);
+    if (hidden && h->kind != HAPPENED_RIGHTS && h->kind != HAPPENED_CREATED) return;
     unsigned what = note_of(h), events = wanted_by(what) & w->notify->events;
     if (events && (notify_wants(w->notify, w, w->account, h->name) & events))
         note_messages(w, h->mailbox_id, what);
@@ -393,5 +472,8 @@ void watch_end(Imap *s, Watch *w)
     account_unlisten(&w->listener);
     account_close(w->account);
     watch_forget(w);
+    watch_set_subscribed(w, NULL, 0);
+    free(w->subscribed);
+    free(w->visible);
     free(w);
 }
