@@ -1,40 +1,96 @@
 /* What the server can do and in which language: CAPA, LANG, UTF8, STLS. */
 #include "pop3/session.h"
 
+/* ---- CAPA, RFC 2449 5: the table is capability.def ---- */
+
+static bool always(const Pop3 *s)
+{
+    (void)s;
+    return true;
+}
+
+static bool takes_passwords(const Pop3 *s)
+{
+    return auth_plain_allowed(s->config->auth, s->stream);
+}
+
 static bool offers_tls(const Pop3 *s)
 {
     return s->config->tls && !stream_is_tls(s->stream);
 }
 
-/* RFC 2449 6.7: before the login the smallest value that any account may have. */
-static void capa_expire(Pop3 *s, Buf *out)
+static bool delays(const Pop3 *s)
 {
-    if (s->state == AUTHORIZATION)
-        buf_add(out, S("EXPIRE 0 USER\r\n"));
-    else if (!s->pref.keep_retrieved && !is_device(s))
-        buf_add(out, S("EXPIRE 0\r\n"));
-    else if (s->pref.expire_days == POP3_NEVER)
-        buf_add(out, S("EXPIRE NEVER\r\n"));
-    else
-        buf_printf(out, "EXPIRE %d\r\n", s->pref.expire_days);
+    return s->config->login_delay_s > 0;
 }
 
-/* RFC 2449 5. RFC 5034 3: SASL stays after the login, though AUTH does not. */
+static void no_values(const Pop3 *s, Buf *out)
+{
+    (void)s;
+    (void)out;
+}
+
+/* RFC 5034 3: it stays after the login, though AUTH does not. */
+static void put_mechanisms(const Pop3 *s, Buf *out)
+{
+    buf_char(out, ' ');
+    sasl_mechanisms(s->config->auth, "pop3", s->stream, "", ' ', out);
+}
+
+static void put_delay(const Pop3 *s, Buf *out)
+{
+    buf_printf(out, " %u", (unsigned)s->config->login_delay_s);
+}
+
+/* RFC 2449 6.7: before the login the smallest value that any account may have. */
+static void put_expire(const Pop3 *s, Buf *out)
+{
+    if (s->state == AUTHORIZATION)
+        buf_add(out, S(" 0 USER"));
+    else if (!s->pref.keep_retrieved && !is_device(s))
+        buf_add(out, S(" 0"));
+    else if (s->pref.expire_days == POP3_NEVER)
+        buf_add(out, S(" NEVER"));
+    else
+        buf_printf(out, " %d", s->pref.expire_days);
+}
+
+/* User names and passwords may be UTF-8, too (RFC 6856 2). */
+static void put_user(const Pop3 *s, Buf *out)
+{
+    (void)s;
+    buf_add(out, S(" USER"));
+}
+
+static void put_program(const Pop3 *s, Buf *out)
+{
+    (void)s;
+    buf_add(out, S(" posthouse"));
+}
+
+static const struct {
+    Slice name;
+    Pop3State state;
+    bool (*when)(const Pop3 *s);
+    void (*put_values)(const Pop3 *s, Buf *out);
+} capabilities[] = {
+#define CAPABILITY(name_, state_, when_, values_, rfc_) {S(name_), state_, when_, values_},
+#include "pop3/capability.def"
+#undef CAPABILITY
+};
+
 PARKS void pop3_capa(Pop3 *s, Slice nothing)
 {
     (void)nothing;
     Buf *out = stream_out(s->stream);
     pop3_ok(s, "Capabilities follow");
-    buf_add(out, S("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"));
-    if (auth_plain_allowed(s->config->auth, s->stream)) buf_add(out, S("USER\r\n"));
-    buf_add(out, S("SASL "));
-    sasl_mechanisms(s->config->auth, "pop3", s->stream, "", ' ', out);
-    buf_add(out, S("\r\n"));
-    if (offers_tls(s) && s->state == AUTHORIZATION) buf_add(out, S("STLS\r\n"));
-    if (s->config->login_delay_s)
-        buf_printf(out, "LOGIN-DELAY %u\r\n", (unsigned)s->config->login_delay_s);
-    capa_expire(s, out);
-    buf_add(out, S("UTF8 USER\r\nLANG\r\nIMPLEMENTATION posthouse\r\n.\r\n"));
+    for (size_t i = 0; i < COUNT(capabilities); i++) {
+        if (!(capabilities[i].state & s->state) || !capabilities[i].when(s)) continue;
+        buf_add(out, capabilities[i].name);
+        capabilities[i].put_values(s, out);
+        buf_add(out, S("\r\n"));
+    }
+    buf_add(out, S(".\r\n"));
 }
 
 /* RFC 6856 3 */
