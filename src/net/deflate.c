@@ -16,10 +16,49 @@ enum {
     SILENT_MOST = 256 * 1024, /* octets in that bring none out */
 };
 
+/* ---- what zlib works in ----
+ *
+ * One piece for each z_stream, large enough that malloc takes it from the kernel and gives it back
+ * there: in pieces of a few KiB the heap would keep, for ever, what a thousand sessions once used
+ * (measured: 62 KiB each, at rest). Pages that are never touched cost nothing. */
+
+typedef struct {
+    char *at;
+    size_t used;
+} Slab;
+enum { SLAB = 512 * 1024 };
+
+static void *slab_alloc(void *opaque, unsigned items, unsigned size)
+{
+    Slab *slab = opaque;
+    size_t bytes = ((size_t)items * size + 63) & ~(size_t)63;
+    if (!slab->at) slab->at = mem_new(SLAB);
+    if (bytes > SLAB - slab->used) return NULL;
+    slab->used += bytes;
+    return slab->at + slab->used - bytes;
+}
+
+static void slab_free(void *opaque, void *at)
+{
+    (void)opaque, (void)at; /* all at once */
+}
+
+static z_stream z_in(Slab *slab)
+{
+    return (z_stream){.zalloc = slab_alloc, .zfree = slab_free, .opaque = slab};
+}
+
+static void slab_done(Slab *slab)
+{
+    free(slab->at);
+    *slab = (Slab){0};
+}
+
 /* ---- out ---- */
 
 struct Deflater {
     z_stream z;
+    Slab slab;
     bool works; /* z is set up */
     bool holds; /* octets went in since the last flush */
     int level, strategy;
@@ -33,13 +72,13 @@ Deflater *deflater_new(void)
 void deflater_free(Deflater *d)
 {
     if (!d) return;
-    if (d->works) deflateEnd(&d->z);
+    slab_done(&d->slab);
     free(d);
 }
 
 static void set_up(Deflater *d)
 {
-    d->z = (z_stream){0};
+    d->z = z_in(&d->slab);
     d->level = LEVEL, d->strategy = Z_DEFAULT_STRATEGY;
     int rc = deflateInit2(&d->z, LEVEL, Z_DEFLATED, -WINDOW_OUT, MEMORY_LEVEL, d->strategy);
     if (rc != Z_OK) out_of_memory((size_t)1 << 16);
@@ -102,7 +141,7 @@ static void change(Deflater *d, int level, int strategy, Buf *out)
 void deflater_rest(Deflater *d)
 {
     must(!d->holds);
-    if (d->works) deflateEnd(&d->z);
+    slab_done(&d->slab);
     d->works = false;
 }
 
@@ -132,6 +171,7 @@ bool deflater_holds(const Deflater *d)
 
 struct Inflater {
     z_stream z;
+    Slab slab;
     bool works;
     bool at_boundary; /* between blocks, no bits left over */
     bool is_full;     /* the last call left no room: there may be more without input */
@@ -151,7 +191,7 @@ Inflater *inflater_new(void)
 void inflater_free(Inflater *i)
 {
     if (!i) return;
-    if (i->works) inflateEnd(&i->z);
+    slab_done(&i->slab);
     buf_done(&i->window);
     free(i);
 }
@@ -160,20 +200,20 @@ void inflater_free(Inflater *i)
 static void wake_up(Inflater *i)
 {
     enum { WINDOW = 1 << WINDOW_IN };
-    i->z = (z_stream){0};
+    i->z = z_in(&i->slab);
     if (inflateInit2(&i->z, -WINDOW_IN) != Z_OK) out_of_memory((size_t)1 << 15);
     i->works = true;
     if (!i->window_len) return;
-    unsigned char *window = mem_new(WINDOW);
-    z_stream z = {.next_in = (unsigned char *)i->window.at,
-                  .avail_in = (unsigned)i->window.len,
-                  .next_out = window,
-                  .avail_out = WINDOW};
+    Slab slab = {0};
+    z_stream z = z_in(&slab);
     if (inflateInit2(&z, -WINDOW_IN) != Z_OK) out_of_memory((size_t)1 << 15);
+    unsigned char *window = slab_alloc(&slab, WINDOW, 1);
+    must(window != NULL);
+    z.next_in = (unsigned char *)i->window.at, z.avail_in = (unsigned)i->window.len;
+    z.next_out = window, z.avail_out = WINDOW;
     must(inflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out == i->window_len);
-    inflateEnd(&z);
     must(inflateSetDictionary(&i->z, window, (unsigned)i->window_len) == Z_OK);
-    free(window);
+    slab_done(&slab);
     buf_done(&i->window);
     i->window_len = 0;
 }
@@ -195,7 +235,7 @@ static Err inflate_block(Inflater *i, Slice *in, char *out, size_t room, size_t 
     i->silent = *made ? 0 : i->silent + taken;
     i->is_full = !i->z.avail_out;
     if (rc == Z_STREAM_END) { /* whatever comes then begins anew, without a window */
-        inflateEnd(&i->z);
+        slab_done(&i->slab);
         i->works = false;
         i->at_boundary = true;
         i->is_full = false;
@@ -228,26 +268,23 @@ void inflater_rest(Inflater *i)
 {
     enum { WINDOW = 1 << WINDOW_IN };
     if (!i->works || !i->at_boundary || i->is_full) return;
-    unsigned char *window = mem_new(WINDOW);
-    unsigned len = 0;
+    Slab slab = {0};
+    z_stream z = z_in(&slab);
+    if (deflateInit2(&z, LEVEL, Z_DEFLATED, -WINDOW_IN, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        out_of_memory(SLAB);
+    unsigned char *window = slab_alloc(&slab, WINDOW, 1);
+    unsigned most = (unsigned)deflateBound(&z, WINDOW), len = 0;
+    unsigned char *packed = slab_alloc(&slab, most, 1);
+    must(window && packed);
     must(inflateGetDictionary(&i->z, window, &len) == Z_OK && len <= WINDOW);
-    inflateEnd(&i->z);
+    slab_done(&i->slab);
     i->works = false;
     i->window_len = len;
-    if (len) {
-        z_stream z = {.next_in = window, .avail_in = len};
-        if (deflateInit2(&z, 6, Z_DEFLATED, -WINDOW_IN, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-            out_of_memory((size_t)1 << 18);
-        size_t most = deflateBound(&z, len);
-        char *packed = mem_new(most);
-        z.next_out = (unsigned char *)packed, z.avail_out = (unsigned)most;
-        must(deflate(&z, Z_FINISH) == Z_STREAM_END);
-        i->window = (Buf){0};
-        buf_add(&i->window, slice(packed, z.total_out));
-        deflateEnd(&z);
-        free(packed);
-    }
-    free(window);
+    z.next_in = window, z.avail_in = len;
+    z.next_out = packed, z.avail_out = most;
+    must(deflate(&z, Z_FINISH) == Z_STREAM_END);
+    if (len) buf_add(&i->window, slice(packed, z.total_out));
+    slab_done(&slab);
 }
 
 size_t inflater_kept(const Inflater *i)
