@@ -27,6 +27,21 @@ static void set_log_level(Slice name)
         if (slice_eq(name, slice_of(names[i]))) log_set_level((LogLevel)i);
 }
 
+static void quota_steps(const Config *config, ImapConfig *imap)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->quota_warnings.count; i++) {
+        uint64_t percent;
+        bool fits = slice_to_u64(config->quota_warnings.items[i], &percent) && percent <= 100;
+        if (fits && count < COUNT(imap->quota_warnings))
+            imap->quota_warnings[count++] = (uint16_t)percent;
+        else
+            log_event(LOG_LEVEL_WARN, "quota_warnings",
+                      KV("ignored", config->quota_warnings.items[i]));
+    }
+    imap->quota_soft = (uint16_t)MIN(config->quota_soft, 1000);
+}
+
 static Snapshot *snapshot_new(House *h, const Config *config)
 {
     Snapshot *s = NEW(Snapshot);
@@ -57,6 +72,7 @@ static Snapshot *snapshot_new(House *h, const Config *config)
                            .administrators = config->administrators.items,
                            .administrator_count = config->administrators.count,
                            .administrator_contact = config->administrator_contact};
+    quota_steps(config, &s->imap);
     s->pop3 = (Pop3Config){.auth = h->auth,
                            .store = h->store,
                            .hostname = config->hostname,

@@ -36,6 +36,10 @@ typedef struct {
     const Slice *administrators;
     size_t administrator_count;
     Slice administrator_contact;
+    /* Percent of a quota at which the user is warned, 0: no such; and above which he hears
+     * OVERQUOTA, 0: never. */
+    uint16_t quota_warnings[8];
+    uint16_t quota_soft;
 } ImapConfig;
 /* Takes the stream over and frees it; calls ended(arg) once, on whichever loop. */
 PARKS void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *arg),

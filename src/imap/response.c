@@ -40,6 +40,7 @@ PARKS static Err tagged(Imap *s, const char *status, Slice text)
     imap_go_back(s);
     if (s->state == SELECTED && s->command && !(s->command->ways & QUIET))
         imap_tell_news(s, may_expunge(s));
+    if (s->account) imap_warn_quota(s, slice_eq(slice_of(status), S("OK")));
     if (s->limited_uid) text = with_limit(s, status, text);
     Buf *out = stream_out(s->stream);
     if (s->in->tag.len)

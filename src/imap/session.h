@@ -92,6 +92,8 @@ struct Imap {
     UidSet saved;
     SearchContexts *contexts;           /* live results (context.c); NULL: none */
     struct Notify *notify;              /* once NOTIFY was used */
+    bool quota_known, quota_over;       /* quota_warn.c */
+    uint16_t quota_level;               /* percent that was told */
     struct AnnotateNews *annotate_news; /* after SELECT (ANNOTATE) */
     void (*ended)(void *arg);
     void *arg;
@@ -115,6 +117,8 @@ void imap_resolve_key(Imap *s, View *view, const ImapSet *set, bool uids_given, 
 /* RETURN (SAVE): replaces "$". */
 void imap_save(Imap *s, const UidSet *uids);
 
+/* Warnings before the quota is used up (quota_warn.c). done: the command has done its work. */
+PARKS void imap_warn_quota(Imap *s, bool done);
 /* May see and change what belongs to others and to the server: quota, server annotations. */
 bool imap_is_administrator(const Imap *s);
 

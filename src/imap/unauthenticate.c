@@ -12,6 +12,8 @@ void imap_forget_user(Imap *s)
     s->enabled = 0;
     s->language = LANGUAGE_DEFAULT; /* RFC 8437 4.1 */
     s->comparator = (Comparator){0};
+    s->quota_known = s->quota_over = false;
+    s->quota_level = 0;
     s->in->utf8 = false;
     arena_done(&s->saved_arena);
     s->saved = (UidSet){0};

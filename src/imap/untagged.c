@@ -155,6 +155,7 @@ void imap_tell_news(Imap *s, bool expunges)
     annotate_tell_news(s);
     context_tell_changed(s);
     if (news.exists_changed) imap_notify_tell_new(s, last);
+    if (news.exists_changed) imap_warn_quota(s, false);
 }
 
 void imap_use_condstore(Imap *s)
