@@ -80,6 +80,18 @@ static void expunge(SyncClient *c, uint32_t number)
     remove_at(c, number - 1);
 }
 
+/* One of those that were only counted: behind every smaller uid that is known. */
+static void remove_counted(SyncClient *c, uint32_t uid)
+{
+    uint32_t at = c->count;
+    while (at && !(c->view[at - 1].uid && c->view[at - 1].uid < uid))
+        at--;
+    while (at < c->count && c->view[at].uid)
+        at++;
+    if (at == c->count) sync_failed(c, "VANISHED %u, which is not there", uid);
+    remove_at(c, at);
+}
+
 static void forget_old(SyncClient *c, uint32_t uid)
 {
     for (uint32_t i = 0; i < c->old_count; i++) {
@@ -105,10 +117,8 @@ static void vanished(SyncClient *c, Slice set, bool earlier)
                 forget_old(c, uid);
             else if (e)
                 remove_at(c, (uint32_t)(e - c->view));
-            else if (!sync_entry(c, 0))
-                sync_failed(c, "VANISHED %u, which is not there", uid);
-            else /* one of those that were only counted: the first of them */
-                remove_at(c, (uint32_t)(sync_entry(c, 0) - c->view));
+            else
+                remove_counted(c, uid);
         }
     }
 }

@@ -32,6 +32,7 @@ typedef struct { /* what NOTIFY told of a mailbox that is not selected */
 typedef struct {
     Kind kind;
     unsigned number; /* of the client, for the trace */
+    unsigned who;    /* 0: the owner, 1: the one he shares with */
     uint64_t seed;
     Stream *stream;
     unsigned tag;

@@ -1,8 +1,9 @@
 /* Several clients of different age act at random on the mailboxes of one account, in the simulated
  * world: one with message numbers only, one with CONDSTORE, one that comes back with QRESYNC, one
- * with UIDONLY, one of IMAP4rev2, two with NOTIFY; beside them mail is delivered and a maildrop
- * emptied. A trivial model knows what every command means. After every step those who are told
- * without asking, and some of the others, have to see exactly what the model says.
+ * with UIDONLY, one of IMAP4rev2, two with NOTIFY, and some of another user to whom they are
+ * shared, who has a \Seen of his own and is at home on another loop; beside them mail is delivered
+ * and a maildrop emptied. A trivial model knows what every command means. After every step those
+ * who are told without asking, and some of the others, have to see exactly what the model says.
  *
  * POSTHOUSE_SEED=n runs that one world only, POSTHOUSE_STEPS=n so many steps instead of 100,000. */
 #include "imap/sync_client.h"
@@ -12,13 +13,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { STEPS = 2000, CLIENTS = 9, CROWD = 24, DISK_BYTES = 1024 * 1024 * 1024, BUSY = 4 };
+enum {
+    STEPS = 2000,
+    CLIENTS = 13,
+    OWNERS = 9,
+    CROWD = 24,
+    DISK_BYTES = 1024 * 1024 * 1024,
+    BUSY = 4
+};
 
 /* ---- the model ---- */
 
 typedef struct {
     uint32_t uid;
     uint8_t flags;
+    bool seen_by_other;
 } ModelMessage;
 typedef struct {
     ModelMessage list[ENTRIES_MOST];
@@ -34,7 +43,7 @@ typedef struct {
     Store *store;
     ImapConfig config;
     uint32_t acct;
-    AuthUser user;
+    AuthUser users[2];
     int open; /* sessions */
     unsigned step;
     Model model;
@@ -42,6 +51,8 @@ typedef struct {
 } World;
 
 static const char *const box_names[BOXES] = {"INBOX", "a", "b"};
+static const char *const shared_names[BOXES] = {"Shared/owner/INBOX", "Shared/owner/a",
+                                                "Shared/owner/b"};
 
 static uint32_t below(uint32_t n)
 {
@@ -57,7 +68,7 @@ static ModelMessage *model_find(ModelBox *b, uint32_t uid)
 
 static void model_add(ModelBox *b, uint8_t flags)
 {
-    b->list[b->count++] = (ModelMessage){b->uid_next++, flags};
+    b->list[b->count++] = (ModelMessage){b->uid_next++, flags, false};
 }
 
 static void model_remove(ModelBox *b, uint32_t uid)
@@ -68,11 +79,27 @@ static void model_remove(ModelBox *b, uint32_t uid)
     b->count--;
 }
 
-static uint32_t model_unseen(const ModelBox *b)
+/* With the eyes of one of the two. */
+static uint8_t model_flags(const ModelMessage *m, unsigned who)
+{
+    return who ? (m->flags & (uint8_t)~FLAG_SEEN) | (m->seen_by_other ? FLAG_SEEN : 0) : m->flags;
+}
+
+static void model_set_flags(ModelMessage *m, unsigned who, uint8_t flags)
+{
+    if (!who) {
+        m->flags = flags;
+        return;
+    }
+    m->flags = (m->flags & FLAG_SEEN) | (flags & (uint8_t)~FLAG_SEEN);
+    m->seen_by_other = flags & FLAG_SEEN;
+}
+
+static uint32_t model_unseen(const ModelBox *b, unsigned who)
 {
     uint32_t unseen = 0;
     for (uint32_t i = 0; i < b->count; i++)
-        unseen += !(b->list[i].flags & FLAG_SEEN);
+        unseen += !(model_flags(&b->list[i], who) & FLAG_SEEN);
     return unseen;
 }
 
@@ -81,6 +108,7 @@ static uint32_t model_unseen(const ModelBox *b)
 typedef struct {
     World *w;
     Stream *stream;
+    const AuthUser *user;
 } Serving;
 
 static void has_ended(void *arg)
@@ -92,7 +120,7 @@ PARKS_UNCHECKED static void serve(void *arg)
 {
     Serving v = *(Serving *)arg;
     free(arg);
-    imap_serve_known(v.stream, &v.w->config, &v.w->user, has_ended, v.w);
+    imap_serve_known(v.stream, &v.w->config, v.user, has_ended, v.w);
 }
 
 PARKS static void must_ask(SyncClient *c, const char *fmt, ...) PRINTF(2, 3);
@@ -117,6 +145,7 @@ PARKS static void connect_client(World *w, SyncClient *c)
     };
     Serving *v = NEW(Serving);
     v->w = w;
+    v->user = &w->users[c->who];
     Err err = stream_pair(&c->stream, &v->stream);
     must(!err);
     __atomic_add_fetch(&w->open, 1, __ATOMIC_SEQ_CST);
@@ -162,7 +191,7 @@ static void compare_known(World *w, SyncClient *c)
         const Entry *e = &c->view[i];
         const ModelMessage *m = e->uid ? model_find(b, e->uid) : NULL;
         if (e->uid && !m) sync_failed(c, "step %u: there is no uid %u", w->step, e->uid);
-        if (m && e->flags_known && m->flags != e->flags)
+        if (m && e->flags_known && model_flags(m, c->who) != e->flags)
             sync_failed(c, "step %u: uid %u has flags %02x, not %02x", w->step, m->uid, m->flags,
                         e->flags);
     }
@@ -182,7 +211,7 @@ static void compare_view(World *w, SyncClient *c)
     if (c->count != b->count)
         sync_failed(c, "step %u: %u messages, not %u", w->step, b->count, c->count);
     for (uint32_t i = 0; i < b->count; i++)
-        if (c->view[i].flags_known && c->view[i].flags != b->list[i].flags)
+        if (c->view[i].flags_known && c->view[i].flags != model_flags(&b->list[i], c->who))
             sync_failed(c, "step %u: uid %u has flags %02x, not %02x", w->step, b->list[i].uid,
                         b->list[i].flags, c->view[i].flags);
 }
@@ -193,12 +222,13 @@ static void compare_told(World *w, SyncClient *c)
         const ModelBox *b = &w->model.boxes[i];
         const Told *t = &c->told[i];
         if (i == c->box || !t->known) continue;
-        if (t->messages != b->count || t->uid_next != b->uid_next || t->unseen != model_unseen(b))
+        if (t->messages != b->count || t->uid_next != b->uid_next ||
+            t->unseen != model_unseen(b, c->who))
             sync_failed(c, "step %u: %s has %u messages, uidnext %u, %u unseen, not %u, %u, %u",
-                        w->step, box_names[i], b->count, b->uid_next, model_unseen(b), t->messages,
-                        t->uid_next, t->unseen);
+                        w->step, box_names[i], b->count, b->uid_next, model_unseen(b, c->who),
+                        t->messages, t->uid_next, t->unseen);
     }
-    for (int i = 0; i < NAMES; i++)
+    for (int i = 0; !c->who && i < NAMES; i++)
         if (c->names[i] != w->model.names[i] || c->subscribed[i] != w->model.subscribed[i])
             sync_failed(c, "step %u: x%d: there %d, subscribed %d, not %d, %d", w->step, i,
                         w->model.names[i], w->model.subscribed[i], c->names[i], c->subscribed[i]);
@@ -230,7 +260,8 @@ PARKS static void refresh(SyncClient *c)
     if (!sync_notifies(c)) return;
     fill(c);
     for (int i = 0; i < BOXES; i++)
-        if (i != c->box) must_ask(c, "STATUS %s (MESSAGES UIDNEXT UNSEEN)", box_names[i]);
+        if (i != c->box) must_ask(c, "STATUS %s (MESSAGES UIDNEXT UNSEEN)", c->boxes[i]);
+    if (c->who) return;
     memset(c->names, 0, sizeof c->names);
     memset(c->subscribed, 0, sizeof c->subscribed);
     must_ask(c, "LIST \"\" x%%");
@@ -265,11 +296,11 @@ PARKS static void select_box(World *w, SyncClient *c, int box, bool resync)
     c->box = box;
     memset(c->told, 0, sizeof c->told);
     if (again) {
-        must_ask(c, "SELECT %s (QRESYNC (%u %llu))", box_names[box], c->validity,
+        must_ask(c, "SELECT %s (QRESYNC (%u %llu))", c->boxes[box], c->validity,
                  (unsigned long long)c->synced);
         recall(c);
     } else {
-        must_ask(c, "SELECT %s", box_names[box]);
+        must_ask(c, "SELECT %s", c->boxes[box]);
         c->modseq = 0;
     }
     refresh(c);
@@ -282,8 +313,8 @@ PARKS static void begin(World *w, SyncClient *c)
     if (sync_notifies(c)) {
         must_ask(c,
                  "NOTIFY SET STATUS (selected (MessageNew (UID FLAGS) MessageExpunge FlagChange))"
-                 " (personal (MessageNew MessageExpunge FlagChange MailboxName "
-                 "SubscriptionChange))");
+                 " (%s (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange))",
+                 c->who ? "subtree Shared" : "personal");
         refresh(c);
         compare_told(w, c);
     }
@@ -337,11 +368,11 @@ static uint8_t changed(uint8_t flags, unsigned how, uint8_t some)
     return how == 0 ? flags | some : how == 1 ? flags & (uint8_t)~some : some;
 }
 
-static void model_store(World *w, int box, const Some *s, unsigned how, uint8_t flags)
+static void model_store(World *w, const SyncClient *c, const Some *s, unsigned how, uint8_t flags)
 {
     for (size_t i = 0; i < s->count; i++) {
-        ModelMessage *m = model_find(&w->model.boxes[box], s->uids[i]);
-        if (m) m->flags = changed(m->flags, how, flags);
+        ModelMessage *m = model_find(&w->model.boxes[c->box], s->uids[i]);
+        if (m) model_set_flags(m, c->who, changed(model_flags(m, c->who), how, flags));
     }
 }
 
@@ -355,12 +386,12 @@ PARKS static void store(World *w, SyncClient *c)
     if (!s.count) return;
     must_ask(c, "%sSTORE %s %s%s (%s)", uid(c), s.text, words[how], silent ? ".SILENT" : "",
              flag_text(flags));
-    model_store(w, c->box, &s, how, flags);
+    model_store(w, c, &s, how, flags);
     for (size_t i = 0; silent && i < s.count; i++) {
         Entry *e = sync_entry(c, s.uids[i]);
         const ModelMessage *m = model_find(&w->model.boxes[c->box], s.uids[i]);
         /* Others' changes may have been told with the answer; then ours is among them. */
-        if (e && e->flags_known && !(m && e->flags == m->flags))
+        if (e && e->flags_known && !(m && e->flags == model_flags(m, c->who)))
             e->flags = changed(e->flags, how, flags);
     }
 }
@@ -422,7 +453,7 @@ PARKS static void read_body(World *w, SyncClient *c)
     bool ok = sync_ask(c, "%sFETCH %s BODY[TEXT]", uid(c), s.text);
     ModelMessage *m = model_find(&w->model.boxes[c->box], s.uids[0]);
     if (!ok && m) sync_failed(c, "the answer was %s", c->done);
-    if (m) m->flags |= FLAG_SEEN;
+    if (m) model_set_flags(m, c->who, model_flags(m, c->who) | FLAG_SEEN);
 }
 
 PARKS static void search(World *w, SyncClient *c)
@@ -481,8 +512,8 @@ PARKS static void two_at_once(World *w, SyncClient *c, SyncClient *other)
               flag_text(others));
     if (!sync_finish(c)) sync_failed(c, "the answer was %s", c->done);
     if (!sync_finish(other)) sync_failed(other, "the answer was %s", other->done);
-    model_store(w, c->box, &s, how, flags);
-    model_store(w, other->box, &o, other_how, others);
+    model_store(w, c, &s, how, flags);
+    model_store(w, other, &o, other_how, others);
 }
 
 /* ---- those without a session of IMAP ---- */
@@ -543,6 +574,7 @@ PARKS static void act(World *w, SyncClient *c)
 {
     unsigned what = below(100);
     stop_idling(c);
+    if (c->who && ((what >= 36 && what < 58) || (what >= 83 && what < 88))) what = below(26);
     if (what < 26)
         store(w, c);
     else if (what < 36)
@@ -598,17 +630,22 @@ PARKS static void step(World *w)
 
 PARKS static void world_begin(World *w)
 {
-    static const Kind kinds[CLIENTS] = {PLAIN,   CONDSTORE,         QRESYNC, UIDONLY,  REV2,
-                                        QRESYNC, NOTIFYING_UIDONLY, PLAIN,   NOTIFYING};
+    static const Kind kinds[CLIENTS] = {
+        PLAIN, CONDSTORE, QRESYNC, UIDONLY,           REV2,    QRESYNC, NOTIFYING_UIDONLY,
+        PLAIN, NOTIFYING, PLAIN,   NOTIFYING_UIDONLY, UIDONLY, QRESYNC};
+    static const char *const logins[] = {"owner", "other"};
     StoreOptions options = {
         .engine = {.index_in_memory = true, .segment_bytes = 1 << 20}
     };
-    Slice login = S("somebody");
     must(!store_open(S("store"), &options, &w->store));
-    must(!store_create_account(w->store, login, &w->acct));
-    w->user.acct = w->acct;
-    memcpy(w->user.login, login.at, login.len);
-    w->config = (ImapConfig){.store = w->store, .hostname = S("sim.example.org")};
+    for (unsigned i = 0; i < 2; i++) {
+        AuthUser *user = &w->users[i];
+        must(!store_create_account(w->store, slice_of(logins[i]), &user->acct));
+        snprintf(user->login, sizeof user->login, "%s", logins[i]);
+    }
+    w->acct = w->users[0].acct;
+    w->config =
+        (ImapConfig){.store = w->store, .hostname = S("sim.example.org"), .shared_namespace = true};
     for (unsigned i = 0; i < BOXES; i++)
         w->model.boxes[i].uid_next = 1;
     for (unsigned i = 0; i < CLIENTS; i++) {
@@ -616,12 +653,15 @@ PARKS static void world_begin(World *w)
         c->kind = kinds[i];
         c->number = i;
         c->seed = w->seed;
-        c->boxes = box_names;
+        c->who = i >= OWNERS;
+        c->boxes = c->who ? shared_names : box_names;
     }
     SyncClient *first = &w->clients[0];
     connect_client(w, first);
     for (unsigned i = 1; i < BOXES; i++)
         must_ask(first, "CREATE %s", box_names[i]);
+    for (unsigned i = 0; i < BOXES; i++)
+        must_ask(first, "SETACL %s other lrswite", box_names[i]);
     disconnect(first);
     for (unsigned i = 0; i < CLIENTS; i++)
         begin(w, &w->clients[i]);

@@ -151,7 +151,7 @@ void imap_tell_news(Imap *s, bool expunges)
     if (news.exists_changed) imap_say(s, "%u EXISTS", view_exists(s->view));
     if (news.recent_changed && !imap_has(s, ENABLED_REV2))
         imap_say(s, "%u RECENT", view_recent(s->view));
-    if (wanted & EVENT_FLAG_CHANGE) tell_changed(s, &news);
+    if (wanted & (EVENT_FLAG_CHANGE | EVENT_ANNOTATION_CHANGE)) tell_changed(s, &news);
     annotate_tell_news(s);
     context_tell_changed(s);
     if (news.exists_changed) imap_notify_tell_new(s, last);
