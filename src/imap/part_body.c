@@ -1,6 +1,7 @@
 /* The BODY of one part, found in the BODYSTRUCTURE of its message (RFC 9051 7.5.2). */
 #include "imap/urlauth.h"
 
+#include "base/text.h"
 #include "mail/wire.h"
 
 /* The n-th value of "(...)", from 0; empty: there are fewer. */
@@ -76,4 +77,22 @@ void urlauth_part_body(Buf *out, Slice structure, const Section *section, const 
         put_decoded(out, body, *decoded);
     else
         mail_body_of_structure(out, body);
+}
+
+/* A type is a quoted string; a multipart has its subtype only. */
+static void put_word(Buf *out, Slice quoted)
+{
+    for (size_t i = 1; i + 1 < quoted.len; i++)
+        buf_char(out, ascii_lower(quoted.at[i]));
+}
+
+Slice urlauth_part_type(Slice structure, const Section *section, Arena *a)
+{
+    Buf type buf_scoped = {0};
+    Slice body = find_part(structure, section);
+    if (!is_list(body) || is_multipart(body)) return S("");
+    put_word(&type, value_of(body, 0));
+    buf_char(&type, '/');
+    put_word(&type, value_of(body, 1));
+    return arena_copy(a, buf_slice(&type));
 }

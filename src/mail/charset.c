@@ -43,20 +43,30 @@ static const Charset rows[] = {
 /* A converter costs a microsecond to open and must not be shared by two threads: each row keeps one
  * that is not in use. It also keeps glibc from unloading the module, so that charset_warm_up lasts.
  */
-static _Atomic(iconv_t) idle[COUNT(rows)];
+static _Atomic(iconv_t) idle[COUNT(rows)], idle_writers[COUNT(rows)];
+
+static iconv_t take(_Atomic(iconv_t) *kept, const char *to, const char *from)
+{
+    iconv_t had = atomic_exchange(kept, NULL);
+    if (had) return had;
+    iconv_t opened = iconv_open(to, from);
+    return opened == (iconv_t)-1 ? NULL : opened;
+}
+
+static void give(_Atomic(iconv_t) *kept, iconv_t converter)
+{
+    iconv_t other = atomic_exchange(kept, converter);
+    if (other) iconv_close(other);
+}
 
 static iconv_t converter_take(const Charset *c)
 {
-    iconv_t had = atomic_exchange(&idle[c - rows], NULL);
-    if (had) return had;
-    iconv_t opened = iconv_open("UTF-8", c->converter);
-    return opened == (iconv_t)-1 ? NULL : opened;
+    return take(&idle[c - rows], "UTF-8", c->converter);
 }
 
 static void converter_give(const Charset *c, iconv_t converter)
 {
-    iconv_t other = atomic_exchange(&idle[c - rows], converter);
-    if (other) iconv_close(other);
+    give(&idle[c - rows], converter);
 }
 
 /* Letters and digits of a name, lower case; false: more than `room`. */
@@ -238,11 +248,100 @@ void charset_to_utf8(const Charset *c, Slice text, Buf *out)
     }
 }
 
+/* ---- writing ---- */
+
+/* Octets of the character in front; the text is valid. */
+static size_t utf8_length(Slice utf8)
+{
+    unsigned char c = (unsigned char)utf8.at[0];
+    return MIN(c >= 0xf0   ? (size_t)4
+               : c >= 0xe0 ? (size_t)3
+               : c >= 0xc0 ? (size_t)2
+                           : (size_t)1,
+               utf8.len);
+}
+
+static bool is_ascii_charset(const Charset *c)
+{
+    return slice_eq(c->name, S("us-ascii"));
+}
+
+static const char *writer_name(const Charset *c)
+{
+    return c->reading == READ_1252 ? c->name.at : c->converter;
+}
+
+bool charset_can_write(const Charset *c)
+{
+    return c->reading == READ_UTF8 || c->reading == READ_1252 || c->reading == READ_ICONV ||
+           is_ascii_charset(c);
+}
+
+static bool write_replacement(const Charset *c, Slice replacement, Buf *out)
+{
+    return replacement.len && charset_from_utf8(c, replacement, (Slice){0}, out);
+}
+
+static bool write_ascii(const Charset *c, Slice utf8, Slice replacement, Buf *out)
+{
+    while (utf8.len) {
+        size_t n = 0;
+        while (n < utf8.len && !(utf8.at[n] & 0x80))
+            n++;
+        buf_add(out, slice_first(utf8, n));
+        utf8 = slice_from(utf8, n);
+        if (!utf8.len) break;
+        if (!write_replacement(c, replacement, out)) return false;
+        utf8 = slice_from(utf8, utf8_length(utf8));
+    }
+    return true;
+}
+
+static bool write_by_iconv(iconv_t converter, const Charset *c, Slice utf8, Slice replacement,
+                           Buf *out)
+{
+    char *in = (char *)(uintptr_t)utf8.at;
+    size_t in_left = utf8.len;
+    iconv(converter, NULL, NULL, NULL, NULL);
+    while (in_left) {
+        size_t room = 2 * in_left + 16, left = room;
+        char *to = buf_reserve(out, room);
+        errno = 0;
+        size_t done = iconv(converter, &in, &in_left, &to, &left);
+        int why = errno;
+        out->len += room - left;
+        if (done != (size_t)-1 || why == E2BIG) continue;
+        if (!write_replacement(c, replacement, out)) return false;
+        size_t bad = utf8_length(slice(in, in_left));
+        in += bad, in_left -= bad;
+    }
+    return true;
+}
+
+bool charset_from_utf8(const Charset *c, Slice utf8, Slice replacement, Buf *out)
+{
+    Buf valid buf_scoped = {0};
+    utf8_repair(utf8, &valid);
+    utf8 = buf_slice(&valid);
+    if (c->reading == READ_UTF8) {
+        buf_add(out, utf8);
+        return true;
+    }
+    if (is_ascii_charset(c)) return write_ascii(c, utf8, replacement, out);
+    if (!charset_can_write(c)) return false;
+    _Atomic(iconv_t) *kept = &idle_writers[c - rows];
+    iconv_t converter = take(kept, writer_name(c), "UTF-8");
+    if (!converter) return false;
+    bool fits = write_by_iconv(converter, c, utf8, replacement, out);
+    give(kept, converter);
+    return fits;
+}
+
 void charset_warm_up(void)
 {
     for (size_t i = 0; i < COUNT(rows); i++) {
-        if (!rows[i].converter) continue;
         Buf out buf_scoped = {0};
-        by_iconv(&rows[i], S("warm up \xe4"), &out);
+        if (rows[i].converter) by_iconv(&rows[i], S("warm up \xe4"), &out);
+        if (charset_can_write(&rows[i])) (void)!charset_from_utf8(&rows[i], S("a"), S(""), &out);
     }
 }

@@ -10,6 +10,11 @@ Slice charset_name(const Charset *c); /* the preferred MIME name */
 /* Appends the text as UTF-8; what is invalid becomes U+FFFD. Never fails; NULL charset:
  * windows-1252 unless valid UTF-8. */
 void charset_to_utf8(const Charset *c, Slice text, Buf *out);
+/* The other way, for the charsets that are written at all: UTF-8, US-ASCII and those that do not
+ * shift. Characters that it does not have become `replacement` (UTF-8); false: there is none, or it
+ * does not have that either. What was written so far stays in out. */
+bool charset_can_write(const Charset *c);
+bool charset_from_utf8(const Charset *c, Slice utf8, Slice replacement, Buf *out) MUST_USE;
 /* Opens every converter once, so that a sandbox may close later. */
 void charset_warm_up(void);
 
