@@ -184,7 +184,7 @@ PARKS static Err search_view(Imap *s, View *view, Search *search)
     SearchFound found;
     SearchResult result;
     bool selected = view == s->view;
-    TRY(search_run(s, view, NULL, search->key, &found));
+    TRY(search_enough(s, view, search, &found));
     search_result(search, &found, NULL, &result);
     if (search->wants & RETURN_SAVE) search_save(s, search, &result);
     if (result.count) search_tell(s, view, true, search, &result);

@@ -45,7 +45,11 @@ PARKS static Err search(Imap *s, Search *search)
     TRY(search_parse(s, search));
     TRY(context_check(s, search));
     if (search->uses_modseq) imap_use_condstore(s);
-    TRY(search_run(s, s->view, imap_search_scope(s, search->key), search->key, &found));
+    const UidSet *scope = imap_search_scope(s, search->key);
+    if (scope)
+        TRY(search_run(s, s->view, scope, search->key, &found));
+    else
+        TRY(search_enough(s, s->view, search, &found));
     search_result(search, &found, NULL, &result);
     if (search->wants & RETURN_SAVE) search_save(s, search, &result);
     if (imap_has(s, ENABLED_REV2) && !search->extended)

@@ -102,6 +102,8 @@ PARKS Err search_run(Imap *s, View *view, const UidSet *among, SearchKey *key,
 PARKS Err search_look_up_threads(Imap *s, View *view, SearchKey *key) MUST_USE;
 bool search_asks_threads(const SearchKey *key); /* does any key below? */
 
+/* The same of all, or of as many as it takes for what is to be told (search_few.c). */
+PARKS Err search_enough(Imap *s, View *view, const Search *search, SearchFound *found) MUST_USE;
 /* A label as KEY_LABEL compares it. */
 Slice search_label(Arena *a, Slice name);
 

@@ -82,7 +82,8 @@ PARKS static bool goes_on(Run *r, size_t i)
         r->flush_ms = now_ms() + FLUSH_MS;
         (void)stream_flush(r->s->stream);
     }
-    if (!r->among) imap_in_progress(r->s, r->asked + i, view_exists(r->q->view));
+    if (r->s->in->tag.len) /* else in IDLE */
+        imap_in_progress(r->s, r->asked + i, view_exists(r->q->view));
     if (run_is_cancelled()) r->err = fail(ERR_CANCELLED, "stopping");
     if (stream_error(r->s->stream)) r->err = fail(ERR_CANCELLED, "the client is gone");
     return !r->err;
