@@ -257,3 +257,33 @@ TEST(addresses_are_found_as_the_envelope_has_them)
         check_slice(buf_slice(&out), slice_of(fields[i].text));
     }
 }
+
+TEST(text_in_no_charset_is_known_from_text)
+{
+    static const struct {
+        const char *in, *out;
+        bool exact, known;
+    } rows[] = {
+        {"plain",                                      "plain",            true,  true },
+        {"",                                           "",                 true,  true },
+        {"=?koi8-r?q?=E1=CC=C5=CB=D3=C5=CA?=",         "Алексей",   true,  true },
+        {"Re: =?UTF-8?B?w6k=?= =?utf-8?q?=20x?=",      "Re: \u00e9 x",     true,  true },
+        {"=?utf-8?q?=EF=BF=BD?=",                      "\xef\xbf\xbd",     true,  true },
+        {"=?utf-8?q?a=FFb?= c",
+         "a\xff"
+         "b c",                                                            false, true },
+        {"Re: =?x-no-such?q?=E1=CC?= =?utf-8?q?=C3?=", "Re: \xe1\xcc\xc3", false, false},
+        {"=?utf-8?q?=C3?= =?utf-8?q?=A9?=",            "\u00e9",           true,  true },
+        {"\xe9t\xe9",                                  "\u00e9t\u00e9",    true,  true }, /* a guess */
+        {"=?utf-8?q?=C3=A9?= \xe9",                    "\u00e9 \u00e9",    true,  true },
+        {"tab\there",                                  "tab here",         true,  true },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Buf out buf_scoped = {0};
+        Slice in = slice_of(rows[i].in);
+        bool exact = header_decode_exactly(&out, in);
+        if (exact != rows[i].exact || header_charsets_are_known(in) != rows[i].known ||
+            !slice_eq(buf_slice(&out), slice_of(rows[i].out)))
+            test_failed(__FILE__, __LINE__, "%s: %.*s", rows[i].in, SP(buf_slice(&out)));
+    }
+}

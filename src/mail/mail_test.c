@@ -1,4 +1,5 @@
 #include "base/test.h"
+#include "mail/envelope.h"
 #include "mail/mail.h"
 
 /* Summarises whole and in pieces of 1, 2, 3, 7 and 64 octets; all must say the same. */
@@ -417,4 +418,43 @@ TEST(attachments_are_seen)
         if (m.has_attachment != rows[i].has)
             test_failed(__FILE__, __LINE__, "%s: %d", rows[i].header, m.has_attachment);
     }
+}
+
+/* ---- what is read back from an envelope ---- */
+
+static void check_first(Slice envelope, EnvelopeField field, const MailAddress *wanted)
+{
+    Arena a arena_scoped = {0};
+    MailAddress got = {0};
+    check(envelope_first_address(envelope, field, &a, &got));
+    check_slice(got.name, wanted->name);
+    check_slice(got.mailbox, wanted->mailbox);
+    check_slice(got.host, wanted->host);
+    check((got.name.at == NULL) == (wanted->name.at == NULL));
+    check((got.host.at == NULL) == (wanted->host.at == NULL));
+}
+
+TEST(first_addresses_are_read_from_the_envelope)
+{
+    Arena a arena_scoped = {0};
+    MailSummary m;
+    MailAddress none;
+    mail_summarise(S("Subject: a \"quoted\\ \" one\r\n"
+                     "From: \"Z \\\"Q\\\" \\\\\" <z@example.org>, x@y\r\n"
+                     "To: friends: a@b;\r\n"
+                     "Bcc: c@d\r\n\r\n"),
+                   &a, NULL, &m);
+    check_slice(envelope_text(m.envelope, ENVELOPE_SUBJECT, &a), S("a \"quoted\\ \" one"));
+    check_first(
+        m.envelope, ENVELOPE_FROM,
+        &(MailAddress){.name = S("Z \"Q\" \\"), .mailbox = S("z"), .host = S("example.org")});
+    check_first(m.envelope, ENVELOPE_TO, &(MailAddress){.mailbox = S("friends")});
+    check(!envelope_first_address(m.envelope, ENVELOPE_CC, &a, &none));
+    mail_summarise(S("From: \xc3\x89mile <e@x>\r\n\r\n"), &a, NULL, &m);
+    check(!envelope_text(m.envelope, ENVELOPE_SUBJECT, &a).at);
+    check_first(m.envelope, ENVELOPE_FROM,
+                &(MailAddress){.name = S("\xc3\x89mile"), .mailbox = S("e"), .host = S("x")});
+    check(!envelope_first_address(S("("), ENVELOPE_FROM, &a, &none));
+    check(!envelope_first_address(S(""), ENVELOPE_TO, &a, &none));
+    check(!envelope_text(S("(NIL"), ENVELOPE_SUBJECT, &a).at);
 }
