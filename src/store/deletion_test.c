@@ -193,6 +193,12 @@ TEST(a_real_mailbox_hides_the_view)
     check_ok(mailbox_open(w.account, w.acct, S("Deleted"), &box));
     check(mailbox_status(box).kept);
     check_slice(mailbox_name(box), S("Deleted"));
+    MailboxEntry entry;
+    check(account_mailbox_id(w.account, mailbox_status(box).id, &entry));
+    check_slice(entry.name, S("Deleted"));
+    rules(&w, "keep=0");
+    check(!account_mailbox_id(w.account, mailbox_status(box).id, &entry));
+    rules(&w, "keep=7");
     check_u64(mailbox_rights(box), RIGHT_LOOKUP | RIGHT_READ);
     mailbox_close(box);
     check_err(mailbox_open(w.account, w.acct + 1, S("Deleted"), &box), ERR_NOT_FOUND);

@@ -190,8 +190,10 @@ void account_mailboxes(Account *a, Arena *arena, MailboxEntry **entries, size_t 
 
 bool account_mailbox(Account *a, Slice name, MailboxEntry *entry)
 {
-    Box *b = box_by_name(a, name);
-    *entry = (MailboxEntry){.name = b ? b->s.name : name,
+    Slice kept = kept_view_name(a);
+    bool is_view = kept.len && slice_eq(name, kept);
+    Box *b = box_by_name(a, is_view ? KEPT_NAME : name);
+    *entry = (MailboxEntry){.name = b && !is_view ? b->s.name : name,
                             .exists = b,
                             .subscribed = subscribed_has(a, name),
                             .has_children = has_children(a, name)};
@@ -202,7 +204,8 @@ bool account_mailbox(Account *a, Slice name, MailboxEntry *entry)
 bool account_mailbox_id(Account *a, uint32_t id, MailboxEntry *entry)
 {
     Box *b = box_by_id(a, id);
-    return b && account_mailbox(a, b->s.name, entry);
+    Slice name = b && box_is_kept(b) ? kept_view_name(a) : b ? b->s.name : (Slice){0};
+    return name.len && account_mailbox(a, name, entry);
 }
 
 /* ---- create, delete, rename, subscribe ---- */
