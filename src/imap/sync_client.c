@@ -421,6 +421,7 @@ PARKS static bool hear(SyncClient *c)
 
 /* ---- commands ---- */
 
+PRINTF(2, 0)
 PARKS static void vsend(SyncClient *c, const char *fmt, va_list args)
 {
     Buf line buf_scoped = {0};

@@ -46,6 +46,71 @@ def crowd(server, count):
     time.sleep(3)
 
 
+ASLEEP = "SELECT INBOX"
+AWAKE = ("NOTIFY SET (selected (MessageNew (UID FLAGS BODY.PEEK[HEADER.FIELDS (FROM SUBJECT DATE)]) MessageExpunge FlagChange)) "
+         "(personal (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange))")
+
+
+def expect(what, answer):
+    if answer != "OK":
+        check(what, False, answer)
+
+
+def resting(server, count, *commands):
+    """KiB that each of so many sessions costs at rest."""
+    before, wires = server.resident_kib(), []
+    for i in range(count):
+        w = login(server, f"u{i % 10 + 1:05}")
+        for command in commands:
+            expect(command, w.imap(command)[0])
+        wires.append(w)
+    time.sleep(5)  # fibers that wait give their stacks back
+    each = (server.resident_kib() - before) / count
+    print(f"{each:.1f} KiB a session: {' + '.join(c.split(' ')[0] for c in commands)}", flush=True)
+    return each, wires
+
+
+def enabled(server):
+    """All that can be switched on costs a session at rest little more than none of it."""
+    plain, wires = resting(server, 400, ASLEEP)
+    full, more = resting(server, 400, "ENABLE QRESYNC", ASLEEP, AWAKE)
+    check("a session with everything costs at most 3 KiB more", full < plain + 3, (plain, full))
+    began = time.monotonic()
+    server.deliver(["u00001@example.com"], b"Subject: news\r\n\r\nx\r\n")
+    for w in more[::10]:
+        w.line()  # EXISTS, RECENT
+    check("and all hear of a message at once", time.monotonic() - began < 5)
+    for w in wires + more:
+        w.close()
+    time.sleep(3)
+
+
+def silent(server):
+    """NOTIFY over 10,000 mailboxes: what happens in one of them costs nothing for the others."""
+    w, other = login(server, "u00002"), login(server, "u00002")
+    for first in range(0, 10000, 500):
+        w.send(b"".join(b"c%d CREATE f/%d\r\n" % (i, i) for i in range(first, first + 500)))
+        for i in range(first, first + 500):
+            expect("CREATE", w.imap_answer(b"c%d" % i)[0])
+
+    def cost(what):
+        ticks = lambda: sum(map(int, open(f"/proc/{server.process.pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+        before = ticks()
+        for i in range(300):
+            expect("STORE", other.imap(f"STORE 1 {'+-'[i % 2]}FLAGS.SILENT (\\Flagged)")[0])
+        print(f"{what}: {ticks() - before} ticks", flush=True)
+        return ticks() - before
+
+    server.deliver(["u00002@example.com"], b"Subject: one\r\n\r\nx\r\n")
+    equal("SELECT", other.imap("SELECT INBOX")[0], "OK")
+    alone = cost("300 changes, nobody watches")
+    equal("NOTIFY", w.imap("NOTIFY SET (subtree f (MessageNew MessageExpunge FlagChange)) (personal (MailboxName))")[0], "OK")
+    watched = cost("300 changes elsewhere, 10,000 mailboxes are watched")
+    check("watching silent mailboxes costs nothing", watched <= alone * 1.5 + 5, (alone, watched))
+    w.close()
+    other.close()
+
+
 def slow(server):
     """They ask for 50 MB and read nothing."""
     wires = [login(server) for _ in range(20)]
@@ -69,6 +134,8 @@ def test():
     crowd(s, 600)
     _, left = peak(s, lambda: crowd(s, 600))
     check("a second crowd leaves no more than the first", left < 3 * 1024, left)
+    enabled(s)
+    silent(s)
     s.check_end()
 
 
