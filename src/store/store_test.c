@@ -302,7 +302,6 @@ TEST(a_draft_takes_the_place_of_a_message)
 {
     World w;
     world_open(&w, &(StoreOptions){.quota_octets = HELLO.len});
-    Arena a arena_scoped = {0};
     Mailbox *box = world_box(&w, "INBOX"), *other = world_box(&w, "Sent");
     uint32_t uid;
     world_append_octets(&w, box, HELLO, &(DraftPlace){0});
