@@ -20,14 +20,14 @@ typedef struct {
     uint64_t fail_after; /* operations of the work; 0: none fails */
     unsigned life;
     char doing[32];
-} Shared;
+} SharedMemory;
 
-static void doing(Shared *s, const char *what)
+static void doing(SharedMemory *s, const char *what)
 {
     snprintf(s->doing, sizeof s->doing, "%s", what);
 }
 
-static StoreOptions options_of(const Shared *s)
+static StoreOptions options_of(const SharedMemory *s)
 {
     uint64_t r = s->world.seed * 131 + s->life / 4;
     return (StoreOptions){
@@ -46,7 +46,7 @@ static bool something_failed(const WorkWorld *w)
     return false;
 }
 
-static PARKS void compact_and_verify(Shared *s, Store *store)
+static PARKS void compact_and_verify(SharedMemory *s, Store *store)
 {
     uint64_t freed;
     doing(s, "compact");
@@ -59,7 +59,7 @@ static PARKS void compact_and_verify(Shared *s, Store *store)
 
 static PARKS void live(void *arg)
 {
-    Shared *s = arg;
+    SharedMemory *s = arg;
     WorkWorld *w = &s->world;
     SimDiskPlan *plan = sim_disk_plan(s->disk);
     Store *store = NULL;
@@ -81,7 +81,7 @@ static PARKS void live(void *arg)
 }
 
 /* The last life of a world is left alone. */
-static bool one_life(Shared *s, SimDisk *disk, uint64_t *random, bool *crashed)
+static bool one_life(SharedMemory *s, SimDisk *disk, uint64_t *random, bool *crashed)
 {
     static const uint32_t spans[] = {15, 100, 400, 1500};
     SimDiskPlan *plan = sim_disk_plan(disk);
@@ -111,7 +111,7 @@ static bool one_life(Shared *s, SimDisk *disk, uint64_t *random, bool *crashed)
     return true;
 }
 
-static bool one_world(Shared *s, uint64_t seed, unsigned *crashes)
+static bool one_world(SharedMemory *s, uint64_t seed, unsigned *crashes)
 {
     uint64_t random = seed;
     SimDisk *disk = sim_disk_new(DISK_BYTES);
@@ -138,7 +138,7 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 
 int main(void)
 {
-    Shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    SharedMemory *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(s != MAP_FAILED);
     uint64_t only = number_of("POSTHOUSE_SEED", 0), wanted = number_of("POSTHOUSE_CRASHES", 1000);
     unsigned crashes = 0, passed = 0, failed = 0;

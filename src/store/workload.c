@@ -36,6 +36,15 @@ static uint32_t below(Client *c, uint32_t n)
     return n ? (uint32_t)(work_random(&c->random) % n) : 0;
 }
 
+Slice work_note(Arena *a, unsigned note)
+{
+    if (!note) return (Slice){0};
+    size_t len = note * 397; /* the largest is longer than a page */
+    char *text = arena_alloc(a, len);
+    memset(text, (int)('a' + note), len);
+    return slice(text, len);
+}
+
 Slice work_keyword(unsigned i)
 {
     return keywords[i];
@@ -235,13 +244,25 @@ static WorkMessage any_message(Step *t, Slice body, uint32_t number)
     m.flags = (uint8_t)below(t->c, 32);
     m.keywords = below(t->c, 2) ? (uint8_t)below(t->c, 1 << WORK_KEYWORDS) : 0;
     m.prefix = (uint8_t)below(t->c, COUNT(prefixes));
+    m.note = below(t->c, 3) ? 0 : (uint8_t)below(t->c, WORK_NOTES);
     m.size = (uint32_t)(body.len + prefixes[m.prefix].len);
     return m;
 }
 
+/* Private ones of odd numbers, shared ones of even: setting the one takes the other away. */
+static Annotations notes_of(Step *t, unsigned note)
+{
+    Annotations set = {.list = arena_array(&t->arena, Annotation, 2), .count = 2};
+    for (unsigned shared = 0; shared < 2; shared++)
+        set.list[shared] = (Annotation){
+            S("/comment"), work_note(&t->arena, note % 2 != shared ? note : 0), shared};
+    return set;
+}
+
 static DraftPlace place_of(Step *t, const WorkMessage *m)
 {
-    return (DraftPlace){.flags = m->flags,
+    return (DraftPlace){.annotations = notes_of(t, m->note),
+                        .flags = m->flags,
                         .keywords = keywords_of(t, m->keywords),
                         .date = m->date,
                         .prefix = prefixes[m->prefix]};
@@ -414,6 +435,35 @@ static PARKS void op_change(Step *t)
     answered(t, err);
 }
 
+static PARKS void op_note(Step *t)
+{
+    WorkBox *b = &t->s->boxes[any_box(t)];
+    UidSet uids = some_uids(t, b, 2);
+    uint8_t note = (uint8_t)below(t->c, WORK_NOTES);
+    uint64_t modseq = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        WorkMessage *m = &b->messages[i];
+        if (!uidset_has(&uids, m->uid) || m->note == note) continue;
+        m->note = note;
+        m->modseq = 0;
+    }
+    Annotations set = notes_of(t, note);
+    Mailbox *box scoped(mailbox) = open_box(t, (unsigned)(b - t->s->boxes));
+    in_flight(t, "annotation %u of messages of %s", note, b->name);
+    answered(t, mailbox_annotate_messages(box, &uids, &set, NULL, &t->arena, NULL, &modseq));
+}
+
+static PARKS void op_box_note(Step *t)
+{
+    WorkBox *b = &t->s->boxes[any_box(t)];
+    uint8_t note = (uint8_t)below(t->c, WORK_NOTES);
+    b->note = note;
+    Annotations set = notes_of(t, note);
+    Mailbox *box scoped(mailbox) = open_box(t, (unsigned)(b - t->s->boxes));
+    in_flight(t, "annotation %u of %s", note, b->name);
+    answered(t, mailbox_annotate(box, &set, NULL));
+}
+
 /* The chosen messages in their order, added to `to` and gone from b if they move. */
 static void model_transfer(Step *t, WorkBox *b, WorkBox *to, const UidSet *uids, bool move,
                            CopyResult *wanted)
@@ -470,6 +520,7 @@ static PARKS void op_expunge(Step *t)
 static void model_create(WorkBox *b)
 {
     b->exists = true;
+    b->note = 0;
     b->id = b->uid_validity = 0;
     b->uid_next = 1;
     b->count = b->gone_count = 0;
@@ -612,7 +663,7 @@ static PARKS void op_place(Step *t)
 
 static PARKS void choose(Step *t)
 {
-    switch (below(t->c, 23)) {
+    switch (below(t->c, 26)) {
     case 0:
     case 1:
     case 2:
@@ -658,6 +709,13 @@ static PARKS void choose(Step *t)
         return;
     case 22:
         op_place(t);
+        return;
+    case 23:
+    case 24:
+        op_note(t);
+        return;
+    case 25:
+        op_box_note(t);
         return;
     default:
         op_object(t);

@@ -17,15 +17,16 @@ enum {
     WORK_GONE = 256,
     WORK_OBJECTS = 3,
     WORK_KEYWORDS = 5,
+    WORK_NOTES = 6,
     WORK_KEPT = 200,
 };
 
 typedef struct {
     uint32_t uid, date, size;
-    uint32_t body;  /* what it was made from */
-    uint32_t email; /* its copies are the same one */
-    uint8_t flags, keywords, prefix;
-    uint64_t modseq; /* 0: not known yet */
+    uint32_t body;                         /* what it was made from */
+    uint32_t email;                        /* its copies are the same one */
+    uint8_t flags, keywords, prefix, note; /* note: work_note */
+    uint64_t modseq;                       /* 0: not known yet */
 } WorkMessage;
 typedef struct {
     uint32_t uid;
@@ -34,6 +35,7 @@ typedef struct {
 typedef struct {
     char name[64];
     uint8_t generation; /* part of the name; RENAME goes to the next one */
+    uint8_t note;       /* its annotation */
     bool exists;
     uint32_t id, uid_validity; /* 0: not known yet */
     uint32_t last_uid_validity;
@@ -100,6 +102,8 @@ PARKS bool kept_compare(const WorkWorld *w, unsigned account, Account *a, Buf *w
 PARKS uint32_t kept_find(Account *a, WorkPolicy policy, const WorkMessage *m, Arena *arena,
                          const UidSet *taken);
 Slice work_keyword(unsigned i);
+/* The value of the one annotation that a message or mailbox has; .at NULL for 0. */
+Slice work_note(Arena *a, unsigned note);
 
 /* The octets of a message, without prefix. */
 void work_body(Buf *out, uint32_t body);

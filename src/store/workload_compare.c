@@ -55,7 +55,8 @@ static bool learn_modseq(Compare *c, const WorkBox *b, WorkBox *before, WorkMess
                          const Message *got)
 {
     WorkMessage *was = before->exists && before->id == b->id ? work_message(before, m->uid) : NULL;
-    bool changed = was && (was->flags != m->flags || was->keywords != m->keywords);
+    bool changed =
+        was && (was->flags != m->flags || was->keywords != m->keywords || was->note != m->note);
     uint64_t least = !was ? c->before->seq + 1 : was->modseq + changed;
     if (m->modseq && got->modseq != m->modseq)
         return differs(c, "%s: modseq of %u is %llu, not %llu", b->name, m->uid,
@@ -81,6 +82,33 @@ static PARKS bool compare_message(Compare *c, WorkBox *b, WorkBox *before, WorkM
                        m->flags, m->keywords);
     if (!learn_modseq(c, b, before, m, &got)) return false;
     return !c->bodies || compare_body(c, b, m, got.eid);
+}
+
+static bool is_note(const Annotations *got, unsigned note)
+{
+    Arena arena arena_scoped = {0};
+    if (!note) return !got->count;
+    return got->count == 1 && got->list[0].shared == (note % 2 == 0) &&
+           slice_eq(got->list[0].entry, S("/comment")) &&
+           slice_eq(got->list[0].value, work_note(&arena, note));
+}
+
+static PARKS bool compare_notes(Compare *c, Mailbox *box, WorkBox *b)
+{
+    Arena arena arena_scoped = {0};
+    Annotations got;
+    if (mailbox_annotations(box, &arena, &got) || !is_note(&got, b->note))
+        return differs(c, "%s: its annotation is not number %u", b->name, b->note);
+    for (uint32_t i = 0; i < b->count; i++) {
+        const WorkMessage *m = &b->messages[i];
+        const Message *now = mailbox_message(box, m->uid);
+        if (now && (now->marks & MARK_ANNOTATED) != (m->note ? MARK_ANNOTATED : 0))
+            return differs(c, "%s: uid %u has the wrong mark", b->name, m->uid);
+        if (!now || message_annotations(box, now, &arena, &got) || !is_note(&got, m->note))
+            return differs(c, "%s: the annotation of %u is not number %u", b->name, m->uid,
+                           m->note);
+    }
+    return true;
 }
 
 static PARKS bool compare_messages(Compare *c, Mailbox *box, WorkBox *b, WorkBox *before)
@@ -172,7 +200,7 @@ static PARKS bool compare_box(Compare *c, unsigned number)
     if (!compare_counters(c, box, b)) return false;
     WorkBox *before = mem_new(sizeof *before); /* c->before may be c->s */
     *before = c->before->boxes[number];
-    bool same = compare_messages(c, box, b, before);
+    bool same = compare_messages(c, box, b, before) && compare_notes(c, box, b);
     free(before);
     for (uint32_t i = 0; i < b->gone_count; i++)
         if (!b->gone[i].by) b->gone[i].after = c->before->seq;
