@@ -102,3 +102,24 @@ TEST(who_does_nothing_is_sent_away)
     hang_up(&w, c, 1);
     world_close(&w);
 }
+
+/* RFC 9585: a client that reads slowly hears how far a long FETCH is. */
+TEST(a_long_fetch_says_how_far_it_is)
+{
+    World w;
+    world_open(&w);
+    w.config.progress_ms = 5;
+    Stream *c = connect_to(&w);
+    script(c, "C: a APPEND INBOX {20+}\nC: Subject: x\nC: \nC: yes\nC: \nS: a OK *\n");
+    script(c, "C: b SELECT INBOX\nS: ...\nS: b OK *\n");
+    for (int i = 0; i < 12; i++)
+        script(c, "C: c COPY 1:* INBOX\nS: ...\nS: c OK *\n");
+    script(c, "C: d FETCH 1:4096 (ENVELOPE BODYSTRUCTURE ENVELOPE BODYSTRUCTURE ENVELOPE)\n");
+    fiber_sleep(50);
+    script(c, "S: ...\nS: * OK [INPROGRESS (\"d\" *\nS: ...\nS: d OK *\n");
+    script(c, "C: e]x FETCH 1:4096 (ENVELOPE BODYSTRUCTURE ENVELOPE BODYSTRUCTURE ENVELOPE)\n");
+    fiber_sleep(50);
+    script(c, "S: ...\nS: * OK [INPROGRESS (NIL *\nS: ...\nS: e]x OK *\n");
+    hang_up(&w, c, 1);
+    world_close(&w);
+}
