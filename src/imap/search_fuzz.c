@@ -1,6 +1,7 @@
 /* "a SEARCH ..." or "a UID ...": what is understood does not depend on how the octets come, and a
  * program written from what was understood is understood as the same. */
 #include "base/text.h"
+#include "imap/annotate.h"
 #include "imap/parse_fuzz.h"
 #include "imap/search.h"
 #include "imap/thread.h"
@@ -20,6 +21,7 @@ static const char *const words[] = {
     [KEY_OLDER] = "OLDER ",
     [KEY_YOUNGER] = "YOUNGER ",
     [KEY_MODSEQ] = "MODSEQ ",
+    [KEY_ANNOTATION] = "ANNOTATION ",
     [KEY_EMAILID] = "EMAILID ",
     [KEY_THREADID] = "THREADID ",
     [KEY_SAVED_BEFORE] = "SAVEDBEFORE ",
@@ -123,6 +125,13 @@ static void put_simple(Buf *out, const SearchKey *key)
     case KEY_EMAILID:
     case KEY_THREADID:
         buf_add(out, key->text);
+        break;
+    case KEY_ANNOTATION:
+        put_literal(out, key->field);
+        buf_add(out, key->number == ANNOTATE_BOTH      ? S(" value ")
+                     : key->number == ANNOTATE_PRIVATE ? S(" value.priv ")
+                                                       : S(" value.shared "));
+        put_literal(out, key->text);
         break;
     case KEY_HEADER:
         put_literal(out, key->field);
