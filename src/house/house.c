@@ -58,6 +58,7 @@ static Snapshot *snapshot_new(House *h, const Config *config)
                            .login_referral_count = config->imap_login_referrals.count,
                            .moved_to = config->imap_moved_to,
                            .support_url = config->support_url,
+                           .no_8bit_headers = !config->imap_8bit_headers,
                            .utf8_only = config->imap_utf8_only,
                            .message_limit = (uint32_t)MIN(config->imap_message_limit, UINT32_MAX),
                            .save_limit = (uint32_t)MIN(config->imap_save_limit, UINT32_MAX),

@@ -21,6 +21,7 @@ typedef struct {
     size_t mailbox_referral_count, login_referral_count;
     Slice moved_to;          /* URL: whoever comes is sent there (RFC 2221 4.2); empty: nobody */
     Slice support_url;       /* in ID (RFC 2971 3.3); empty: none */
+    bool no_8bit_headers;    /* in APPEND without UTF8=ACCEPT (RFC 6855 4) */
     bool utf8_only;          /* RFC 6855 6: ENABLE UTF8=ACCEPT has to come first */
     bool unauthenticate;     /* RFC 8437: offered */
     bool gmail;              /* X-GM-EXT-1 */

@@ -84,11 +84,34 @@ PARKS static Err filtered(Target *t, Incoming *m, BinaryFilter *filter, Slice so
     return draft_write(m->draft, buf_slice(&out));
 }
 
+/* RFC 6855 4: without UTF8=ACCEPT "the server MUST reject [...] any 8-bit character in message
+ * header fields". Old mail that is moved has them, so it is a setting. */
+typedef struct {
+    bool off; /* or the header has ended */
+    char last;
+} HeaderWatch;
+
+static Err watch_header(HeaderWatch *w, Slice some)
+{
+    for (size_t i = 0; i < some.len && !w->off; i++) {
+        char c = some.at[i];
+        if ((unsigned char)c >= 0x80)
+            return fail(ERR_CANNOT, "8-bit header fields only after ENABLE UTF8=ACCEPT");
+        if (c == '\r') continue;
+        w->off = c == '\n' && (w->last == '\n' || !w->last);
+        w->last = c;
+    }
+    return OK;
+}
+
 /* The peer may take as long as it likes for a large message, as long as octets come. */
 PARKS static Err receive(Target *t, Incoming *m, BinaryFilter *filter, bool no_nul)
 {
     Slice some;
+    bool utf8 = imap_has(t->s, ENABLED_UTF8 | ENABLED_REV2);
+    HeaderWatch watch = {.off = utf8 || !t->s->config->no_8bit_headers || draft_size(m->draft)};
     while ((some = imap_literal_some(t->s->in, 64 * 1024)).len) {
+        TRY(watch_header(&watch, some));
         if (no_nul && memchr(some.at, 0, some.len)) return fail(ERR_UNKNOWN_CTE, "NUL in a part");
         TRY(filtered(t, m, filter, some));
         stream_set_deadline(t->s->stream, imap_deadline(t->s));
