@@ -123,3 +123,28 @@ TEST(a_long_fetch_says_how_far_it_is)
     hang_up(&w, c, 1);
     world_close(&w);
 }
+
+/* What a reader who does not read would have to be told is bounded (RFC 5465 5.8). */
+TEST(who_does_not_read_hears_that_notify_has_overflowed)
+{
+    World w;
+    world_open(&w);
+    Stream *deaf = connect_to(&w), *busy = connect_to(&w);
+    char name[900];
+    memset(name, 'n', sizeof name);
+    script(deaf, "C: b NOTIFY SET (personal (MailboxName))\nS: b OK *\n");
+    for (int i = 0; i < 1200; i++) {
+        stream_printf(busy, "c %s %.*s\r\n", i % 2 ? "DELETE" : "CREATE", (int)sizeof name, name);
+        if (i % 50 == 49) (void)stream_flush(busy);
+        if (i % 50 == 49) script(busy, "C: d NOOP\nS: ...\nS: d OK *\n");
+    }
+    script(deaf, "S: ...\nS: * OK [NOTIFICATIONOVERFLOW] *\n");
+    script(busy, "C: e CREATE other\nS: e OK *\n");
+    script(deaf, "C: f NOOP\nS: f OK *\n"); /* as after NOTIFY NONE */
+    script(deaf, "C: g NOTIFY SET (personal (MailboxName))\nS: g OK *\n");
+    script(busy, "C: h CREATE another\nS: h OK *\n");
+    script(deaf, "S: * LIST (*\n");
+    stream_free(busy);
+    hang_up(&w, deaf, 2);
+    world_close(&w);
+}
