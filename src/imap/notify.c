@@ -154,7 +154,6 @@ PARKS static void subscribe_others(Imap *s, const Notify *n)
 PARKS static void look_around(Imap *s)
 {
     Notify *n = s->notify;
-    imap_go(s, s->user.acct);
     bool granted = __atomic_exchange_n(&n->granted, false, __ATOMIC_SEQ_CST);
     bool subscribed = __atomic_exchange_n(&n->subscribed, false, __ATOMIC_SEQ_CST);
     if (granted) (void)watch_others(s, n, true);
