@@ -89,6 +89,53 @@ class Differ:
         text = ref.written(threads, lambda n: str(self.uid(n) if uid else n))
         self.ask(uid + f"THREAD {algorithm} {charset} ".encode() + query.text, f"* THREAD {text}".rstrip().encode())
 
+    # ---- live results, RFC 5267 4.3 ----
+
+    @staticmethod
+    def members(sequence_set):
+        """In the order in which they are written."""
+        for part in sequence_set.split(","):
+            first, _, last = part.partition(":")
+            yield from range(int(first), int(last or first) + 1)
+
+    def apply(self, live, untagged):
+        """What a client makes of ADDTO and REMOVEFROM."""
+        for line in untagged:
+            if not line.startswith(b"* ESEARCH"):
+                continue
+            for what, pairs in re.findall(r"(ADDTO|REMOVEFROM) \(([^)]*)\)", line.decode()):
+                words = pairs.split()
+                for position, some in zip(words[::2], words[1::2]):
+                    at, uids = int(position) - 1, list(self.members(some))
+                    if what == "ADDTO":
+                        live[at:at] = uids
+                    elif live[at:at + len(uids)] == uids:
+                        del live[at:at + len(uids)]
+                    else:
+                        raise ValueError(f"{line} of {live}")
+        return live
+
+    def live(self, other, rounds):
+        """A sorted result that is told of changes: it is always what a new SORT would say."""
+        criteria = [(self.r.choice(list(ref.SORT_KEYS)), self.r.random() < 0.4) for _ in range(self.r.choice([1, 2]))]
+        text = " ".join(("REVERSE " if reverse else "") + key for key, reverse in criteria)
+        found = [n for n, m in enumerate(self.mails, 1) if "\\Flagged" not in m.flags]
+        self.wire.imap(f"UID SORT RETURN (UPDATE COUNT) ({text}) UTF-8 UNFLAGGED")
+        live = [self.uid(n) for n in ref.sort(self.mails, found, criteria, self.comparator)]
+        for _ in range(rounds):
+            some = self.r.sample(range(1, len(self.mails) + 1), self.r.choice([1, 1, 5, 60]))
+            sign = self.r.choice("+-")
+            other.imap(f"UID STORE {','.join(str(self.uid(n)) for n in some)} {sign}FLAGS.SILENT (\\Flagged)")
+            for n in some:
+                (self.mails[n - 1].flags.add if sign == "+" else self.mails[n - 1].flags.discard)("\\Flagged")
+            _, _, untagged = self.wire.imap("NOOP")
+            live = self.apply(live, untagged)
+            found = [n for n, m in enumerate(self.mails, 1) if "\\Flagged" not in m.flags]
+            want = [self.uid(n) for n in ref.sort(self.mails, found, criteria, self.comparator)]
+            if not lib.check(f"seed {self.seed}, {self.comparator}: live SORT ({text})", live == want, f"{live}\nwant {want}"):
+                break
+        self.wire.imap(f'CANCELUPDATE "w{self.wire.tags - rounds}"')
+
     def run(self, queries):
         _, _, untagged = self.wire.imap("UID SEARCH ALL")
         self.uids = [int(n) for n in untagged[0].split()[2:]]
@@ -111,7 +158,12 @@ def one(server, seed, user, mails, queries):
         wire.imap(f"UID EXPUNGE {n}")
         del mails[n - 1]
     differ = Differ(seed, mails, wire)
+    other = lib.login(server, user)
+    other.imap("SELECT INBOX")
     lib.equal(f"{queries} queries about {len(mails)} mails, seed {seed}: differences", differ.run(queries), 0)
+    for _ in range(5):
+        differ.live(other, 6)
+    other.close()
     wire.close()
 
 
