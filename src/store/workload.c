@@ -554,6 +554,7 @@ static PARKS void op_create_delete(Step *t)
     }
     if (b == &t->s->boxes[2] && !t->s->boxes[1].exists) return;
     model_create(b);
+    b->rights = b == &t->s->boxes[2] ? t->s->boxes[1].rights : 0; /* a child inherits */
     in_flight(t, "create %s", b->name);
     answered(t, mailbox_create(t->account, name, ROLE_NONE));
 }
@@ -585,6 +586,16 @@ static PARKS void op_subscribe(Step *t)
     t->s->subscribed = !t->s->subscribed;
     in_flight(t, "subscribe %d", t->s->subscribed);
     answered(t, mailbox_subscribe(t->account, name, t->s->subscribed));
+}
+
+static PARKS void op_share(Step *t)
+{
+    unsigned number = any_box(t);
+    WorkBox *b = &t->s->boxes[number];
+    Mailbox *box scoped(mailbox) = open_box(t, number);
+    b->rights = (uint16_t)(below(t->c, 3) ? below(t->c, RIGHTS_ALL + 1) : 0);
+    in_flight(t, "share %s: %x", b->name, b->rights);
+    answered(t, mailbox_set_acl(box, S("friend"), ACL_REPLACE, b->rights));
 }
 
 static PARKS void op_object(Step *t)
@@ -663,7 +674,7 @@ static PARKS void op_place(Step *t)
 
 static PARKS void choose(Step *t)
 {
-    switch (below(t->c, 26)) {
+    switch (below(t->c, 27)) {
     case 0:
     case 1:
     case 2:
@@ -716,6 +727,9 @@ static PARKS void choose(Step *t)
         return;
     case 25:
         op_box_note(t);
+        return;
+    case 26:
+        op_share(t);
         return;
     default:
         op_object(t);

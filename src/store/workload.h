@@ -37,6 +37,7 @@ typedef struct {
     uint8_t generation; /* part of the name; RENAME goes to the next one */
     uint8_t note;       /* its annotation */
     bool exists;
+    uint16_t rights;           /* of "friend", by the ACL */
     uint32_t id, uid_validity; /* 0: not known yet */
     uint32_t last_uid_validity;
     uint32_t uid_next, count, gone_count;

@@ -190,6 +190,21 @@ static bool compare_changed(Compare *c, Mailbox *box, WorkBox *b, uint64_t since
     return !m || differs(c, "%s: %u has not changed since", b->name, m->uid);
 }
 
+static bool compare_rights(Compare *c, Mailbox *box, const WorkBox *b)
+{
+    Arena arena arena_scoped = {0};
+    AclEntry *entries;
+    size_t count;
+    Rights rights = 0;
+    Err err = mailbox_acl(box, &arena, &entries, &count);
+    if (err) return differs(c, "%s: its ACL: %s", b->name, err_name(err));
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq(entries[i].identifier, S("friend"))) rights = entries[i].rights;
+    if (rights != b->rights || count != 1u + !!rights)
+        return differs(c, "%s: rights %x, not %x", b->name, rights, b->rights);
+    return true;
+}
+
 static PARKS bool compare_box(Compare *c, unsigned number)
 {
     WorkBox *b = &c->s->boxes[number];
@@ -197,7 +212,7 @@ static PARKS bool compare_box(Compare *c, unsigned number)
     Err err = mailbox_open(c->account, c->u->acct, slice_of(b->name), &box);
     if (!b->exists) return err == ERR_NOT_FOUND || differs(c, "%s should not exist", b->name);
     if (err) return differs(c, "%s: %s (%s)", b->name, err_name(err), err_story());
-    if (!compare_counters(c, box, b)) return false;
+    if (!compare_counters(c, box, b) || !compare_rights(c, box, b)) return false;
     WorkBox *before = mem_new(sizeof *before); /* c->before may be c->s */
     *before = c->before->boxes[number];
     bool same = compare_messages(c, box, b, before) && compare_notes(c, box, b);
