@@ -10,7 +10,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAID = re.compile(r'imap_(?:ok|no|bad)\(s,\s*((?:"(?:[^"\\\\]|\\\\.)*"\s*)+)|imap_say\(s,\s*((?:"(?:[^"\\\\]|\\\\.)*"\s*)+)|goodbye\(s, "([^"]*)"')
 # Texts with values in them, which stay English, or are made of others.
 POP3 = re.compile(r'pop3_(?:ok|err|mistake)\(s,\s*((?:"(?:[^"\\\\]|\\\\.)*"\s*)+)|return ("[^"]+");')
-OPEN = {"%.*s ready", "%s", "%.*s", "STORE %s", "%s%.*s",
+OPEN = {"%.*s ready", "%s", "%.*s", "STORE %s", "%.*s not supported", "%s%.*s",
         "%u %llu", "%u", "%.*s %.*s", "%.*s POP3 posthouse", "%.*s POP3 posthouse %.*s"}
 
 
@@ -31,6 +31,7 @@ def texts():
                 status, _, text = text.partition(" ")
                 if status not in ("OK", "NO", "BAD", "BYE"):
                     continue
+            text = re.sub(r"%[ud]", "%u", text).replace("%%", "%")
             yield os.path.relpath(path, TOP), re.sub(r"^\[.*?\] (?=\S)|^%\.\*s(?=[A-Z])", "", text)
 
 

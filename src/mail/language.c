@@ -64,12 +64,42 @@ static Slice say_completed(Language l, Slice english, Arena *a)
                         SP(slice_from(form, at + 2)));
 }
 
-Slice language_say(Language l, Slice english, Arena *a)
+static Slice look_up(Language l, Slice english)
 {
-    if (l < LANGUAGE_DE) return english;
     for (size_t i = 1; i < COUNT(words); i++)
         if (slice_eq(slice_of(words[i].english), english))
             return slice_of(words[i].said[l - LANGUAGE_DE]);
+    return (Slice){0};
+}
+
+static Slice with(Arena *a, Slice form, Slice what)
+{
+    size_t at = slice_find_slice(form, S("%u"));
+    return arena_printf(a, "%.*s%.*s%.*s", SP(slice_first(form, at)), SP(what),
+                        SP(slice_from(form, at + 2)));
+}
+
+/* A row with %u: the text without its first number. */
+static Slice say_number(Language l, Slice english, Arena *a)
+{
+    size_t at = 0, end;
+    while (at < english.len && !is_digit((unsigned char)english.at[at]))
+        at++;
+    for (end = at; end < english.len && is_digit((unsigned char)english.at[end]);)
+        end++;
+    if (at == end) return (Slice){0};
+    Slice form =
+        arena_printf(a, "%.*s%%u%.*s", SP(slice_first(english, at)), SP(slice_from(english, end)));
+    Slice said = look_up(l, form);
+    return said.at ? with(a, said, slice(english.at + at, end - at)) : said;
+}
+
+Slice language_say(Language l, Slice english, Arena *a)
+{
+    if (l < LANGUAGE_DE) return english;
+    Slice said = look_up(l, english);
+    if (!said.at) said = say_number(l, english, a);
+    if (said.at) return said;
     if (slice_ends(english, S(" completed"))) return say_completed(l, english, a);
     return (Slice){0};
 }

@@ -50,5 +50,8 @@ TEST(every_error_is_said_in_every_language)
     }
     check_slice(language_say(LANGUAGE_DE, S("UID FETCH completed"), &a), S("UID FETCH ausgeführt"));
     check_slice(language_say(LANGUAGE_RU, S("NOOP completed"), &a), S("Команда NOOP выполнена"));
+    check_slice(language_say(LANGUAGE_DE, S("Your mail storage is 85 % full"), &a),
+                S("Ihr Postspeicher ist zu 85 % voll"));
+    check(!language_say(LANGUAGE_DE, S("7 gibberish 8"), &a).at);
     check(!language_say(LANGUAGE_DE, S("gibberish"), &a).at);
 }
