@@ -220,6 +220,23 @@ TEST(pauses_double_and_are_forgiven)
     throttle_free(t);
 }
 
+TEST(attempts_given_up_are_not_in_flight)
+{
+    Throttle *t = throttle_new();
+    for (int i = 0; i < 2; i++) {
+        check_ok(throttle_begin(t, S("192.0.2.1")));
+        throttle_end(t, S("192.0.2.1"), S("anna"), true);
+    }
+    for (int i = 0; i < 100; i++) {
+        check_ok(throttle_begin(t, S("192.0.2.1")));
+        throttle_abandon(t, S("192.0.2.1"));
+    }
+    for (int i = 0; i < 8; i++)
+        check_ok(throttle_begin(t, S("192.0.2.1")));
+    check_err(throttle_begin(t, S("192.0.2.1")), ERR_THROTTLED);
+    throttle_free(t);
+}
+
 TEST(empty_logins_are_wrong_not_fatal)
 {
     World w;

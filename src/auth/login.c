@@ -75,6 +75,22 @@ PARKS Err auth_attempt_begins(Auth *auth, Stream *stream)
     return auth->throttle ? throttle_begin(auth->throttle, remote_of(stream, &remote)) : OK;
 }
 
+void auth_attempt_abandoned(Auth *auth, const char *service, const char *mechanism, Stream *stream,
+                            Slice login, bool failed)
+{
+    Buf remote buf_scoped = {0};
+    remote_of(stream, &remote);
+    if (auth->throttle && failed)
+        (void)throttle_end(auth->throttle, buf_slice(&remote), login, true);
+    else if (auth->throttle)
+        throttle_abandon(auth->throttle, buf_slice(&remote));
+    if (failed)
+        log_event(LOG_LEVEL_WARN, "login_failed", KV_TEXT("service", service),
+                  KV_TEXT("mechanism", mechanism), KV("user", login),
+                  KV("remote", buf_slice(&remote)), KV("tls", stream_tls_version(stream)),
+                  KV_TEXT("err", err_name(ERR_AUTH)));
+}
+
 PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechanism, Stream *stream,
                             Slice login, Err err, AuthUser *user)
 {

@@ -113,7 +113,10 @@ static void look_aside(void *arg)
     Look *l = arg;
     PathInfo now = {0};
     if (path_info(l->config->keys_path, &now)) return;
-    if (now.mtime == l->o->seen.mtime && now.size == l->o->seen.size) return;
+    mutex_lock(&l->o->lock);
+    PathInfo seen = l->o->seen;
+    mutex_unlock(&l->o->lock);
+    if (now.mtime == seen.mtime && now.size == seen.size) return;
     Err err = oauth_load(l->o, l->config);
     if (err) log_err(LOG_LEVEL_WARN, "oauth_keys_not_loaded", err);
 }

@@ -14,6 +14,9 @@ Sasl *sasl_new(Auth *auth, const char *service, Stream *stream)
 void sasl_free(Sasl *s)
 {
     if (!s) return;
+    if (s->counted)
+        auth_attempt_abandoned(s->auth, s->service, s->mechanism->name, s->stream,
+                               buf_slice(&s->login), s->verdict != OK);
     if (s->password.at) wipe(s->password.at, s->password.room);
     buf_done(&s->password);
     buf_done(&s->login);
@@ -28,6 +31,7 @@ const AuthUser *sasl_user(const Sasl *s)
 
 SaslState sasl_judge(Sasl *s, Err verdict, Err *err)
 {
+    s->counted = false;
     *err = auth_attempt_ends(s->auth, s->service, s->mechanism->name, s->stream,
                              buf_slice(&s->login), verdict, &s->user);
     return *err ? SASL_FAILED : SASL_DONE;
@@ -194,6 +198,7 @@ PARKS static SaslState step_scram(Sasl *s, Slice response, Buf *challenge, Err *
     }
     if (!*err && s->turn < 3) return SASL_CONTINUE;
     Err verdict = *err == ERR_TEMPORARY ? ERR_TEMPORARY : *err ? ERR_AUTH : OK;
+    s->counted = false;
     verdict = auth_attempt_ends(s->auth, s->service, s->mechanism->name, s->stream,
                                 buf_slice(&s->login), verdict, &s->user);
     if (*err != ERR_SYNTAX) *err = verdict;

@@ -20,7 +20,7 @@ struct Sasl {
     const char *service;
     const Mechanism *mechanism;
     int turn;     /* responses seen */
-    bool counted; /* throttle_begin has been called */
+    bool counted; /* the attempt has begun and not ended */
     AuthUser user;
     Buf login, password; /* canonical login; LOGIN keeps the user name as typed here until the
                             password is there */

@@ -110,6 +110,7 @@ PARKS static SaslState judge(Sasl *s, bool fits, Slice token, const Buf *wanted,
     Err verdict = fits ? OK : fail(ERR_SYNTAX, "%s: not as its grammar says", s->mechanism->name);
     *err = auth_attempt_begins(s->auth, s->stream);
     if (*err) return SASL_FAILED;
+    s->counted = true;
     if (fits) verdict = check(s, token, buf_slice(wanted));
     if (!verdict) return sasl_judge(s, OK, err);
     log_err(LOG_LEVEL_INFO, "token_refused", verdict, KV_TEXT("service", s->service));

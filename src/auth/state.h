@@ -37,5 +37,8 @@ SCOPED(KeeperRequest, request, keeper_request_free)
 PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechanism, Stream *stream,
                             Slice login, Err err, AuthUser *user) MUST_USE;
 PARKS Err auth_attempt_begins(Auth *auth, Stream *stream) MUST_USE;
+/* It began and never came to an end: the client gave up. failed: it had lost by then. */
+void auth_attempt_abandoned(Auth *auth, const char *service, const char *mechanism, Stream *stream,
+                            Slice login, bool failed);
 /* The logins an address is an alias of, separated by ' '; ERR_NOT_FOUND. */
 PARKS Err alias_get(Auth *auth, Slice address, Arena *a, Slice *logins) MUST_USE;

@@ -86,6 +86,14 @@ Err throttle_begin(Throttle *t, Slice address)
     return crowded ? fail(ERR_THROTTLED, "too many attempts from this address") : OK;
 }
 
+void throttle_abandon(Throttle *t, Slice address)
+{
+    mutex_lock(&t->lock);
+    Record *r = record_of(t, 'a', network_of(address));
+    if (r->in_flight) r->in_flight--;
+    mutex_unlock(&t->lock);
+}
+
 static int64_t pause_for(uint32_t failures)
 {
     if (failures <= FREE_FAILURES) return 0;
