@@ -149,6 +149,15 @@ PARKS static void subscribe_others(Imap *s, const Notify *n)
 
 /* ---- telling ---- */
 
+/* The hint that told us of it is written before the right itself (store/grants.c). */
+PARKS static void watch_granted(Imap *s, Notify *n)
+{
+    const Watch *newest = n->watches;
+    for (int64_t ms = 10; ms < 200 && n->watches == newest; ms *= 2) {
+        if (fiber_sleep(ms) == WOKEN_CANCELLED || watch_others(s, n, true)) return;
+    }
+}
+
 /* Somebody has granted something, or the subscriptions are others. What fails here is seen by the
  * next NOTIFY. */
 PARKS static void look_around(Imap *s)
@@ -156,7 +165,7 @@ PARKS static void look_around(Imap *s)
     Notify *n = s->notify;
     bool granted = __atomic_exchange_n(&n->granted, false, __ATOMIC_SEQ_CST);
     bool subscribed = __atomic_exchange_n(&n->subscribed, false, __ATOMIC_SEQ_CST);
-    if (granted) (void)watch_others(s, n, true);
+    if (granted) watch_granted(s, n);
     if (subscribed && n->watches && n->watches->next) subscribe_others(s, n);
 }
 
