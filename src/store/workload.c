@@ -636,7 +636,7 @@ static void model_forget(WorkState *s, uint32_t i)
 }
 
 /* keep=DAYS: some come back. Trash: some are expunged there, for good. */
-static size_t choose_kept(Step *t, bool keeps, UidSet *uids)
+static PARKS size_t choose_kept(Step *t, bool keeps, UidSet *uids)
 {
     size_t wanted = 0;
     for (uint32_t i = 0; i < t->s->kept_count;) {
