@@ -1,5 +1,6 @@
 /* NOTIFY, RFC 5465: the command, and when its news are told. */
 #include "imap/notify.h"
+#include "imap/annotate.h"
 #include "run/log.h"
 
 #include <stdlib.h>
@@ -10,6 +11,11 @@
 static uint32_t selected_id(const Imap *s)
 {
     return s->box ? mailbox_status(s->box).id : 0;
+}
+
+bool imap_notifies_annotations(const Imap *s)
+{
+    return s->notify && !s->notify->implied && (s->notify->selected & EVENT_ANNOTATION_CHANGE);
 }
 
 unsigned imap_notify_selected(const Imap *s)
@@ -308,6 +314,7 @@ PARKS static Err set(Imap *s, const NotifyArgs *args)
     imap_notify_free(s);
     if (!args->none) imap_tell_news(s, true);
     s->notify = n;
+    if (s->box && !s->annotate_news && imap_notifies_annotations(s)) annotate_watch(s);
     if (s->state != LEAVING) tell_beginning(s, args->status);
     return imap_ok(s, "NOTIFY completed");
 }

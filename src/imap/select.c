@@ -255,7 +255,7 @@ PARKS static Err select_mailbox(Imap *s, bool examine)
     }
     if (p.condstore) imap_use_condstore(s);
     TRY(open_mailbox(s, name, examine));
-    if (p.annotate) annotate_watch(s);
+    if (p.annotate || imap_notifies_annotations(s)) annotate_watch(s);
     describe(s, as_sent);
     if (p.qresync) {
         Err err = resync(s, &p);

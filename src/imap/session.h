@@ -199,6 +199,7 @@ PARKS Wake imap_wait(Imap *s, int64_t deadline);
 PARKS void imap_notify_free(Imap *s);
 /* ENABLE METADATA: from now on changes of annotations are told (RFC 5464 4.4.2). */
 PARKS void imap_notify_metadata(Imap *s);
+bool imap_notifies_annotations(const Imap *s); /* of the selected mailbox (RFC 5465 5.1) */
 
 /* ---- where the session is (home.c) ---- */
 /* A session rests at the home loop of the selected mailbox's account, else of its own. It goes on

@@ -10,6 +10,7 @@ typedef struct {
     uint32_t uid, eid, size, date;
     uint8_t flags;
     Slice keywords;
+    Annotations annotations;
 } Carried;
 
 typedef struct {
@@ -25,22 +26,37 @@ typedef struct {
 
 /* ---- here ---- */
 
-static void carry_add(Carry *c, const Message *m)
+/* RFC 5257 4.6: what this user sees of them, as far as he may put it there. */
+static PARKS Annotations annotations_of(const Carry *c, const Message *m)
+{
+    Annotations all, kept = {0};
+    if (message_annotations(c->from, m, c->arena, &all)) return kept;
+    kept.list = all.list;
+    for (size_t i = 0; i < all.count; i++) {
+        unsigned need = all.list[i].shared ? RIGHT_ANNOTATE : RIGHT_READ;
+        if (c->to->rights & need) kept.list[kept.count++] = all.list[i];
+    }
+    return kept;
+}
+
+static PARKS void carry_add(Carry *c, const Message *m)
 {
     if (c->count == c->room) {
         c->room = MAX(c->room * 2, (size_t)16);
         c->list = mem_grow(c->list, array_bytes(c->room, sizeof *c->list));
     }
+    Annotations annotations = annotations_of(c, m);
     Slice keywords = kwset_text(c->from->account, m->kwset);
     c->list[c->count++] = (Carried){.uid = m->uid,
                                     .eid = m->eid,
                                     .size = m->size,
                                     .date = m->date,
                                     .flags = m->flags,
-                                    .keywords = arena_copy(c->arena, keywords)};
+                                    .keywords = arena_copy(c->arena, keywords),
+                                    .annotations = annotations};
 }
 
-static void gather(Carry *c, const UidSet *uids)
+static PARKS void gather(Carry *c, const UidSet *uids)
 {
     for (size_t i = 0; i < uids->count; i++) {
         UidRange r = uids->ranges[i];
@@ -97,8 +113,10 @@ static PARKS Err carry_one(Carry *c, const Carried *m, Drafts *drafts)
     Reading r = {.account = c->from->account, .message = m, .draft = draft};
     loop_call(c->source, read_here, &r);
     TRY(r.err);
-    DraftPlace place = {
-        .flags = m->flags, .keywords = keywords_of(&arena, m->keywords), .date = MAX(m->date, 1u)};
+    DraftPlace place = {.flags = m->flags,
+                        .keywords = keywords_of(&arena, m->keywords),
+                        .date = MAX(m->date, 1u),
+                        .annotations = m->annotations};
     Draft *given = draft;
     draft = NULL;
     return drafts_add(drafts, given, &place);
