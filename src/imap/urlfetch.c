@@ -191,7 +191,7 @@ PARKS static void put_structure(Imap *s, Fetched *f, bool decoded, Arena *a)
 {
     Section section;
     MailPart part;
-    MailSummary summary;
+    MailSummary summary = {0};
     uint64_t size = 0;
     Account *account = mailbox_account(f->box);
     Buf body buf_scoped = {0};
