@@ -135,7 +135,7 @@ static Slice any_command(const Session *s, Arena *a)
 {
     Slice m = any_mailbox(s, a), other = any_mailbox(s, a), rights = any_rights(a);
     const char *who = below(5) ? s->w->users[below(USERS)].login : "anyone";
-    switch (below(20)) {
+    switch (below(23)) {
     case 0:
     case 1:
     case 2:
@@ -172,6 +172,14 @@ static Slice any_command(const Session *s, Arena *a)
         return S("LIST \"\" * RETURN (MYRIGHTS STATUS (UNSEEN))");
     case 18:
         return arena_printf(a, "GETACL %.*s", SP(m));
+    case 19:
+        return S(
+            "NOTIFY SET (selected (MessageNew MessageExpunge FlagChange)) (subtree (Shared Team) "
+            "(MessageNew MessageExpunge FlagChange MailboxName))");
+    case 20:
+        return S("NOTIFY NONE");
+    case 21:
+        return arena_printf(a, "ESEARCH IN (subtree Shared) TEXT y");
     default:
         return S("NOOP");
     }
