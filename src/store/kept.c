@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "run/log.h"
 #include "store/model.h"
 
 #include <stdlib.h>
@@ -268,7 +269,9 @@ static PARKS void sweep_account(Home *home, uint32_t acct)
     while (!err && more && !home->stopping)
         err = purge(a, &more);
     if (!err) err = forget_names(a);
-    /* what does not go now goes the next time: the disk is full, or the account damaged */
+    if (!err || home->stopping) return;
+    /* the disk is full, or the account damaged: what does not go now goes the next time */
+    log_err(LOG_LEVEL_WARN, "kept_purge", err, KV_NUM("account", acct));
 }
 
 static void keep_place(Home *home, Slice login)
