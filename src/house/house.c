@@ -243,6 +243,7 @@ PARKS Err house_open(const Config *config, Slice config_path, const Demo *demo, 
 PARKS void house_close(House *h)
 {
     if (!h) return;
+    runner_stop(h->runner);
     auth_close(h->auth);
     store_close(h->store);
     tls_set_current(NULL);
@@ -314,7 +315,5 @@ PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *ar
     log_event(LOG_LEVEL_INFO, "stopping");
     run_cancel();
     house_drain(h, 10000);
-    runner_stop(h->runner);
-    h->runner = NULL;
     return OK;
 }

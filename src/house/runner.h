@@ -14,7 +14,7 @@ typedef enum { RUNNER_CONFIG = 1, RUNNER_ASK = 2, RUNNER_ANSWER = 3 } RunnerKind
 
 /* Starts it, on loop 0, before the sandbox. *runner NULL: the configuration needs none. */
 PARKS Err runner_start(const Config *config, Runner **runner) MUST_USE;
-PARKS void runner_stop(Runner *runner);
+PARKS void runner_stop(Runner *runner); /* after run_cancel */
 /* For OauthConfig: arg is the Runner. Any loop; at most RUNNER_MS. ERR_TEMPORARY. */
 PARKS Err runner_introspect(void *arg, Slice token, Buf *answer);
 
