@@ -161,8 +161,8 @@ static bool value_fits(Slice entry, Slice value)
 {
     Slice rest = slice_from(entry, 1);
     size_t slash = slice_find(rest, '/');
-    bool flag =
-        is_digit((unsigned char)entry.at[1]) && slice_starts(slice_from(rest, slash), S("/flags/"));
+    bool flag = rest.len && is_digit((unsigned char)rest.at[0]) &&
+                slice_starts(slice_from(rest, slash), S("/flags/"));
     return !flag || !value.at || slice_eq(value, S("1")) || slice_eq(value, S("0"));
 }
 

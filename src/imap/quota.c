@@ -63,8 +63,14 @@ PARKS static Err ask(Imap *s, uint32_t acct, const uint64_t *limit, Quota *quota
     return q.err ? fail(q.err, "the quota of account %u", acct) : OK;
 }
 
+/* What is begun counts as a whole unit. */
+static unsigned long long units(uint64_t n, uint64_t unit)
+{
+    return n / unit + (n % unit != 0);
+}
+
 /* quota-response = "QUOTA" SP quota-root-name SP quota-list: resources without a limit are left out
- * (RFC 9208 4.2.1). What is begun counts as a whole unit. */
+ * (RFC 9208 4.2.1). */
 static void tell_quota(Imap *s, Slice root, const Quota *q)
 {
     Buf *out = stream_out(s->stream);
@@ -73,10 +79,8 @@ static void tell_quota(Imap *s, Slice root, const Quota *q)
     buf_add(out, S(" ("));
     for (int i = 0, told = 0; i < QUOTA_RESOURCES; i++) {
         if (q->limit[i] == QUOTA_NONE) continue;
-        uint64_t unit = resources[i].unit;
         buf_printf(out, "%s%s %llu %llu", told++ ? " " : "", resources[i].name,
-                   (unsigned long long)(q->used[i] / unit + (q->used[i] % unit != 0)),
-                   (unsigned long long)(q->limit[i] / unit + (q->limit[i] % unit != 0)));
+                   units(q->used[i], resources[i].unit), units(q->limit[i], resources[i].unit));
     }
     buf_add(out, S(")\r\n"));
 }
