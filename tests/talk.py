@@ -25,7 +25,7 @@ In any text: \\xHH an octet; $name a value ($user, $other, $password, $port, or 
   {repeat:N:text}, {base64:text}. In S: text: {re:REGEX} (no "}" in it), $name that is not known yet captures up to SP ) ] or the end,
   {$name:REGEX} captures, "..." at the end is anything. Names are lower case: $Forwarded is a keyword.
 Alone on a line: C: {close} closes, C: {starttls} shakes hands, C: {sleep:SECONDS}, C: {deflate} raw DEFLATE in both directions
-  from here on (RFC 4978), C: {plain} no longer in ours; S: {eof} the server has closed,
+  from here on (RFC 4978), C: {plain} no longer in ours, C: {plain:end} the same behind a last block; S: {eof} the server has closed,
   S: {quiet} nothing comes for a while.
 """
 import base64
@@ -327,7 +327,9 @@ class Talk:
             c.start_tls()
         elif text == "{deflate}":
             c.start_deflate()
-        elif text == "{plain}":
+        elif text in ("{plain}", "{plain:end}"):
+            if text == "{plain:end}":
+                c.sock.sendall(c.deflater.flush(zlib.Z_FINISH))
             c.deflater = None
         elif text.startswith("{sleep:"):
             time.sleep(float(text[7:-1]))

@@ -34,6 +34,7 @@ struct Stream {
     Err error;          /* the first failure */
     bool deaf, mute;    /* no more input, no more output */
     bool adrift;        /* of no loop: it could not be attached */
+    bool was_deflated;  /* the peer may still send the end of its DEFLATE */
     bool shaken;        /* the TLS handshake is done */
     bool tls_is_broken; /* OpenSSL must not be asked again */
     Err sock_error;     /* what stopped the sock underneath OpenSSL */
@@ -57,6 +58,7 @@ bool press_holds(const Press *p); /* octets that only a flush brings out */
 PARKS Wake press_wait(Stream *s, SockEvents wants, int64_t deadline_ms, bool nudges);
 Press *press_new(Inbox *in);         /* what has come in already is compressed */
 void press_end(Press *p, Inbox *in); /* what has not been inflated is plain */
+void press_skip_end(Inbox *in);      /* an empty last block of DEFLATE that came behind a flush */
 void press_free(Press *p);
 
 /* For the rooms of TLS: drains OpenSSL's queue into the story. */

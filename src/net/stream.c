@@ -241,6 +241,7 @@ PARKS Err stream_end_deflate(Stream *s)
     press_end(s->press, &s->in);
     press_free(s->press);
     s->press = NULL;
+    s->was_deflated = !inbox_waiting(&s->in).len;
     return err;
 }
 

@@ -26,18 +26,24 @@ void press_free(Press *p)
     free(p);
 }
 
-/* A peer that ended its DEFLATE with a block of its own, after a flush, has that one still lying
- * here: an empty one, stored (RFC 1951 3.2.4) or with fixed codes (3.2.6). */
+/* A peer that ends its DEFLATE with a block of its own, after a flush, sends an empty one, stored
+ * (RFC 1951 3.2.4) or with fixed codes (3.2.6). No command begins like that. */
+void press_skip_end(Inbox *in)
+{
+    Slice waiting = inbox_waiting(in);
+    if (slice_starts(waiting, S("\3\0")))
+        in->start += 2;
+    else if (slice_starts(waiting, S("\1\0\0\xff\xff")))
+        in->start += 5;
+}
+
 void press_end(Press *p, Inbox *in)
 {
     Slice raw = buf_slice(&p->raw);
-    if (slice_starts(raw, S("\3\0")))
-        raw = slice_from(raw, 2);
-    else if (slice_starts(raw, S("\1\0\0\xff\xff")))
-        raw = slice_from(raw, 5);
     if (!raw.len) return;
     memcpy(inbox_reserve(in, raw.len), raw.at, raw.len);
     in->bytes.len += raw.len;
+    press_skip_end(in);
 }
 
 /* ---- in ---- */

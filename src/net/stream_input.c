@@ -19,6 +19,10 @@ static Err try_fill(Stream *s, size_t *got, SockEvents *wants)
     TRY(press_try_read(s, to, room, got, wants));
     s->in.bytes.len += *got;
     s->octets_in += *got;
+    if (s->was_deflated && *got) {
+        s->was_deflated = false;
+        press_skip_end(&s->in);
+    }
     if (s->budget != UINT64_MAX) s->budget -= *got;
     if (*got == s->chunk)
         s->chunk = MIN(s->chunk * 2, MOST_CHUNK);
