@@ -276,7 +276,7 @@ PARKS static Err collect(Imap *s, const Wanted *w, Rows *rows)
     count = rows->count;
     for (size_t i = 0; i < count; i++) /* what is added meanwhile satisfies nothing */
         if (rows->rows[i]->satisfies) tell_ancestors(&s->arena, rows, w, rows->rows[i]);
-    qsort(rows->rows, rows->count, sizeof *rows->rows, by_name);
+    if (rows->count) qsort(rows->rows, rows->count, sizeof *rows->rows, by_name);
     return OK;
 }
 
