@@ -29,6 +29,7 @@ typedef enum { /* filter-mailboxes */
                FILTER_PERSONAL,
                FILTER_SUBSCRIBED,
                FILTER_SUBTREE,
+               FILTER_SUBTREE_ONE, /* RFC 7377 */
                FILTER_MAILBOXES,
 } NotifyFilter;
 

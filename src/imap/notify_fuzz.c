@@ -7,7 +7,7 @@ static void see_group(Buf *out, const NotifyGroup *g)
 {
     unsigned both = EVENT_MESSAGE_NEW | EVENT_MESSAGE_EXPUNGE;
     must(g->filter != FILTER_SELECTED && g->filter != FILTER_SELECTED_DELAYED);
-    must((g->filter == FILTER_SUBTREE || g->filter == FILTER_MAILBOXES) == (g->name_count > 0));
+    must((g->filter >= FILTER_SUBTREE) == (g->name_count > 0));
     must(!(g->events & EVENTS_OF_MESSAGES) || (g->events & both) == both);
     buf_printf(out, "%d:%x", (int)g->filter, g->events);
     for (size_t i = 0; i < g->name_count; i++)

@@ -37,6 +37,7 @@ static const struct {
     {"PERSONAL",         FILTER_PERSONAL        },
     {"SUBSCRIBED",       FILTER_SUBSCRIBED      },
     {"SUBTREE",          FILTER_SUBTREE         },
+    {"SUBTREE-ONE",      FILTER_SUBTREE_ONE     },
     {"MAILBOXES",        FILTER_MAILBOXES       },
 };
 
@@ -126,8 +127,7 @@ PARKS static void group(Imap *s, NotifyArgs *args, size_t *all_names)
     group.filter = filter(in);
     bool selected = group.filter == FILTER_SELECTED || group.filter == FILTER_SELECTED_DELAYED;
     if (selected && args->has_selected) imap_mistake(in, "the selected mailbox comes only once");
-    if (group.filter == FILTER_SUBTREE || group.filter == FILTER_MAILBOXES)
-        names(s, args, &group, all_names);
+    if (group.filter >= FILTER_SUBTREE) names(s, args, &group, all_names);
     event_list(s, args, &group, selected);
     imap_need(in, ")");
     if (!args->unknown) check_events(in, &group, selected);

@@ -115,6 +115,21 @@ static bool is_whole_below(Slice whole, Slice prefix, Slice name)
     return slice_starts(whole, prefix) && is_below(name, slice_from(whole, prefix.len));
 }
 
+static size_t depth(Slice name)
+{
+    size_t separators = 0;
+    for (size_t i = 0; i < name.len; i++)
+        separators += name.at[i] == MAILBOX_SEPARATOR;
+    return separators;
+}
+
+/* RFC 7377 2.2: SUBTREE-ONE ends with the children. */
+static bool is_one_below(Slice whole, Slice prefix, Slice name)
+{
+    size_t children = whole.len ? depth(whole) + 1 : 0;
+    return depth(prefix) + depth(name) <= children && is_whole_below(whole, prefix, name);
+}
+
 static bool matches(const NotifyGroup *g, const Watch *w, Account *account, Slice name)
 {
     MailboxEntry entry;
@@ -135,6 +150,10 @@ static bool matches(const NotifyGroup *g, const Watch *w, Account *account, Slic
         for (size_t i = 0; i < g->name_count; i++)
             if (is_whole_below(g->names[i], w->prefix, name)) return true;
         return false;
+    case FILTER_SUBTREE_ONE:
+        for (size_t i = 0; i < g->name_count; i++)
+            if (is_one_below(g->names[i], w->prefix, name)) return true;
+        return false;
     case FILTER_MAILBOXES:
         for (size_t i = 0; i < g->name_count; i++)
             if (is_whole(g->names[i], w->prefix, name)) return true;
@@ -151,7 +170,7 @@ bool notify_reaches(const Notify *n, Slice prefix)
         if (g->filter == FILTER_SUBSCRIBED) return true;
         for (size_t k = 0; k < g->name_count; k++)
             if (slice_starts(g->names[k], prefix) ||
-                (g->filter == FILTER_SUBTREE && is_below(root, g->names[k])))
+                (g->filter != FILTER_MAILBOXES && is_below(root, g->names[k])))
                 return true;
     }
     return false;
