@@ -5,7 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    Config c, again;
+    static Config c, again;
     Buf said buf_scoped = {0}, said_again buf_scoped = {0};
     config_defaults(&c);
     Err err = config_parse(&c, slice(data, size));

@@ -138,7 +138,8 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 
 int main(void)
 {
-    SharedMemory *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    SharedMemory *s =
+        mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(s != MAP_FAILED);
     uint64_t only = number_of("POSTHOUSE_SEED", 0), wanted = number_of("POSTHOUSE_CRASHES", 1000);
     unsigned crashes = 0, passed = 0, failed = 0;
