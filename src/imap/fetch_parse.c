@@ -320,7 +320,6 @@ static void modifiers(Imap *s, Fetch *f)
         }
     } while (imap_see(in, " "));
     imap_need(in, ")");
-    if (f->has_partial && !s->by_uid) imap_mistake(in, "PARTIAL is for UID FETCH");
     if (f->vanished && !(f->changed_since && s->by_uid && imap_has(s, ENABLED_QRESYNC)))
         imap_mistake(in, "VANISHED needs UID FETCH, CHANGEDSINCE and ENABLE QRESYNC");
 }

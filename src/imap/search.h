@@ -50,7 +50,7 @@ enum {
 typedef struct {
     bool from_end;
     uint32_t first, last; /* first <= last */
-    Slice as_sent;
+    Slice range;          /* as it is told: the lower number first */
 } SearchPartial;
 typedef struct {
     SearchKey *key;

@@ -13,7 +13,7 @@ SearchPartial search_partial_range(In *in)
     uint32_t b = imap_nz_number(in);
     const char *sign = p.from_end ? "-" : "";
     p.first = MIN(a, b), p.last = MAX(a, b);
-    p.as_sent = arena_printf(in->arena, "%s%u:%s%u", sign, a, sign, b);
+    p.range = arena_printf(in->arena, "%s%u:%s%u", sign, p.first, sign, p.last);
     return p;
 }
 

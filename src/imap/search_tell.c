@@ -87,7 +87,7 @@ PARKS static void put_all(Imap *s, View *view, const SearchResult *r, Buf *out)
 PARKS static void put_partial(Imap *s, View *view, const Search *search, const SearchResult *r,
                               Buf *out)
 {
-    buf_printf(out, " PARTIAL (%.*s ", SP(search->partial.as_sent));
+    buf_printf(out, " PARTIAL (%.*s ", SP(search->partial.range));
     if (!r->has_part) {
         buf_add(out, S("NIL"));
     } else if (r->sorted) {
