@@ -221,10 +221,11 @@ void imap_listen_no_more(Imap *s)
 
 Wake imap_wait(Imap *s, int64_t deadline)
 {
-    if (!s->notify) return stream_wait(s->stream, deadline);
-    if (!bell_arm(s->notify->bell)) return WOKEN_NUDGED;
+    if (s->notify && !bell_arm(s->notify->bell)) return WOKEN_NUDGED;
+    fiber_rests(true); /* all that others know of us is on the heap */
     Wake wake = stream_wait(s->stream, deadline);
-    bell_disarm(s->notify->bell);
+    fiber_rests(false);
+    if (s->notify) bell_disarm(s->notify->bell);
     return wake;
 }
 

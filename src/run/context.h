@@ -26,6 +26,15 @@
 #define RUN_TSAN 0
 #endif
 
+/* Whether a stack's octets may be kept elsewhere while nobody runs on it. The sanitizers know of
+ * each of them what it is, and with ucontext sp is not ours to see. */
+#if (defined(__x86_64__) || defined(__aarch64__)) && !defined(RUN_UCONTEXT) && !RUN_ASAN &&        \
+    !RUN_TSAN
+#define CONTEXT_CAN_FOLD 1
+#else
+#define CONTEXT_CAN_FOLD 0
+#endif
+
 typedef struct {
     void *sp; /* where it stopped; below it lies nothing of value */
     void *bottom;

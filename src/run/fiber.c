@@ -1,6 +1,8 @@
 #include "run/loop.h"
 #include "run/world.h"
 
+#include <stdlib.h>
+
 enum { TRIM_AFTER_MS = 2000, TRIM_EVERY_MS = 1000 };
 
 static void fiber_main(void *arg)
@@ -23,35 +25,49 @@ static void make_ready(Fiber *f)
 Fiber *fiber_new(Loop *loop, const char *name, void (*fn)(void *), void *arg)
 {
     char *stack = stack_take(&loop->stacks);
-    size_t room = (STACK_BYTES - sizeof(Fiber)) & ~(size_t)63;
-    Fiber *f = (Fiber *)(void *)(stack + room);
+    Fiber *f = NEW(Fiber);
     *f = (Fiber){.loop = loop, .born = loop, .name = name, .stack = stack, .fn = fn, .arg = arg};
     size_t guard = stack_guard_bytes();
-    context_make(&f->context, stack + guard, room - guard, fiber_main, f);
+    context_make(&f->context, stack + guard, STACK_BYTES - guard, fiber_main, f);
     f->parked_at_ms = loop->now_ms;
     list_add(&loop->fibers, &f->of_loop);
     make_ready(f);
     return f;
 }
 
+/* A stack on its way back to the loop it was taken from; written where nothing else is any more, on
+ * the stack itself. */
+typedef struct {
+    Task task;
+    Loop *born;
+    char *stack;
+} Homing;
+
 static void stack_is_home(Task *t)
 {
-    Fiber *f = CONTAINER(t, Fiber, task);
-    stack_give(&f->born->stacks, f->stack);
+    Homing *h = CONTAINER(t, Homing, task);
+    stack_give(&h->born->stacks, h->stack);
 }
 
-/* The stack goes back to the loop it was taken from: one that only accepts would take new ones for
- * ever. */
+/* A loop that only accepts would take new stacks for ever. */
+static void give_stack(const Fiber *f)
+{
+    if (f->born == f->loop) {
+        stack_give(&f->loop->stacks, f->stack);
+        return;
+    }
+    Homing *h = (Homing *)(void *)(f->stack + STACK_BYTES - 64);
+    *h = (Homing){.task = {.run = stack_is_home}, .born = f->born, .stack = f->stack};
+    loop_post(f->born, &h->task);
+}
+
 static void fiber_free(Fiber *f)
 {
     list_remove(&f->of_loop);
     list_remove(&f->fresh);
     context_done(&f->context);
-    f->task.run = stack_is_home;
-    if (f->born == f->loop)
-        stack_is_home(&f->task);
-    else
-        loop_post(f->born, &f->task);
+    give_stack(f);
+    free(f);
 }
 
 static void arrive(Task *t)
@@ -72,6 +88,25 @@ static void depart(Fiber *f)
     loop_post(f->loop, &f->task);
 }
 
+/* A session at rest needs less than a kilobyte of its stack, which is a page: that is kept on the
+ * heap, and put back where it was before the fiber runs on, so that pointers of its own stay good.
+ */
+static void fold(Fiber *f)
+{
+    size_t live = (size_t)(f->stack + STACK_BYTES - (char *)f->context.sp);
+    f->folded = mem_new(live);
+    memcpy(f->folded, f->context.sp, live);
+    stack_trim(f->stack, f->stack + STACK_BYTES);
+}
+
+static void unfold(Fiber *f)
+{
+    if (!f->folded) return;
+    memcpy(f->context.sp, f->folded, (size_t)(f->stack + STACK_BYTES - (char *)f->context.sp));
+    free(f->folded);
+    f->folded = NULL;
+}
+
 /* Only fibers that have run since the last look are looked at, so a loop at rest has no timer. */
 static void trim_stacks(Timer *t)
 {
@@ -79,7 +114,10 @@ static void trim_stacks(Timer *t)
     list_each (link, &loop->fresh) {
         Fiber *f = CONTAINER(link, Fiber, fresh);
         if (f->state != FIBER_PARKED || loop->now_ms - f->parked_at_ms < TRIM_AFTER_MS) continue;
-        stack_trim(f->stack, f->context.sp);
+        if (CONTEXT_CAN_FOLD && f->rests && !f->context.valgrind)
+            fold(f);
+        else
+            stack_trim(f->stack, f->context.sp);
         list_remove(&f->fresh);
     }
     if (!list_is_empty(&loop->fresh)) timer_set(&loop->timers, t, loop->now_ms + TRIM_EVERY_MS);
@@ -114,6 +152,7 @@ void fiber_resume(Fiber *f)
     loop->ready_count--;
     loop->current = f;
     f->state = FIBER_RUNNING;
+    unfold(f);
     context_switch(&loop->context, &f->context);
     loop->current = NULL;
     if (f->state == FIBER_MOVING)
@@ -189,6 +228,11 @@ Fiber *fiber_current(void)
 void fiber_rename(const char *name)
 {
     fiber_current()->name = name;
+}
+
+void fiber_rests(bool rests)
+{
+    fiber_current()->rests = rests;
 }
 
 Wake fiber_park(int64_t deadline_ms)

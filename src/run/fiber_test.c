@@ -738,6 +738,42 @@ TEST(resting_stacks_are_given_back)
         fiber_sleep(1);
 }
 
+/* What is on the stack is the same before and after, though its pages were away. */
+PARKS static void rest_folded(void *arg)
+{
+    Crowd *c = arg;
+    char kept[500];
+    char *volatile at = kept;
+    memset(at, 0, sizeof kept);
+    for (size_t i = 0; i < sizeof kept; i++)
+        at[i] = (char)(i * 7);
+    fiber_rests(true);
+    rest(c);
+    fiber_rests(false);
+    for (size_t i = 0; i < sizeof kept; i++)
+        check(at[i] == (char)(i * 7));
+}
+
+TEST(a_fiber_that_rests_needs_no_page)
+{
+    enum { MANY = 1000 };
+    Crowd c = {0};
+    for (int i = 0; i < MANY; i++)
+        fiber_start("resting", rest_folded, &c);
+    fiber_sleep(10);
+    size_t before = resident_bytes();
+    fiber_sleep(3500);
+    if (CONTEXT_CAN_FOLD) {
+        printf("   %d folded fibers: %zu bytes less each\n", MANY,
+               (before - resident_bytes()) / MANY);
+        check(before > resident_bytes() && before - resident_bytes() > (size_t)MANY * 2500);
+    }
+    c.leave = true;
+    cond_broadcast(&c.cond);
+    while (c.ended < MANY)
+        fiber_sleep(1);
+}
+
 /* ---- speed ---- */
 
 typedef struct {

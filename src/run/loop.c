@@ -1,6 +1,8 @@
 #include "run/loop.h"
 #include "run/world.h"
 
+#include <stdlib.h>
+
 _Thread_local const World *world = &real_world;
 _Thread_local Loop *loop_now;
 _Thread_local Run *run_now;
@@ -26,8 +28,12 @@ void loop_init(Loop *loop, Run *run, unsigned index)
 /* Fibers that main_fn did not wait for end here, wherever they stood. */
 void loop_end_fibers(Loop *loop)
 {
-    list_each (link, &loop->fibers)
-        context_done(&CONTAINER(link, Fiber, of_loop)->context);
+    list_each (link, &loop->fibers) {
+        Fiber *f = CONTAINER(link, Fiber, of_loop);
+        context_done(&f->context);
+        free(f->folded);
+        free(f);
+    }
     list_init(&loop->fibers);
 }
 

@@ -21,6 +21,7 @@ struct Fiber {
     Task task; /* on its way to another loop; its stack on the way back */
     const char *name, *waits_for;
     char *stack;
+    char *folded; /* what its stack held, while the stack's pages are given back; malloc */
     void (*fn)(void *);
     void *arg;
     int64_t parked_at_ms;
@@ -32,6 +33,7 @@ struct Fiber {
     unsigned held; /* mutexes */
     uint8_t state, hears, woken;
     bool nudged;
+    bool rests; /* nobody points into its stack now */
 };
 
 struct Loop {

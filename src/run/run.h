@@ -68,7 +68,7 @@ typedef enum {
 /* A new fiber on this loop, or (fiber_start_on) on another; it runs at the loop's next turn. name
  * is for status and gdb: a literal or something that outlives the fiber. Stacks are 256 KiB of
  * address space with a guard page; pages below the stack pointer of a fiber parked for more than
- * two seconds are given back to the kernel. */
+ * two seconds are given back to the kernel (fiber_rests: all of them). */
 Fiber *fiber_start(const char *name, void (*fn)(void *), void *arg);
 void fiber_start_on(Loop *loop, const char *name, void (*fn)(void *), void *arg);
 /* The running fiber goes on on that loop, after those who wait there already; nothing to do when it
@@ -78,6 +78,9 @@ void fiber_start_on(Loop *loop, const char *name, void (*fn)(void *), void *arg)
 PARKS void fiber_move(Loop *loop);
 Fiber *fiber_current(void); /* NULL outside a fiber */
 void fiber_rename(const char *name);
+/* From now on nobody else points into this fiber's stack while it waits (or, false, somebody may):
+ * after two seconds of waiting all of it is given back, and less than a kilobyte kept instead. */
+void fiber_rests(bool rests);
 PARKS Wake fiber_park(int64_t deadline_ms); /* until nudged, the deadline, or run_cancel */
 PARKS Wake fiber_sleep(int64_t ms);         /* a nudge does not end it, run_cancel does */
 /* Same loop only. Sticky: if the fiber is not in a wait that listens to nudges, its next such wait
