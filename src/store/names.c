@@ -382,7 +382,7 @@ static Err rename_one(Change *c, Box *b, Slice from, Slice to)
 static Err rename_tree(Change *c, Slice from, Slice to)
 {
     Account *a = c->account;
-    if (is_child(to, from)) return fail(ERR_FORBIDDEN, "a mailbox cannot become its own child");
+    if (is_child(to, from)) return fail(ERR_CANNOT, "a mailbox cannot become its own child");
     for (uint32_t i = 0; i < a->box_count; i++) {
         Box *b = a->boxes[i];
         if (slice_eq(b->s.name, from) || is_child(b->s.name, from)) TRY(rename_one(c, b, from, to));
