@@ -119,10 +119,14 @@ PARKS Slice surrogate_envelope(Fetching *f, Slice envelope); /* in f->arena, or 
 /* ---- BINARY, RFC 3516 (fetch_binary.c) ---- */
 PARKS void fetch_binary(Fetching *f, const FetchItem *item);
 PARKS void fetch_binary_size(Fetching *f, const FetchItem *item);
-/* The same of any message: how long it is decoded; and its literal, or what the partial of `range`
+/* The same of any message: what it is decoded; and its literal, or what the partial of `range`
  * leaves. An error comes before anything was put out. */
-PARKS Err fetch_decoded_size(Stream *stream, Account *account, uint32_t eid, const MailPart *part,
-                             uint64_t *size) MUST_USE;
+typedef struct {
+    uint64_t size, lines;
+    const char *encoding; /* "7BIT", "8BIT", "BINARY" */
+} FetchDecoded;
+PARKS Err fetch_decoded_shape(Stream *stream, Account *account, uint32_t eid, const MailPart *part,
+                              FetchDecoded *shape) MUST_USE;
 PARKS Err fetch_put_decoded(Stream *stream, Account *account, uint32_t eid, const MailPart *part,
                             const FetchItem *range) MUST_USE;
 

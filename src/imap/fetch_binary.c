@@ -16,8 +16,10 @@ typedef struct {
     char last;    /* octet before `decoded` */
     /* what the partial asks for, and what was found */
     uint64_t from, end;
-    uint64_t size;
+    uint64_t size, lines;
     bool has_nul; /* in from..end */
+    bool looks;   /* at lines and 8 bits, too */
+    bool has_8bit;
     bool is_sent; /* second time: from..end goes to the stream */
 } Decoding;
 
@@ -52,6 +54,15 @@ static void give(Decoding *d, Slice octets)
         d->has_nul = memchr(octets.at, 0, octets.len) != NULL;
 }
 
+/* For its BODY: all of it, before anything is sent. */
+static void look(Decoding *d, Slice octets)
+{
+    for (size_t i = 0; i < octets.len; i++) {
+        d->lines += octets.at[i] == '\n';
+        d->has_8bit = d->has_8bit || (unsigned char)octets.at[i] >= 0x80;
+    }
+}
+
 /* Bare LFs become CRLF. */
 static void give_lines(Decoding *d, Slice octets)
 {
@@ -68,6 +79,7 @@ static void give_lines(Decoding *d, Slice octets)
 
 static void give_decoded(Decoding *d)
 {
+    if (d->looks) look(d, buf_slice(&d->decoded));
     if (d->to_crlf)
         give_lines(d, buf_slice(&d->decoded));
     else
@@ -168,16 +180,25 @@ void fetch_binary_size(Fetching *f, const FetchItem *item)
 
 /* ---- of any message (urlfetch.c) ---- */
 
-PARKS Err fetch_decoded_size(Stream *stream, Account *account, uint32_t eid, const MailPart *part,
-                             uint64_t *size)
+/* Which of the encodings that change nothing (RFC 2045 6.2) it would be sent with. */
+static const char *identity(const Decoding *d)
+{
+    if (d->has_nul || d->part->kind != PART_TEXT) return "BINARY";
+    return d->has_8bit ? "8BIT" : "7BIT";
+}
+
+PARKS Err fetch_decoded_shape(Stream *stream, Account *account, uint32_t eid, const MailPart *part,
+                              FetchDecoded *shape)
 {
     Decoding d = {.stream = stream,
                   .account = account,
                   .eid = eid,
                   .part = part,
+                  .end = UINT64_MAX,
+                  .looks = true,
                   .to_crlf = needs_crlf(part)};
     Err err = decode_once(&d);
-    *size = d.size;
+    *shape = (FetchDecoded){.size = d.size, .lines = d.lines, .encoding = identity(&d)};
     decoding_done(&d);
     return err;
 }

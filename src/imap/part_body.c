@@ -54,27 +54,26 @@ static Slice find_part(Slice body, const Section *section)
 }
 
 /* type subtype parameters id description encoding size, and for a text its lines. */
-static void put_decoded(Buf *out, Slice body, uint64_t size)
+static void put_decoded(Buf *out, Slice body, const FetchDecoded *decoded)
 {
     buf_char(out, '(');
     for (size_t i = 0; i < 5; i++) {
         buf_add(out, value_of(body, i));
         buf_char(out, ' ');
     }
-    buf_printf(out, "\"BINARY\" %llu", (unsigned long long)size);
-    if (slice_eq_nocase(value_of(body, 0), S("\"text\""))) {
-        buf_char(out, ' ');
-        buf_add(out, value_of(body, 7));
-    }
+    buf_printf(out, "\"%s\" %llu", decoded->encoding, (unsigned long long)decoded->size);
+    if (slice_eq_nocase(value_of(body, 0), S("\"text\"")))
+        buf_printf(out, " %llu", (unsigned long long)decoded->lines);
     buf_char(out, ')');
 }
 
-void urlauth_part_body(Buf *out, Slice structure, const Section *section, const uint64_t *decoded)
+void urlauth_part_body(Buf *out, Slice structure, const Section *section,
+                       const FetchDecoded *decoded)
 {
     Slice body = section->text == SECTION_WHOLE ? find_part(structure, section) : (Slice){0};
     if (!is_list(body)) return;
     if (decoded && !is_multipart(body) && !is_message(body))
-        put_decoded(out, body, *decoded);
+        put_decoded(out, body, decoded);
     else
         mail_body_of_structure(out, body);
 }

@@ -23,8 +23,8 @@ void urlauth_no_token(Slice rump, uint8_t token[URLAUTH_TOKEN]);
 PARKS Err urlauth_account(Imap *s, Slice login, uint32_t *acct) MUST_USE;
 
 /* BODYPARTSTRUCTURE (RFC 5524 3.2): the BODY of one part, from a message's BODYSTRUCTURE. decoded,
- * if not NULL, is its size without transfer encoding: then its encoding is told as "BINARY".
- * Nothing: there is no such part. */
+ * if not NULL, is what it is without transfer encoding. Nothing: there is no such part. */
+void urlauth_part_body(Buf *out, Slice structure, const Section *section,
+                       const FetchDecoded *decoded);
 /* Its media type, "text/plain", lower case; empty: there is no such part. */
 Slice urlauth_part_type(Slice structure, const Section *section, Arena *a);
-void urlauth_part_body(Buf *out, Slice structure, const Section *section, const uint64_t *decoded);

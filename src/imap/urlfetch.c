@@ -192,16 +192,16 @@ PARKS static void put_structure(Imap *s, Fetched *f, bool decoded, Arena *a)
     Section section;
     MailPart part;
     MailSummary summary = {0};
-    uint64_t size = 0;
+    FetchDecoded shape = {0};
     Account *account = mailbox_account(f->box);
     Buf body buf_scoped = {0};
     Err err = leaf_of(f, a, &section, &part);
     uint32_t eid = f->part.message.eid;
     bool binary = !err && decoded && section.depth &&
-                  !fetch_decoded_size(s->stream, account, eid, &part, &size);
+                  !fetch_decoded_shape(s->stream, account, eid, &part, &shape);
     if (err == ERR_UNKNOWN_CTE) err = OK; /* told as it is (RFC 5524 4) */
     if (!err) err = section_summary(account, &f->part.message, false, a, &summary);
-    if (!err) urlauth_part_body(&body, summary.body_structure, &section, binary ? &size : NULL);
+    if (!err) urlauth_part_body(&body, summary.body_structure, &section, binary ? &shape : NULL);
     Buf *out = stream_out(s->stream);
     buf_add(out, S(" (BODYPARTSTRUCTURE "));
     buf_add(out, body.len ? buf_slice(&body) : S("NIL"));
