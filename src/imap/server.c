@@ -119,7 +119,8 @@ PARKS static Err run_command(Imap *s)
     if ((s->command->allowed & KNOWN) == SELECTED && imap_lost_access(s)) return OK;
     if (comes_too_early(s)) return imap_no(s, "[CANNOT] ENABLE UTF8=ACCEPT has to come first");
     if ((s->command->ways & CHANGES) && s->read_only && !brings_back(s))
-        return imap_no(s, "[CANNOT] The mailbox is open read-only");
+        return imap_no(s, "[%s] The mailbox is open read-only", /* RFC 5530 3 */
+                       s->examined ? "CANNOT" : "NOPERM");
     return s->command->handler(s);
 }
 
