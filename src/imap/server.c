@@ -120,7 +120,7 @@ PARKS static Err run_command(Imap *s)
     if (comes_too_early(s)) return imap_no(s, "[CANNOT] ENABLE UTF8=ACCEPT has to come first");
     if ((s->command->ways & CHANGES) && s->read_only && !brings_back(s))
         return imap_no(s, "[%s] The mailbox is open read-only", /* RFC 5530 3 */
-                       s->examined ? "CANNOT" : "NOPERM");
+                       s->examined || mailbox_status(s->box).kept ? "CANNOT" : "NOPERM");
     return s->command->handler(s);
 }
 
