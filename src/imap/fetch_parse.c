@@ -153,7 +153,8 @@ PARKS static void sectioned(Imap *s, Fetch *f, ItemType type, const char *word, 
 }
 
 /* RFC 3501 6.4.5: RFC822 is BODY[], RFC822.HEADER is BODY.PEEK[HEADER], RFC822.TEXT is BODY[TEXT].
- */
+ * RFC822.PEEK and RFC822.TEXT.PEEK are older still (RFC 1730 6.4.5): Outlook asks for them to this
+ * day, and shows no message without. */
 static void old_item(Imap *s, Fetch *f, const char *name, SectionText text, bool peek)
 {
     FetchItem *item = add(s, f, ITEM_SECTION);
@@ -232,8 +233,12 @@ PARKS static void fetch_att(Imap *s, Fetch *f)
         add(s, f, ITEM_SIZE);
     else if (imap_see(in, "RFC822.HEADER"))
         old_item(s, f, "RFC822.HEADER", SECTION_HEADER, true);
+    else if (imap_see(in, "RFC822.TEXT.PEEK"))
+        old_item(s, f, "RFC822.TEXT", SECTION_TEXT, true);
     else if (imap_see(in, "RFC822.TEXT"))
         old_item(s, f, "RFC822.TEXT", SECTION_TEXT, false);
+    else if (imap_see(in, "RFC822.PEEK"))
+        old_item(s, f, "RFC822", SECTION_WHOLE, true);
     else if (imap_see(in, "RFC822"))
         old_item(s, f, "RFC822", SECTION_WHOLE, false);
     else if (imap_see(in, "PREVIEW"))

@@ -33,6 +33,17 @@ PARKS static Wake idle(Imap *s)
     }
 }
 
+/* Clients that shut down forget the DONE (imapclient and what is built upon it) and wait for the
+ * answer to LOGOUT: they get it. */
+PARKS static Err logout(Imap *s, Slice line)
+{
+    size_t space = slice_find(line, ' ');
+    if (!space || !slice_eq_nocase(slice_from(line, MIN(space + 1, line.len)), S("LOGOUT")))
+        return OK;
+    s->in->tag = slice_first(line, space);
+    return imap_cmd_logout(s);
+}
+
 PARKS static Err done(Imap *s, Wake wake)
 {
     if (s->state == LEAVING) return OK;
@@ -44,8 +55,9 @@ PARKS static Err done(Imap *s, Wake wake)
     Slice line;
     stream_set_deadline(s->stream, imap_deadline(s));
     TRY(imap_line(s->in, &line));
-    if (!slice_eq_nocase(line, S("DONE"))) return imap_bad(s, "DONE was expected");
-    return imap_ok(s, "IDLE completed");
+    if (slice_eq_nocase(line, S("DONE"))) return imap_ok(s, "IDLE completed");
+    TRY(imap_bad(s, "DONE was expected"));
+    return logout(s, line);
 }
 
 /* RFC 9051 6.3.13: idle = "IDLE" CRLF "DONE" */

@@ -82,10 +82,12 @@ PARKS Slice imap_string(In *in);      /* quoted / literal */
 PARKS Slice imap_nstring(In *in);     /* string / NIL (at is NULL) */
 PARKS Slice imap_value(In *in);       /* nstring / literal8, which may hold NUL (RFC 5464 5) */
 /* mailbox: UTF-8 in NFC, INBOX in capitals at its first level. A name that cannot be decoded sticks
- * as ERR_FORBIDDEN: the grammar allows it, we cannot. *as_sent, if not NULL: the same name as the
- * client wrote it, decoded but not normalised.
+ * as ERR_FORBIDDEN: the grammar allows it, we cannot. One separator at its end is dropped.
+ * *as_sent, if not NULL: the same name as the client wrote it, decoded but not normalised.
  */
 PARKS Slice imap_mailbox(In *in, Slice *as_sent);
+/* The same as LIST's reference: separators at its beginning are dropped, none at its end. */
+PARKS Slice imap_reference(In *in);
 /* list-mailbox: a pattern with % and *, decoded to UTF-8 in NFC. */
 PARKS Slice imap_list_mailbox(In *in);
 /* [flag-list]: "(" flags ")" ; flag by flag with imap_flag. Unknown \Flags and \Recent are dropped:

@@ -131,7 +131,7 @@ PARKS static Err read_list(In *in, Wanted *w)
     imap_space(in);
     bool plain = w->lsub || w->is_old;
     if (!plain && imap_peek(in) == '(') select_options(in, w);
-    w->reference = imap_mailbox(in, NULL);
+    w->reference = imap_reference(in);
     imap_space(in);
     if (!plain && imap_see(in, "(")) { /* patterns = "(" list-mailbox *(SP list-mailbox) ")" */
         w->extended = true;

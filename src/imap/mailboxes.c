@@ -9,14 +9,6 @@ static Err name_err(Imap *s, Err err)
     return fail(ERR_FORBIDDEN, "a mailbox cannot have that name");
 }
 
-/* "Trailing separator: names will be created below it" (RFC 9051 6.3.4); it is no part of the name.
- */
-static Slice without_separator(Slice name)
-{
-    if (name.len > 1 && name.at[name.len - 1] == MAILBOX_SEPARATOR) name.len--;
-    return name;
-}
-
 /* RFC 8474 4.1: the tagged OK says MAILBOXID. */
 PARKS static Err created(Imap *s, Slice name)
 {
@@ -72,11 +64,17 @@ PARKS static Err create(Imap *s, const Place *place, const CreateParams *p)
     return mailbox_create_for(place->account, place->name, p->uses);
 }
 
+/* RFC 9051 6.3.4: a separator at the end was no part of the name, so leaving it out is no news. */
+static bool is_name_as_sent(Slice name, Slice as_sent)
+{
+    return slice_starts(as_sent, name) && as_sent.len <= name.len + 1;
+}
+
 /* RFC 9051 6.3.4: create = "CREATE" SP mailbox, and RFC 4466's parameters */
 Err imap_cmd_create(Imap *s)
 {
     imap_space(s->in);
-    Slice as_sent, name = without_separator(imap_mailbox(s->in, &as_sent));
+    Slice as_sent, name = imap_mailbox(s->in, &as_sent);
     CreateParams params = create_params(s->in);
     TRY(imap_end(s->in));
     if (slice_eq(name, S("INBOX"))) return imap_no(s, "[ALREADYEXISTS] INBOX is always there");
@@ -86,7 +84,7 @@ Err imap_cmd_create(Imap *s)
     TRY(imap_place(s, name, &place));
     TRY(imap_may_name(s, name, &place));
     TRY(name_err(s, create(s, &place, &params)));
-    if (imap_has(s, ENABLED_REV2) && !slice_eq(without_separator(as_sent), name))
+    if (imap_has(s, ENABLED_REV2) && !is_name_as_sent(name, as_sent))
         imap_tell_name(s, name, as_sent);
     return created(s, name);
 }
@@ -131,7 +129,7 @@ Err imap_cmd_rename(Imap *s)
     imap_space(s->in);
     Slice from = imap_mailbox(s->in, NULL);
     imap_space(s->in);
-    Slice to = without_separator(imap_mailbox(s->in, NULL));
+    Slice to = imap_mailbox(s->in, NULL);
     TRY(imap_end(s->in));
     if (slice_eq(to, S("INBOX"))) return imap_no(s, "[ALREADYEXISTS] INBOX is always there");
     TRY(imap_neither_remote(s, from, to));

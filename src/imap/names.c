@@ -45,11 +45,31 @@ static Slice with_inbox(In *in, Slice name)
     return arena_printf(in->arena, "INBOX%.*s", SP(slice_from(name, 5)));
 }
 
-Slice imap_mailbox(In *in, Slice *as_sent)
+PARKS static Slice name_as_sent(In *in, Slice *as_sent)
 {
     Slice decoded = decode_name(in, imap_astring(in));
     if (as_sent) *as_sent = decoded;
     return with_inbox(in, normalise(in, decoded));
+}
+
+/* RFC 9051 6.3.4: "Foo/" in CREATE says that names below it will come; the "/" is no part of the
+ * name. Thunderbird then says SUBSCRIBE "Foo/" too, and others DELETE or RENAME what they created
+ * under the name they gave it. No name ends with the separator, so nothing else can be meant. */
+Slice imap_mailbox(In *in, Slice *as_sent)
+{
+    Slice name = name_as_sent(in, as_sent);
+    if (name.len > 1 && name.at[name.len - 1] == MAILBOX_SEPARATOR) name.len--;
+    return name;
+}
+
+/* RFC 9051 6.3.9 leaves to us what a reference means. "/" is what Outlook's "root folder path" and
+ * the "IMAP path prefix" of iOS are set to when somebody wants the root; no name begins with it. */
+Slice imap_reference(In *in)
+{
+    Slice name = name_as_sent(in, NULL);
+    while (name.len && name.at[0] == MAILBOX_SEPARATOR)
+        name = slice_from(name, 1);
+    return name;
 }
 
 static bool is_list_char(unsigned char c)

@@ -70,19 +70,21 @@ static unsigned long long units(uint64_t n, uint64_t unit)
 }
 
 /* quota-response = "QUOTA" SP quota-root-name SP quota-list: resources without a limit are left out
- * (RFC 9208 4.2.1). */
+ * (RFC 9208 4.2.1). quota-list may not be empty (7), as it might in RFC 2087: a root without limits
+ * has no such line. Delta Chat shows "()" as a failure, and "not supported" without the line. */
 static void tell_quota(Imap *s, Slice root, const Quota *q)
 {
+    Buf list buf_scoped = {0};
+    for (int i = 0; i < QUOTA_RESOURCES; i++) {
+        if (q->limit[i] == QUOTA_NONE) continue;
+        buf_printf(&list, "%s%s %llu %llu", list.len ? " " : "", resources[i].name,
+                   units(q->used[i], resources[i].unit), units(q->limit[i], resources[i].unit));
+    }
+    if (!list.len) return;
     Buf *out = stream_out(s->stream);
     buf_add(out, S("* QUOTA "));
     imap_put_string(out, root);
-    buf_add(out, S(" ("));
-    for (int i = 0, told = 0; i < QUOTA_RESOURCES; i++) {
-        if (q->limit[i] == QUOTA_NONE) continue;
-        buf_printf(out, "%s%s %llu %llu", told++ ? " " : "", resources[i].name,
-                   units(q->used[i], resources[i].unit), units(q->limit[i], resources[i].unit));
-    }
-    buf_add(out, S(")\r\n"));
+    buf_printf(out, " (%.*s)\r\n", SP(buf_slice(&list)));
 }
 
 /* ---- commands ---- */
