@@ -58,6 +58,17 @@ static bool is_sent(const Sending *sending)
     return sending->at >= sending->message->size || (sending->cut && sending->top.done);
 }
 
+/* RFC 1939 7: TOP sends the header and the blank line behind it. A message that is nothing but a
+ * header may lack that line, and Outlook Express and its kin wait for it. RETR sends what there is,
+ * as many octets as LIST said. */
+static void end_header(Pop3 *s, Sending *sending)
+{
+    if (!sending->cut || sending->top.in_body) return;
+    Buf *out = stream_out(s->stream);
+    buf_add(out, sending->stuffer.mid_line ? S("\r\n\r\n") : S("\r\n"));
+    sending->stuffer.mid_line = false;
+}
+
 /* The first block is read before "+OK" can be on its way, so that most failures can be said. Later
  * ones cannot: then only the end of the connection tells the client that this was not all. */
 PARKS static Err send_message(Pop3 *s, Sending *sending)
@@ -82,6 +93,7 @@ PARKS static Err send_message(Pop3 *s, Sending *sending)
         }
         add_block(s, sending, len);
     }
+    end_header(s, sending);
     stuff_end(&sending->stuffer, out);
     return stream_drain(s->stream);
 }

@@ -398,6 +398,22 @@ TEST(last_is_what_was_retrieved)
     world_close(&w);
 }
 
+/* RFC 1939 7: TOP always has the blank line, RETR is the message as it is. */
+TEST(top_ends_a_header_that_has_no_end)
+{
+    World w;
+    world_open(&w);
+    append(&w, S("Subject: all there is\r\n"));
+    append(&w, S("Subject: cut off"));
+    Stream *c = connect_to(&w);
+    script(c, LOGIN "S: +OK *\nC: TOP 1 0\nS: +OK *\nS: Subject: all there is\nS: \nS: .\n"
+                    "C: TOP 2 9\nS: +OK *\nS: Subject: cut off\nS: \nS: .\n"
+                    "C: RETR 1\nS: +OK *\nS: Subject: all there is\nS: .\n"
+                    "C: QUIT\nS: +OK *\nS: -\n");
+    hang_up(&w, c, 1);
+    world_close(&w);
+}
+
 TEST(a_header_in_utf8_is_sent_to_those_who_asked)
 {
     World w;
