@@ -117,6 +117,15 @@ static bool is_expunging(const Imap *s)
     return s->command && (s->command->ways & CHANGES) && !(s->command->ways & SEQS);
 }
 
+/* RFC 9051 5.5: a client should not send message numbers behind a command that may tell EXPUNGE.
+ * Some do (a UID FETCH and a STORE in one packet), and would then mark another message than they
+ * meant: so nothing is expunged for them while the next command is here already. What they expunge
+ * themselves is told, and without numbers (UIDONLY) there is nothing to mistake. */
+static bool is_pipelining(const Imap *s)
+{
+    return !is_expunging(s) && !imap_has(s, ENABLED_UIDONLY) && stream_buffered(s->stream);
+}
+
 /* RFC 4314 5.1.1 leaves a choice when the right to read is taken away: BYE, as when the mailbox is
  * deleted. Most clients do not understand a NO to everything. */
 bool imap_lost_access(Imap *s)
@@ -136,7 +145,7 @@ void imap_tell_news(Imap *s, bool expunges)
     uint32_t exists = view_exists(s->view), last = exists ? view_uid(s->view, exists) : 0;
     ViewNews news = {0};
     context_tell_gone(s);
-    view_sync(s->view, expunges, &s->arena, &news);
+    view_sync(s->view, expunges && !is_pipelining(s), &s->arena, &news);
     if (news.mailbox_deleted || mailbox_is_deleted(s->box)) {
         imap_unselect(
             s); /* RFC 2180 3.3: a mailbox in use may be deleted, its users are sent away */
