@@ -89,7 +89,7 @@ typedef enum { SASL_CONTINUE, SASL_DONE, SASL_FAILED } SaslState;
 void sasl_mechanisms(Auth *auth, const char *service, Stream *stream, const char *prefix, char sep,
                      Buf *out);
 Sasl *sasl_new(Auth *auth, const char *service, Stream *stream);
-void sasl_free(Sasl *s); /* wipes */
+void sasl_free(Sasl *s); /* wipes; before its stream is freed */
 SCOPED(Sasl, sasl, sasl_free)
 /* initial NULL: the client sent no initial response ("=" in the protocol is an empty one). Octets
  * are decoded base64. On SASL_CONTINUE send the challenge (undecoded octets, perhaps empty).

@@ -131,7 +131,7 @@ TEST(sasl_plain_and_login)
         check(sasl_start(s, S("plain"), &message, &challenge, &err) == rows[i].state);
         check_err(err, rows[i].err);
     }
-    Sasl *s scoped(sasl) = sasl_new(w.auth, "imap", w.server);
+    Sasl *s = sasl_new(w.auth, "imap", w.server);
     Buf challenge buf_scoped = {0};
     check(sasl_start(s, S("LOGIN"), NULL, &challenge, &err) == SASL_CONTINUE);
     check_slice(buf_slice(&challenge), S("Username:"));
@@ -141,6 +141,7 @@ TEST(sasl_plain_and_login)
     check_slice(slice_of(sasl_user(s)->login), S("u00002"));
     check(sasl_start(s, S("CRAM-MD5"), NULL, &challenge, &err) == SASL_FAILED &&
           err == ERR_UNSUPPORTED);
+    sasl_free(s);
     world_close(&w);
 }
 
@@ -151,13 +152,14 @@ TEST(scram_salts_of_strangers_stay_the_same)
     Buf one buf_scoped = {0}, two buf_scoped = {0};
     Slice first = S("n,,n=stranger,r=abc");
     world_open(&w, true, 1);
-    Sasl *a scoped(sasl) = sasl_new(w.auth, "imap", w.server),
-            *b scoped(sasl) = sasl_new(w.auth, "imap", w.server);
+    Sasl *a = sasl_new(w.auth, "imap", w.server), *b = sasl_new(w.auth, "imap", w.server);
     check(sasl_start(a, S("SCRAM-SHA-256"), &first, &one, &err) == SASL_CONTINUE);
     check(sasl_start(b, S("SCRAM-SHA-256"), &first, &two, &err) == SASL_CONTINUE);
     size_t salt = slice_find_slice(buf_slice(&one), S(",s="));
     check_slice(slice_from(buf_slice(&one), salt), slice_from(buf_slice(&two), salt));
     check(sasl_step(a, S("c=biws,r=wrong,p=AAAA"), &one, &err) == SASL_FAILED && err == ERR_AUTH);
+    sasl_free(a);
+    sasl_free(b);
     world_close(&w);
 }
 
