@@ -71,7 +71,7 @@ class Differ:
         tag = f"w{self.wire.tags + 1}"
         told = ref.as_set([self.uid(n) if uid else n for n in part]) or "NIL"
         self.ask(uid + command.encode() + query.text, f'* ESEARCH (TAG "{tag}"){" UID" if uid else ""} '
-                 f"PARTIAL ({sign}{a}:{sign}{b} {told}) COUNT {len(found)}".encode())
+                 f"PARTIAL ({sign}{min(a, b)}:{sign}{max(a, b)} {told}) COUNT {len(found)}".encode())
 
     def sort(self):
         charset, uid = self.charset(), self.r.choice([b"", b"UID "])
