@@ -215,25 +215,13 @@ Err imap_cmd_cancelupdate(Imap *s)
 
 /* ---- differences ---- */
 
-static uint32_t as_told(Imap *s, uint32_t uid)
-{
-    return s->by_uid ? uid : view_number(s->view, uid);
-}
-
 /* Results that are side by side, as one "position set" (RFC 5267 4.3.3, 4.3.4). Nothing waits here:
  * what is told of the expunged has to be what view_sync will tell. */
 static void put_sorted(Imap *s, const uint32_t *sorted, size_t count, size_t position)
 {
-    Buf *out = stream_out(s->stream);
-    buf_printf(out, "%zu ", position);
-    for (size_t i = 0; i < count;) {
-        uint32_t first = as_told(s, sorted[i]), last = first;
-        if (i) buf_char(out, ',');
-        while (++i < count && as_told(s, sorted[i]) == last + 1)
-            last++;
-        buf_number(out, first);
-        if (last > first) buf_char(out, ':'), buf_number(out, last);
-    }
+    buf_printf(stream_out(s->stream), "%zu ", position);
+    for (size_t i = 0; i < count;)
+        i = sort_put_run(s, sorted, count, i);
 }
 
 /* Those that left go out of the sorted list. Each position is what it is when the ones before have

@@ -70,16 +70,22 @@ static uint32_t as_told(Imap *s, uint32_t uid)
     return s->by_uid ? uid : view_number(s->view, uid);
 }
 
-PARKS void sort_put_set(Imap *s, const uint32_t *sorted, size_t count)
+size_t sort_put_run(Imap *s, const uint32_t *sorted, size_t count, size_t at)
 {
     Buf *out = stream_out(s->stream);
+    uint32_t first = as_told(s, sorted[at]), last = first;
+    if (at) buf_char(out, ',');
+    while (++at < count && as_told(s, sorted[at]) == last + 1)
+        last++;
+    buf_number(out, first);
+    if (last > first) buf_char(out, ':'), buf_number(out, last);
+    return at;
+}
+
+PARKS void sort_put_set(Imap *s, const uint32_t *sorted, size_t count)
+{
     for (size_t i = 0; i < count;) {
-        uint32_t first = as_told(s, sorted[i]), last = first;
-        if (i) buf_char(out, ',');
-        while (++i < count && as_told(s, sorted[i]) == last + 1)
-            last++;
-        buf_number(out, first);
-        if (last > first) buf_char(out, ':'), buf_number(out, last);
+        i = sort_put_run(s, sorted, count, i);
         if (stream_drain(s->stream)) return;
         breathe();
     }

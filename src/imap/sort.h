@@ -55,6 +55,9 @@ size_t sort_find(const uint32_t *sorted, size_t count, uint32_t uid); /* count: 
 /* Sorted results as a sequence-set: ranges where the numbers rise by one (RFC 5267 3.2). Numbers of
  * messages unless s->by_uid. Nothing when there are none. */
 PARKS void sort_put_set(Imap *s, const uint32_t *sorted, size_t count);
+/* One range of it, the one that begins at sorted[at], with its comma; where the next one begins.
+ * Does not wait. */
+size_t sort_put_run(Imap *s, const uint32_t *sorted, size_t count, size_t at);
 
 /* ---- what one message sorts by (sort_key.c) ---- */
 /* Numbers and texts as one thing: `first` is the number, or the text's first eight octets; `text`
