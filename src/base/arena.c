@@ -76,7 +76,8 @@ void *arena_alloc(Arena *a, size_t bytes)
     a->used += bytes;
     if (!a->chunk || a->chunk->room - a->chunk->used < taken) {
         if (taken > LARGE_CHUNK / 2) return take_alone(a, taken, bytes);
-        size_t room = a->chunk ? MIN(a->chunk->room * 2, LARGE_CHUNK) : FIRST_CHUNK;
+        size_t first = a->budget ? MIN(a->budget, FIRST_CHUNK) : FIRST_CHUNK;
+        size_t room = a->chunk ? MIN(a->chunk->room * 2, LARGE_CHUNK) : first;
         a->chunk = chunk_new(a->chunk, MAX(room, taken));
     }
     return chunk_take(a->chunk, taken, bytes);

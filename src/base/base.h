@@ -172,7 +172,7 @@ typedef struct {
     ArenaChunk *chunk;
     size_t used;   /* bytes handed out since the last reset */
     size_t budget; /* bytes; 0: none. Exceeding it is not refused: ask arena_is_over where input is
-                      taken in. */
+                      taken in. A small one also makes the first piece of memory small. */
 } Arena;
 void *arena_alloc(Arena *a, size_t bytes)
     __attribute__((malloc, alloc_size(2), returns_nonnull)); /* zeroed, aligned for anything */

@@ -259,6 +259,7 @@ static Notify *notify_new(const Imap *s, const NotifyArgs *args)
     Notify *n = NEW(Notify);
     n->self = fiber_current();
     n->bell = bell_new();
+    n->arena.budget = 640; /* what a phone asks for; a session at rest shall not hold a kilobyte */
     n->login = arena_copy(&n->arena, slice_of(s->user.login));
     n->user = s->user.acct;
     keep_groups(n, args);
