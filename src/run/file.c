@@ -105,7 +105,19 @@ Err file_read(File *f, uint64_t offset, void *out, size_t len)
 
 Err file_write_at(File *f, uint64_t offset, const Slice *parts, size_t count)
 {
-    return f->world->file_write_at(f, offset, parts, count);
+    size_t wrote = 0; /* of the first part */
+    for (;;) {
+        while (count && wrote >= parts->len) {
+            wrote -= parts->len;
+            parts++;
+            count--;
+        }
+        if (!count) return OK;
+        size_t more = 0;
+        TRY(f->world->file_write_some(f, offset, parts, count, wrote, &more));
+        offset += more;
+        wrote += more;
+    }
 }
 
 Err file_sync(File *f)

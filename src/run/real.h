@@ -26,7 +26,8 @@ void real_file_close(File *f);
 Err real_file_size(File *f, uint64_t *bytes);
 Err real_file_read_some(File *f, uint64_t offset, void *out, size_t len, size_t *got);
 Err real_file_read_cached(File *f, uint64_t offset, void *out, size_t len, size_t *got);
-Err real_file_write_at(File *f, uint64_t offset, const Slice *parts, size_t count);
+Err real_file_write_some(File *f, uint64_t offset, const Slice *parts, size_t count, size_t skip,
+                         size_t *wrote);
 Err real_file_sync(File *f);
 Err real_file_allocate(File *f, uint64_t offset, uint64_t len);
 Err real_file_punch(File *f, uint64_t offset, uint64_t len);

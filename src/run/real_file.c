@@ -42,7 +42,7 @@ Err real_file_open(const char *path, int flags, File **file)
     if (flags & FILE_CREATE) how |= O_CREAT;
     if (flags & FILE_EXCLUSIVE) how |= O_EXCL;
     if (flags & FILE_EMPTY) how |= O_TRUNC;
-    int fd = open(path, how, 0600);
+    int fd = (int)TEMP_FAILURE_RETRY(open(path, how, 0600));
     if (fd < 0) return file_failed("open", path);
     RealFile *f = NEW(RealFile);
     f->fd = fd;
@@ -85,62 +85,37 @@ Err real_file_read_cached(File *f, uint64_t offset, void *out, size_t len, size_
     return OK;
 }
 
-/* Steps over the first n bytes of the list. */
-static void advance(struct iovec **at, size_t *count, size_t n)
+enum { FEW = 16, VECTOR = 1024 /* IOV_MAX of Linux */ };
+
+static void fill_vector(struct iovec *iov, const Slice *parts, size_t count, size_t skip)
 {
-    while (*count && n >= (*at)->iov_len) {
-        n -= (*at)->iov_len;
-        (*at)++;
-        (*count)--;
-    }
-    if (!n) return;
-    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): n lies in what is left */
-    (*at)->iov_base = (char *)(*at)->iov_base + n;
-    (*at)->iov_len -= n;
+    for (size_t i = 0; i < count; i++, skip = 0)
+        iov[i] = (struct iovec){(char *)(uintptr_t)parts[i].at + skip, parts[i].len - skip};
 }
 
-static Err write_vector(File *f, uint64_t *offset, struct iovec *at, size_t count)
+static Err write_vector(File *f, uint64_t offset, const struct iovec *iov, size_t count,
+                        size_t *wrote)
 {
-    advance(&at, &count, 0);
-    while (count) {
-        ssize_t n = pwritev(fd_of(f), at, (int)count, (off_t)*offset);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return file_failed("write", f->path);
-        if (n == 0) return fail(ERR_IO, "write %s: nothing was written", f->path);
-        *offset += (uint64_t)n;
-        advance(&at, &count, (size_t)n);
-    }
+    ssize_t n = pwritev(fd_of(f), iov, (int)count, (off_t)offset);
+    if (n < 0 && errno != EINTR) return file_failed("write", f->path);
+    if (n == 0) return fail(ERR_IO, "write %s: nothing was written", f->path);
+    *wrote = n < 0 ? 0 : (size_t)n;
     return OK;
 }
 
-enum { VECTOR = 1024 }; /* IOV_MAX of Linux */
-
-static Err write_many(File *f, uint64_t offset, const Slice *parts, size_t count)
+Err real_file_write_some(File *f, uint64_t offset, const Slice *parts, size_t count, size_t skip,
+                         size_t *wrote)
 {
-    struct iovec *iov = mem_new(array_bytes(MIN(count, (size_t)VECTOR), sizeof *iov));
-    Err err = OK;
-    while (count && !err) {
-        size_t n = MIN(count, (size_t)VECTOR);
-        for (size_t i = 0; i < n; i++)
-            iov[i] = (struct iovec){(void *)(uintptr_t)parts[i].at, parts[i].len};
-        err = write_vector(f, &offset, iov, n);
-        parts += n;
-        count -= n;
-    }
-    free(iov);
+    struct iovec few[FEW];
+    count = MIN(count, (size_t)VECTOR);
+    struct iovec *iov = count <= FEW ? few : mem_new(array_bytes(count, sizeof *iov));
+    fill_vector(iov, parts, count, skip);
+    Err err = write_vector(f, offset, iov, count, wrote);
+    if (iov != few) free(iov);
     return err;
 }
 
-Err real_file_write_at(File *f, uint64_t offset, const Slice *parts, size_t count)
-{
-    enum { FEW = 16 };
-    if (count > FEW) return write_many(f, offset, parts, count);
-    struct iovec iov[FEW];
-    for (size_t i = 0; i < count; i++)
-        iov[i] = (struct iovec){(void *)(uintptr_t)parts[i].at, parts[i].len};
-    return write_vector(f, &offset, iov, count);
-}
-
+/* Not even after EINTR is it called again: what it has told the kernel to forget is forgotten. */
 Err real_file_sync(File *f)
 {
     return fdatasync(fd_of(f)) == 0 ? OK : file_failed("sync", f->path);
@@ -151,7 +126,7 @@ static Err write_zeros(File *f, uint64_t offset, uint64_t len)
     static const char zeros[4096];
     while (len) {
         Slice part = slice(zeros, (size_t)MIN(len, (uint64_t)sizeof zeros));
-        TRY(real_file_write_at(f, offset, &part, 1));
+        TRY(file_write_at(f, offset, &part, 1));
         offset += part.len;
         len -= part.len;
     }
@@ -166,7 +141,7 @@ static bool not_supported(void)
 /* Where the file system cannot reserve, zeros behind the end do it; inside, the room is there. */
 Err real_file_allocate(File *f, uint64_t offset, uint64_t len)
 {
-    if (fallocate(fd_of(f), 0, (off_t)offset, (off_t)len) == 0) return OK;
+    if (TEMP_FAILURE_RETRY(fallocate(fd_of(f), 0, (off_t)offset, (off_t)len)) == 0) return OK;
     if (!not_supported()) return file_failed("allocate", f->path);
     uint64_t size;
     TRY(real_file_size(f, &size));
@@ -180,7 +155,7 @@ Err real_file_allocate(File *f, uint64_t offset, uint64_t len)
 Err real_file_punch(File *f, uint64_t offset, uint64_t len)
 {
     int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    if (fallocate(fd_of(f), how, (off_t)offset, (off_t)len) == 0) return OK;
+    if (TEMP_FAILURE_RETRY(fallocate(fd_of(f), how, (off_t)offset, (off_t)len)) == 0) return OK;
     if (!not_supported()) return file_failed("punch", f->path);
     uint64_t size;
     TRY(real_file_size(f, &size));
@@ -190,7 +165,8 @@ Err real_file_punch(File *f, uint64_t offset, uint64_t len)
 
 Err real_file_truncate(File *f, uint64_t len)
 {
-    return ftruncate(fd_of(f), (off_t)len) == 0 ? OK : file_failed("truncate", f->path);
+    int failed = (int)TEMP_FAILURE_RETRY(ftruncate(fd_of(f), (off_t)len));
+    return failed ? file_failed("truncate", f->path) : OK;
 }
 
 Err real_file_lock(File *f)

@@ -17,10 +17,19 @@ void sim_disk_free(SimDisk *d);
 void sim_disk_power_cut(SimDisk *d, uint64_t seed);
 void sim_disk_kill(SimDisk *d); /* what kill -9 leaves: everything written */
 void sim_disk_flip_bit(SimDisk *d, Slice path, uint64_t bit);
+typedef enum { SIM_CRASH_HALF, SIM_CRASH_BEFORE, SIM_CRASH_AFTER } SimCrash;
+/* Short and interrupted are for those who go on: a write does the rest, any other call is made
+ * again (that is inside the world, nobody sees it). */
+typedef enum { SIM_FAILS, SIM_SHORT, SIM_INTERRUPTED } SimFailing;
 typedef struct {
     uint64_t operations; /* writes, syncs, truncates, renames ... so far */
-    uint64_t crash_at; /* _exit(SIM_CRASHED) at this operation; half of it may be done. 0: never */
-    uint64_t fail_at;  /* this operation fails once with `failure` */
+    uint64_t reads;      /* that had to ask the disk */
+    uint64_t crash_at;   /* _exit(SIM_CRASHED) at this operation; how much of it is done, `crash`
+                            says (half: by seed). 0: never */
+    SimCrash crash;
+    uint64_t fail_at;      /* this operation fails once with `failure`, or as `failing` says */
+    uint64_t fail_read_at; /* this read does, with ERR_IO */
+    SimFailing failing;
     Err failure;
     uint64_t capacity_bytes; /* ERR_DISK_FULL beyond; 0: none */
 } SimDiskPlan;

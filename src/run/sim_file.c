@@ -15,15 +15,7 @@ typedef struct {
     uint64_t lock;
 } SimFile;
 
-typedef enum { GOES_WELL, FAILS, CRASHES } Fate;
-
-static Fate next_operation(SimDisk *d)
-{
-    uint64_t number = ++d->plan.operations;
-    if (d->plan.crash_at && number == d->plan.crash_at) return CRASHES;
-    if (d->plan.fail_at && number == d->plan.fail_at) return FAILS;
-    return GOES_WELL;
-}
+typedef enum { GOES_WELL, FAILS, IS_SHORT, IS_INTERRUPTED, CRASHES, CRASHES_AFTER } Fate;
 
 /* The child is gone with what it knew; a check that failed in it must not be. */
 static _Noreturn void crash(void)
@@ -42,6 +34,33 @@ static Err planned_failure(const SimDisk *d, const char *doing, const char *path
 static bool coin(void)
 {
     return sim_one_in(2);
+}
+
+static Fate failing_fate(const SimDisk *d)
+{
+    if (d->plan.failing == SIM_SHORT) return IS_SHORT;
+    return d->plan.failing == SIM_INTERRUPTED ? IS_INTERRUPTED : FAILS;
+}
+
+static Fate next_operation(SimDisk *d)
+{
+    uint64_t number = ++d->plan.operations;
+    if (d->plan.crash_at && number == d->plan.crash_at) {
+        if (d->plan.crash == SIM_CRASH_BEFORE) crash();
+        return d->plan.crash == SIM_CRASH_AFTER ? CRASHES_AFTER : CRASHES;
+    }
+    return d->plan.fail_at && number == d->plan.fail_at ? failing_fate(d) : GOES_WELL;
+}
+
+static bool is_crash(Fate fate)
+{
+    return fate == CRASHES || fate == CRASHES_AFTER;
+}
+
+/* What cannot be done by half is done, or not. */
+static bool is_done(Fate fate)
+{
+    return fate != FAILS && (fate != CRASHES || coin());
 }
 
 static SimFile *sim(const File *f)
@@ -80,8 +99,8 @@ static Err change_names(SimDisk *d, const char *doing, const char *path, SimChan
 {
     Fate fate = next_operation(d);
     if (fate == FAILS) return planned_failure(d, doing, path);
-    if (fate == GOES_WELL || coin()) name_change(d, change);
-    if (fate == CRASHES) crash();
+    if (is_done(fate)) name_change(d, change);
+    if (is_crash(fate)) crash();
     return OK;
 }
 
@@ -98,8 +117,8 @@ static Err resize(SimDisk *d, uint32_t inode, const char *path, uint64_t size)
 {
     Fate fate = next_operation(d);
     if (fate == FAILS) return planned_failure(d, "truncate", path);
-    if (fate == GOES_WELL || coin()) inode_resize(d, inode, size);
-    if (fate == CRASHES) crash();
+    if (is_done(fate)) inode_resize(d, inode, size);
+    if (is_crash(fate)) crash();
     return OK;
 }
 
@@ -168,7 +187,11 @@ static size_t read_here(File *f, uint64_t offset, void *out, size_t len)
 
 Err sim_file_read_some(File *f, uint64_t offset, void *out, size_t len, size_t *got)
 {
+    SimDisk *d = sim_now->disk;
+    Fate fate = ++d->plan.reads == d->plan.fail_read_at ? failing_fate(d) : GOES_WELL;
     disk_works(10);
+    if (fate == FAILS) return fail(ERR_IO, "read %s: fails as planned", f->path);
+    if (fate == IS_SHORT && len > 1) len = 1 + (size_t)sim_below(len - 1);
     *got = read_here(f, offset, out, len);
     return OK;
 }
@@ -189,32 +212,40 @@ static Err may_write(const File *f)
 }
 
 /* As much of the parts as `most` allows. */
-static void write_parts(const File *f, uint64_t offset, const Slice *parts, size_t count,
+static void write_parts(const File *f, uint64_t offset, const Slice *parts, size_t skip,
                         size_t most)
 {
-    for (size_t i = 0; i < count && most; i++) {
-        size_t n = MIN(parts[i].len, most);
-        if (n) inode_write(sim_now->disk, sim(f)->inode, offset, parts[i].at, n);
+    for (; most; parts++, skip = 0) {
+        size_t n = MIN(parts->len - skip, most);
+        if (n) inode_write(sim_now->disk, sim(f)->inode, offset, parts->at + skip, n);
         offset += n;
         most -= n;
     }
 }
 
-Err sim_file_write_at(File *f, uint64_t offset, const Slice *parts, size_t count)
+static size_t written_by(Fate fate, size_t room)
+{
+    if (fate == IS_INTERRUPTED) return 0;
+    if (fate == IS_SHORT) return room > 1 ? 1 + (size_t)sim_below(room - 1) : room;
+    return fate == GOES_WELL || fate == CRASHES_AFTER ? room : (size_t)sim_below(room + 1);
+}
+
+Err sim_file_write_some(File *f, uint64_t offset, const Slice *parts, size_t count, size_t skip,
+                        size_t *wrote)
 {
     SimDisk *d = sim_now->disk;
     TRY(may_write(f));
     size_t len = 0;
     for (size_t i = 0; i < count; i++)
         len += parts[i].len;
-    if (!len) return OK;
+    len -= skip;
     Fate fate = next_operation(d);
-    size_t most = inode_room(d, sim(f)->inode, offset, len);
-    if (fate != GOES_WELL) most = (size_t)sim_below(most + 1);
-    write_parts(f, offset, parts, count, most);
-    if (fate == CRASHES) crash();
+    size_t room = inode_room(d, sim(f)->inode, offset, len);
+    *wrote = written_by(fate, room);
+    write_parts(f, offset, parts, skip, *wrote);
+    if (is_crash(fate)) crash();
     if (fate == FAILS) return planned_failure(d, "write", f->path);
-    if (most < len) return fail(ERR_DISK_FULL, "write %s: the simulated disk is full", f->path);
+    if (!room) return fail(ERR_DISK_FULL, "write %s: the simulated disk is full", f->path);
     disk_works(10);
     return OK;
 }
@@ -229,7 +260,7 @@ Err sim_file_sync(File *f)
     }
     /* What others write while we wait is not covered. */
     inode_sync(d, sim(f)->inode, fate == CRASHES ? coin : NULL);
-    if (fate == CRASHES) crash();
+    if (is_crash(fate)) crash();
     disk_works(1);
     return OK;
 }
@@ -244,7 +275,7 @@ Err sim_file_allocate(File *f, uint64_t offset, uint64_t len)
     if (inode_room(d, sim(f)->inode, offset, (size_t)len) < len)
         return fail(ERR_DISK_FULL, "allocate %s: the simulated disk is full", f->path);
     if (len) inode_allocate(d, sim(f)->inode, offset, len);
-    if (fate == CRASHES) crash();
+    if (is_crash(fate)) crash();
     disk_works(10);
     return OK;
 }
@@ -257,7 +288,7 @@ Err sim_file_punch(File *f, uint64_t offset, uint64_t len)
     if (fate == FAILS) return planned_failure(d, "punch", f->path);
     if (fate == CRASHES) len = sim_below(len + 1);
     inode_punch(d, sim(f)->inode, offset, len);
-    if (fate == CRASHES) crash();
+    if (is_crash(fate)) crash();
     disk_works(10);
     return OK;
 }
@@ -322,8 +353,8 @@ Err sim_path_sync_dir(const char *path)
     if (!name_is_dir(d, normal)) return not_found("sync", path);
     Fate fate = next_operation(d);
     if (fate == FAILS) return planned_failure(d, "sync", path);
-    if (fate == GOES_WELL || coin()) name_sync_dir(d, normal);
-    if (fate == CRASHES) crash();
+    if (is_done(fate)) name_sync_dir(d, normal);
+    if (is_crash(fate)) crash();
     disk_works(1);
     return OK;
 }

@@ -35,7 +35,8 @@ void sim_file_close(File *f);
 Err sim_file_size(File *f, uint64_t *bytes);
 Err sim_file_read_some(File *f, uint64_t offset, void *out, size_t len, size_t *got);
 Err sim_file_read_cached(File *f, uint64_t offset, void *out, size_t len, size_t *got);
-Err sim_file_write_at(File *f, uint64_t offset, const Slice *parts, size_t count);
+Err sim_file_write_some(File *f, uint64_t offset, const Slice *parts, size_t count, size_t skip,
+                        size_t *wrote);
 Err sim_file_sync(File *f);
 Err sim_file_allocate(File *f, uint64_t offset, uint64_t len);
 Err sim_file_punch(File *f, uint64_t offset, uint64_t len);

@@ -39,7 +39,10 @@ struct World {
     Err (*file_read_some)(File *f, uint64_t offset, void *out, size_t len, size_t *got);
     /* What can be had without waiting for the disk; *got less than len: the rest has to wait. */
     Err (*file_read_cached)(File *f, uint64_t offset, void *out, size_t len, size_t *got);
-    Err (*file_write_at)(File *f, uint64_t offset, const Slice *parts, size_t count);
+    /* Parts that are not all empty, the first one from `skip` on (which is inside it). *wrote:
+     * perhaps less than all; 0 when a signal came first. */
+    Err (*file_write_some)(File *f, uint64_t offset, const Slice *parts, size_t count, size_t skip,
+                           size_t *wrote);
     Err (*file_sync)(File *f);
     Err (*file_allocate)(File *f, uint64_t offset, uint64_t len);
     Err (*file_punch)(File *f, uint64_t offset, uint64_t len);

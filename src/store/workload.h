@@ -19,6 +19,7 @@ enum {
     WORK_KEYWORDS = 5,
     WORK_NOTES = 6,
     WORK_KEPT = 200,
+    WORK_QUOTA_LEAST = 100000,
 };
 
 typedef struct {
@@ -55,6 +56,7 @@ typedef struct {
     WorkKept kept[WORK_KEPT];
     uint32_t kept_count, emails;
     uint32_t objects[WORK_OBJECTS]; /* the value's number; 0: none */
+    uint32_t quota;                 /* messages; the first client's units only. 0: never set */
     bool subscribed;                /* to a name without a mailbox */
     uint64_t seq;                   /* of the account, at least */
 } WorkState;
@@ -68,23 +70,50 @@ typedef struct {
 } Unit;
 typedef struct {
     uint64_t random;
-    uint64_t done; /* operations */
+    uint64_t done, begun; /* operations; and those of them that changed something */
     bool stopped;
     unsigned number;
     Unit units[WORK_ACCOUNTS];
 } Client;
-typedef struct {
+typedef struct WorkWorld {
     uint64_t seed;
     bool may_fail; /* the disk does: a client whose operation failed stops, not knowing */
     bool big;      /* now and then a message of more than BLOB_INLINE_MOST */
     bool ready;    /* accounts and first mailboxes were made */
     Client clients[WORK_CLIENTS];
+    /* An operation has ended, nobody has looked yet; may be NULL. */
+    void (*ended)(struct WorkWorld *w, Client *c);
 } WorkWorld;
+
+typedef enum {
+    WORK_APPEND,
+    WORK_APPEND_MANY,
+    WORK_APPEND_ABANDONED,
+    WORK_REPLACE,
+    WORK_CHANGE,
+    WORK_COPY,
+    WORK_MOVE,
+    WORK_EXPUNGE,
+    WORK_CREATE_DELETE,
+    WORK_RENAME,
+    WORK_SUBSCRIBE,
+    WORK_SHARE,
+    WORK_OBJECT,
+    WORK_PLACE, /* undelete, or empty Trash */
+    WORK_NOTE,
+    WORK_BOX_NOTE,
+    WORK_QUOTA,
+    WORK_DELIVER,
+    WORK_OPS
+} WorkOp;
+const char *work_op_name(WorkOp op);
 
 void world_init(WorkWorld *w, uint64_t seed);
 /* Makes the accounts, and the first mailbox of each unit; goes on where a crash stopped it. */
 PARKS void world_prepare(WorkWorld *w, Store *store);
-/* One operation; any loop. */
+/* That operation; it may find nothing to do. Any loop. */
+PARKS void client_do(WorkWorld *w, Client *c, Store *store, unsigned unit, WorkOp op);
+/* One operation of its choice; any loop. */
 PARKS void client_step(WorkWorld *w, Client *c, Store *store);
 /* All clients at once, so many steps each; sweep: while the index is copied and bodies are moved.
  */

@@ -259,6 +259,14 @@ static bool compare_names(Compare *c)
     return subscribed == c->s->subscribed || differs(c, "subscribed: %d", subscribed);
 }
 
+static bool compare_quota(Compare *c)
+{
+    uint64_t limit = account_quota(c->account).limit[QUOTA_MESSAGE];
+    if (c->u->client) return true;
+    return limit == (c->s->quota ? c->s->quota : QUOTA_NONE) ||
+           differs(c, "the quota is %llu messages, not %u", (unsigned long long)limit, c->s->quota);
+}
+
 PARKS bool state_compare(const WorkWorld *w, const Unit *u, Account *a, const WorkState *before,
                          WorkState *state, bool bodies, Buf *why)
 {
@@ -269,7 +277,7 @@ PARKS bool state_compare(const WorkWorld *w, const Unit *u, Account *a, const Wo
                        (unsigned long long)before->seq);
     for (unsigned i = 0; i < WORK_BOXES; i++)
         if (!compare_box(&c, i)) return false;
-    if (!compare_objects(&c) || !compare_names(&c)) return false;
+    if (!compare_objects(&c) || !compare_names(&c) || !compare_quota(&c)) return false;
     for (unsigned i = 0; i < WORK_BOXES; i++)
         for (uint32_t k = 0; k < state->boxes[i].gone_count; k++)
             if (!state->boxes[i].gone[k].by) state->boxes[i].gone[k].by = account_seq(a);
