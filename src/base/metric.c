@@ -6,7 +6,8 @@ Metrics *metrics_now = &own;
 void metrics_use(Metrics *shared)
 {
     Metrics *before = metrics_now;
-    metrics_now = shared;
+    metrics_now = shared ? shared : &own;
+    if (!shared) return;
     for (Metric m = 0; m < METRIC_COUNT; m++)
         metric_add(m, (long)metric_of(before, m));
 }

@@ -18,7 +18,8 @@ typedef struct {
 } Metrics;
 
 extern Metrics *metrics_now;
-/* From now on ours are there; what was counted before goes along. At start-up. */
+/* From now on ours are there; what was counted before goes along. NULL: to ourselves again. At
+ * start-up and at the end. */
 void metrics_use(Metrics *shared);
 static inline void metric_add(Metric m, long n)
 {

@@ -55,10 +55,10 @@ static void sip_round(Sip *s)
     s->c += s->b, s->b = turn(s->b, 17) ^ s->c, s->c = turn(s->c, 32);
 }
 
-static Sip sip_begin(void)
+static Sip sip_begin(const uint64_t key[2])
 {
-    return (Sip){seed[0] ^ 0x736f6d6570736575, seed[1] ^ 0x646f72616e646f6d,
-                 seed[0] ^ 0x6c7967656e657261, seed[1] ^ 0x7465646279746573};
+    return (Sip){key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
+                 key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573};
 }
 
 static void sip_word(Sip *s, uint64_t word)
@@ -75,10 +75,10 @@ static uint64_t sip_end(Sip *s)
     return s->a ^ s->b ^ s->c ^ s->d;
 }
 
-uint64_t keyed_hash(Slice s)
+uint64_t keyed_hash_with(const uint64_t key[2], Slice s)
 {
     const uint8_t *at = (const uint8_t *)s.at;
-    Sip sip = sip_begin();
+    Sip sip = sip_begin(key);
     size_t whole = s.len / 8 * 8;
     for (size_t i = 0; i < whole; i += 8) {
         uint64_t word;
@@ -93,9 +93,14 @@ uint64_t keyed_hash(Slice s)
     return sip_end(&sip);
 }
 
+uint64_t keyed_hash(Slice s)
+{
+    return keyed_hash_with(seed, s);
+}
+
 static uint64_t number_hash(uint64_t key)
 {
-    Sip sip = sip_begin();
+    Sip sip = sip_begin(seed);
     sip_word(&sip, key);
     sip_word(&sip, (uint64_t)8 << 56);
     return sip_end(&sip);

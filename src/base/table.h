@@ -28,3 +28,4 @@ void number_table_done(NumberTable *t);
 
 void table_seed(const uint8_t key[16]); /* once, before the first use; tests use the default */
 uint64_t keyed_hash(Slice s);
+uint64_t keyed_hash_with(const uint64_t key[2], Slice s); /* a key that others know, too */

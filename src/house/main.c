@@ -148,9 +148,18 @@ static void give_memory_back(void)
 #endif
 }
 
+/* What peers send becomes keys of our tables: they must not know where those lie. */
+static void draw_seeds(void)
+{
+    uint8_t seed[16];
+    if (getentropy(seed, sizeof seed)) abort(); /* getrandom(2) does not fail for so few octets */
+    table_seed(seed);
+}
+
 int main(int argc, char **argv)
 {
     Program p = {0};
+    draw_seeds();
     give_memory_back();
     int code = find_verb_and_run(&p, argc, argv);
     config_done(&p.config);

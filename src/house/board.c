@@ -1,0 +1,179 @@
+#include "house/board.h"
+
+#include "base/table.h"
+#include "run/run.h"
+#include "run/shared.h"
+
+#include <stdlib.h>
+
+typedef struct {
+    Metrics metrics;
+    atomic_bool used; /* by somebody, ever: pages that nobody has touched stay so */
+    atomic_ulong connections, strangers;
+    _Atomic(uint32_t) places[BOARD_ROWS][BOARD_PLACES];
+} Slot;
+
+typedef struct {
+    uint64_t key[2];
+    atomic_bool memory_short;
+    Slot slots[];
+} Shared;
+
+struct Board {
+    Shared *shared;
+    Slot *own;
+    unsigned slots;
+    bool alone;
+};
+
+static size_t octets_of(unsigned slots)
+{
+    return sizeof(Shared) + slots * sizeof(Slot);
+}
+
+/* ---- making ---- */
+
+static void draw_key(Shared *s)
+{
+    random_bytes(s->key, sizeof s->key);
+}
+
+Err board_make(unsigned slots, int *fd)
+{
+    must(slots && slots <= BOARD_SLOTS_MOST);
+    void *memory;
+    TRY(shared_make("board", octets_of(slots), fd));
+    TRY(shared_map(*fd, octets_of(slots), &memory));
+    draw_key(memory);
+    shared_unmap(memory, octets_of(slots));
+    return OK;
+}
+
+/* Who had the slot before has gone, and its connections with it; what it has counted stays. */
+static void take(Slot *slot)
+{
+    static const Metric gone[] = {METRIC_CONNECTIONS_IMAP, METRIC_CONNECTIONS_IMAPS,
+                                  METRIC_CONNECTIONS_POP3, METRIC_CONNECTIONS_POP3S,
+                                  METRIC_CONNECTIONS_LMTP, METRIC_CONNECTIONS_SMTP,
+                                  METRIC_CONNECTIONS_POP2, METRIC_CONNECTIONS_METRICS};
+    metrics_use(&slot->metrics);
+    for (size_t i = 0; i < COUNT(gone); i++)
+        metric_set(gone[i], 0);
+    atomic_store(&slot->connections, 0);
+    atomic_store(&slot->strangers, 0);
+    if (atomic_exchange(&slot->used, true)) memset(slot->places, 0, sizeof slot->places);
+}
+
+Err board_open(int fd, unsigned slots, unsigned slot, Board **board)
+{
+    void *memory;
+    if (slots > BOARD_SLOTS_MOST || slot >= slots) return fail(ERR_SYNTAX, "no such slot");
+    TRY(shared_map(fd, octets_of(slots), &memory));
+    Board *b = NEW(Board);
+    *b = (Board){.shared = memory, .slots = slots};
+    b->own = &b->shared->slots[slot];
+    take(b->own);
+    *board = b;
+    return OK;
+}
+
+Board *board_new(void)
+{
+    Board *b = NEW(Board);
+    *b = (Board){.shared = mem_zero(octets_of(1)), .slots = 1, .alone = true};
+    b->own = b->shared->slots;
+    draw_key(b->shared);
+    metrics_use(&b->own->metrics);
+    return b;
+}
+
+void board_free(Board *b)
+{
+    if (!b) return;
+    metrics_use(NULL);
+    if (b->alone)
+        free(b->shared);
+    else
+        shared_unmap(b->shared, octets_of(b->slots));
+    free(b);
+}
+
+/* ---- how many of whom ---- */
+
+uint64_t board_connections(const Board *b)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < b->slots; i++)
+        sum += atomic_load(&b->shared->slots[i].connections);
+    return sum;
+}
+
+uint64_t board_strangers(const Board *b)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < b->slots; i++)
+        sum += atomic_load(&b->shared->slots[i].strangers);
+    return sum;
+}
+
+void board_stranger(Board *b, int change)
+{
+    atomic_fetch_add(&b->own->strangers, (unsigned long)(long)change);
+}
+
+static size_t place_of(const Board *b, Slice address, unsigned row)
+{
+    uint64_t hash = keyed_hash_with(b->shared->key, address);
+    return (hash >> (32 * row)) % BOARD_PLACES;
+}
+
+uint32_t board_count(const Board *b, Slice address)
+{
+    uint32_t least = UINT32_MAX;
+    for (unsigned row = 0; row < BOARD_ROWS; row++) {
+        size_t place = place_of(b, address, row);
+        uint32_t sum = 0;
+        for (unsigned i = 0; i < b->slots; i++)
+            sum += atomic_load(&b->shared->slots[i].places[row][place]);
+        least = MIN(least, sum);
+    }
+    return least;
+}
+
+static void change(Board *b, Slice address, int by)
+{
+    atomic_fetch_add(&b->own->connections, (unsigned long)(long)by);
+    if (!address.len) return;
+    for (unsigned row = 0; row < BOARD_ROWS; row++)
+        atomic_fetch_add(&b->own->places[row][place_of(b, address, row)], (uint32_t)by);
+}
+
+void board_enter(Board *b, Slice address)
+{
+    change(b, address, 1);
+}
+
+void board_leave(Board *b, Slice address)
+{
+    change(b, address, -1);
+}
+
+/* ---- the rest ---- */
+
+void board_set_memory_short(Board *b, bool is_short)
+{
+    atomic_store(&b->shared->memory_short, is_short);
+}
+
+bool board_memory_is_short(const Board *b)
+{
+    return atomic_load(&b->shared->memory_short);
+}
+
+void board_print_metrics(const Board *b, Buf *out)
+{
+    const Metrics *all[BOARD_SLOTS_MOST];
+    for (unsigned i = 0; i < b->slots; i++)
+        all[i] = &b->shared->slots[i].metrics;
+    metrics_print(out, all, b->slots);
+}
