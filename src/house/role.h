@@ -2,7 +2,8 @@
 /* What every role does: a process that the warden has started (cast_names: front, keeper, house,
  * runner). It is told its configuration and handed its descriptors, opens what it needs, shuts its
  * doors, says READY, and works until the warden says STOP or is gone. What a role works is a
- * RoleWork; everything in it is called by the role's main fiber, on loop 0, one after the other. */
+ * RoleWork, who works it an Actor; everything in it is called by its main fiber, on loop 0, one
+ * after the other. */
 #include "base/memo.h"
 #include "house/board.h"
 #include "house/house.h"
@@ -14,7 +15,7 @@ typedef struct {
 } RingFds;
 #endif
 
-typedef struct Role Role;
+typedef struct Actor Actor;
 
 /* An end of what joins us to another process. */
 typedef struct {
@@ -31,38 +32,38 @@ typedef struct {
 typedef struct {
     Service service;
     Sock *sock; /* attached to loop 0 */
-} Listener;
+} Entrance;
 
 typedef struct {
-    /* All that the warden gives for the start is in `role`. Opens and loads; what fails here is
+    /* All that the warden gives for the start is in `actor`. Opens and loads; what fails here is
      * told at the terminal where the server was started. After it the sandbox is entered. */
-    PARKS Err (*begin)(Role *role);
+    PARKS Err (*begin)(Actor *actor);
     /* The doors are shut. Starts its fibers and returns; then READY is said. */
-    PARKS Err (*serve)(Role *role);
+    PARKS Err (*serve)(Actor *actor);
     /* Another process has started: in the place of one that is gone, or one more. It takes over the
      * joint's rings (not their array) and socket. NULL: all are closed. Those of the start are in
-     * role->joints, and not told again. */
-    PARKS void (*joined)(Role *role, const Joint *joint);
+     * actor->joints, and not told again. */
+    PARKS void (*joined)(Actor *actor, const Joint *joint);
     /* That process is gone. Comes before what replaces it. May be NULL. */
-    PARKS void (*gone)(Role *role, CastRole peer, uint32_t number);
-    /* role->config is still the old one; when this gives OK, `fresh` takes its place, and the old
+    PARKS void (*gone)(Actor *actor, CastRole peer, uint32_t number);
+    /* actor->config is still the old one; when this gives OK, `fresh` takes its place, and the old
      * one stays valid. An error: nothing has changed, and it is logged. */
-    PARKS Err (*reload)(Role *role, const Config *fresh);
-    /* A front whose work another one does from now on: accepts nobody, and calls role_is_over when
+    PARKS Err (*reload)(Actor *actor, const Config *fresh);
+    /* A front whose work another one does from now on: accepts nobody, and calls actor_is_over when
      * its last connection has ended. NULL: cannot. */
-    PARKS void (*retire)(Role *role);
+    PARKS void (*retire)(Actor *actor);
     /* The orderly end, in at most STOP_MS; returns when all is done. The front: accepts nobody,
      * says goodbye to those before login, and waits for the house to end the others. */
-    PARKS void (*stop)(Role *role);
+    PARKS void (*stop)(Actor *actor);
 } RoleWork;
 enum { STOP_MS = 8000 };
 
-struct Role {
+struct Actor {
     CastRole kind;
     uint32_t number;
     const Config *config; /* secrets only where they belong; the hostname is filled in */
     Demo demo;            /* the password: only to the keeper */
-    Listener *listeners;  /* front */
+    Entrance *listeners;  /* front */
     size_t listener_count;
     Sock *control; /* house: the control socket's listener */
     Joint *joints; /* those of the start; whoever takes one's ends over sets them NULL */
@@ -71,13 +72,13 @@ struct Role {
     Buf members;  /* house: what the status verb tells of all processes, a line each */
     void *state;  /* the work's own */
     const RoleWork *work;
-    struct RoleInside *inside;
+    struct ActorInside *inside;
 };
 
 /* The verbs front, keeper, house, runner: for the warden to start. */
 extern const RoleWork front_work, keeper_work, house_work, runner_work;
 
 /* To the warden; loop 0. */
-void role_say(Role *role, const Memo *memo);
+void actor_say(Actor *actor, const Memo *memo);
 /* The work is done; the role ends without having been told to. Loop 0. */
-void role_is_over(Role *role);
+void actor_is_over(Actor *actor);
