@@ -21,8 +21,11 @@ typedef struct {
     bool resting; /* nothing of zlib is kept */
 } Press;
 
+typedef struct Remote Remote;
+
 struct Stream {
     Sock *sock;
+    Remote *remote;  /* the same sock, when another process has the connection; NULL: we have it */
     Address peer;    /* asked once: a peer that has gone has no name any more */
     Press *press;    /* NULL: not compressed */
     TlsContext *tls; /* NULL: plain */

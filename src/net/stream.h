@@ -98,6 +98,22 @@ PARKS Err stream_start_deflate(Stream *s) MUST_USE;
 PARKS Err stream_end_deflate(Stream *s) MUST_USE;
 bool stream_is_deflated(const Stream *s);
 
+/* ---- a connection that another process has (net/tunnel.h) ---- */
+/* The front has the client's connection: TLS and DEFLATE are done there, by stream_start_tls (its
+ * context is the front's own), stream_start_deflate and stream_end_deflate as here; version,
+ * cipher, names, channel bindings and addresses are what the front says. */
+bool stream_is_remote(const Stream *s);
+/* What the session is at rest: another house takes it up from that record should this one end
+ * (imap_resume, ...). Everything put so far is flushed with it, in this order. It holds for the
+ * input taken so far: octets still buffered here count as not read. Empty: cannot be taken up now.
+ * At most TUNNEL_RECORD_MOST octets, else as good as empty. Cheap, but call it only when it
+ * changed. Nothing happens on a connection of our own. */
+PARKS void stream_keep(Stream *s, Slice record);
+/* The connection is the front's again (UNAUTHENTICATE, a maildrop that does not open): flushes;
+ * input not taken goes back, too. This stream is over, free it. Never on a connection of our own.
+ */
+PARKS void stream_hand_back(Stream *s, Slice record);
+
 /* ---- moving to another loop, and tests ---- */
 void stream_detach(Stream *s);         /* buffers and TLS state travel along */
 Err stream_attach(Stream *s) MUST_USE; /* an error sticks */
