@@ -2,6 +2,7 @@
 /* The keeper: the only place that sees password hashes and SCRAM keys. It is used by asking, with
  * typed messages of fixed layout, so that it can move to a process of its own without anybody else
  * changing. Answers for unknown logins cost the same and look the same as for wrong passwords. */
+#include "base/memo.h"
 #include "run/run.h"
 
 typedef struct Keeper Keeper;
@@ -46,6 +47,11 @@ typedef struct {
 } KeeperConfig;
 PARKS Err keeper_open(const KeeperConfig *config, Keeper **keeper) MUST_USE;
 void keeper_close(Keeper *keeper);
+/* One that asks the real one, in a process of its own. The caller outlives it. */
+struct Caller;
+Keeper *keeper_remote(struct Caller *caller);
+/* For answerer_serve (net/caller.h): arg is a Keeper of this process. */
+PARKS Err keeper_answer(void *arg, const Memo *question, Memo *answer, Buf *memory);
 /* Any loop. Wipes the request. */
 PARKS void keeper_ask(Keeper *keeper, KeeperRequest *request, KeeperReply *reply);
 size_t scram_hash_len(ScramHash hash);

@@ -225,6 +225,12 @@ void wipe(void *secret, size_t len)
     __asm__ volatile("" : : "r"(secret) : "memory");
 }
 
+void buf_wipe(Buf *b)
+{
+    if (b->at) wipe(b->at, b->room);
+    buf_done(b);
+}
+
 const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 const char weekday_names[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};

@@ -28,6 +28,8 @@ uint32_t crc32c(uint32_t seed,
                 Slice bytes); /* Castagnoli; seed 0 to begin, the previous result to go on */
 bool bytes_equal_in_constant_time(Slice a, Slice b); /* length is not secret */
 void wipe(void *secret, size_t len);                 /* not optimised away */
+void buf_wipe(Buf *b);                               /* and given back: buf_done of a secret */
+#define secret_scoped __attribute__((cleanup(buf_wipe)))
 
 /* Proleptic Gregorian calendar; no locale, no time zone database. */
 int64_t days_from_civil(int year, unsigned month, unsigned day); /* since 1970-01-01 */
