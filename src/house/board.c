@@ -170,6 +170,14 @@ bool board_memory_is_short(const Board *b)
     return atomic_load(&b->shared->memory_short);
 }
 
+uint64_t board_sum(const Board *b, Metric metric)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < b->slots; i++)
+        sum += metric_of(&b->shared->slots[i].metrics, metric);
+    return sum;
+}
+
 void board_print_metrics(const Board *b, Buf *out)
 {
     const Metrics *all[BOARD_SLOTS_MOST];

@@ -33,4 +33,5 @@ void board_stranger(Board *board, int change);
 
 void board_set_memory_short(Board *board, bool is_short); /* the warden */
 bool board_memory_is_short(const Board *board);
+uint64_t board_sum(const Board *board, Metric metric); /* of all slots */
 void board_print_metrics(const Board *board, Buf *out);

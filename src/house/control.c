@@ -169,7 +169,7 @@ PARKS static void serve_caller(void *arg)
     control_serve(c->stream, c->house);
     stream_finish(c->stream);
     stream_free(c->stream);
-    atomic_fetch_sub(&c->house->connections, 1);
+    atomic_fetch_sub(&c->house->busy, 1);
     free(c);
 }
 
@@ -191,7 +191,7 @@ PARKS static void accept_callers(void *arg)
         }
         Caller *c = NEW(Caller);
         *c = (Caller){l->house, stream_new(sock)};
-        atomic_fetch_add(&l->house->connections, 1);
+        atomic_fetch_add(&l->house->busy, 1);
         fiber_start("control", serve_caller, c);
     }
     sock_close(l->sock);

@@ -65,9 +65,12 @@ PARKS static void say_connections(Talk *t)
 {
     House *h = t->house;
     for (int s = 0; s < SERVICE_COUNT; s++)
-        talk_out(t, "%-22s %u now, %lu accepted\n", service_names[s],
-                 atomic_load(&h->by_service[s]), atomic_load(&h->accepted[s]));
-    say(t, "refused", atomic_load(&h->refused));
+        talk_out(t, "%-22s %llu now, %llu accepted\n", service_names[s],
+                 (unsigned long long)board_sum(h->board, (Metric)(METRIC_CONNECTIONS_IMAP + s)),
+                 (unsigned long long)board_sum(h->board, (Metric)(METRIC_ACCEPTED_IMAP + s)));
+    say(t, "refused",
+        board_sum(h->board, METRIC_REFUSED_TOTAL) + board_sum(h->board, METRIC_REFUSED_ADDRESS) +
+            board_sum(h->board, METRIC_REFUSED_MEMORY));
 }
 
 PARKS static void say_engine(Talk *t)

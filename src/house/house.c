@@ -2,7 +2,7 @@
 
 #include "house/certificate.h"
 #include "house/control.h"
-#include "house/listen.h"
+#include "house/metrics.h"
 #include "house/runner.h"
 #include "house/sandbox.h"
 #include "mail/charset.h"
@@ -223,10 +223,55 @@ PARKS static Err open_all(House *h, Config *c)
     return OK;
 }
 
+static void connection_ended(void *arg)
+{
+    entrance_left(arg);
+}
+
+PARKS static void serve(Connection *c)
+{
+    House *h = c->entrance->arg;
+    Snapshot *s = atomic_load(&h->now);
+    switch (c->service) {
+    case SERVICE_IMAP:
+    case SERVICE_IMAPS:
+        imap_serve(c->stream, &s->imap, connection_ended, c);
+        return;
+    case SERVICE_POP3:
+    case SERVICE_POP3S:
+        pop3_serve(c->stream, &s->pop3, connection_ended, c);
+        return;
+    case SERVICE_POP2:
+        pop2_serve(c->stream, &s->pop3, connection_ended, c);
+        return;
+    case SERVICE_LMTP:
+    case SERVICE_SMTP:
+        smtp_serve(c->stream, &s->smtp, c->service == SERVICE_LMTP);
+        break;
+    case SERVICE_METRICS:
+        metrics_serve(c->stream, h);
+        break;
+    case SERVICE_COUNT:
+        break;
+    }
+    stream_finish(c->stream);
+    stream_free(c->stream);
+    entrance_left(c);
+}
+
+static const Config *config_now(void *arg)
+{
+    return house_config(arg);
+}
+
 PARKS Err house_open(const Config *config, Slice config_path, const Demo *demo, House **house)
 {
     House *h = NEW(House);
     h->config_path = arena_copy(&h->memory, config_path);
+    h->board = board_new();
+    entrance_init(&h->entrance);
+    h->entrance.config = config_now, h->entrance.serve = serve, h->entrance.arg = h,
+    h->entrance.board = h->board;
     if (demo) h->demo = *demo;
     h->started = wall_seconds();
     Config own = *config;
@@ -252,18 +297,40 @@ PARKS void house_close(House *h)
         config_done(&s->config);
         free(s);
     }
-    table_done(&h->addresses);
+    board_free(h->board);
     arena_done(&h->memory);
     free(h);
 }
 
 /* ---- serving ---- */
 
+static Err listen_at(House *h, Service service, Slice where)
+{
+    Address at;
+    Sock *listener;
+    TRY(address_parse(where, &at));
+    at.for_all = true; /* who may connect is said by its directory: Postfix is another user */
+    TRY(sock_listen(&at, &listener));
+    entrance_open(&h->entrance, service, listener);
+    return OK;
+}
+
+PARKS Err house_listen(House *h)
+{
+    for (Service s = 0; s < SERVICE_COUNT; s++) {
+        const Words *where = service_listeners(house_config(h), s);
+        for (size_t i = 0; i < where->count; i++)
+            TRY(listen_at(h, s, where->items[i]));
+    }
+    return OK;
+}
+
 PARKS void house_drain(House *h, int64_t ms)
 {
     int64_t deadline = now_ms() + ms;
     Cond nobody = {0}; /* a pause that run_cancel does not cut short */
-    while (atomic_load(&h->connections) + atomic_load(&h->refusing) && now_ms() < deadline)
+    entrance_drain(&h->entrance, ms);
+    while (atomic_load(&h->busy) && now_ms() < deadline)
         cond_wait(&nobody, now_ms() + 5);
 }
 
@@ -284,7 +351,7 @@ PARKS static void watch_certificate(void *arg)
 {
     House *h = arg;
     certificate_watch(h);
-    atomic_fetch_sub(&h->connections, 1);
+    atomic_fetch_sub(&h->busy, 1);
 }
 
 /* While processes can be started yet. Whoever logs in before it is there is told to come back. */
@@ -309,7 +376,7 @@ PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *ar
     h->serving = true;
     log_event(LOG_LEVEL_INFO, "ready", KV("store", house_config(h)->store));
     if (ready) ready(h, arg);
-    atomic_fetch_add(&h->connections, 1);
+    atomic_fetch_add(&h->busy, 1);
     fiber_start("certificate", watch_certificate, h);
     until_stopped(h);
     log_event(LOG_LEVEL_INFO, "stopping");

@@ -7,8 +7,8 @@
  * there is one, through the control socket, else in a House opened for them. Begin reading with
  * main.c, then house.c. */
 #include "auth/auth.h"
-#include "base/table.h"
 #include "house/config.h"
+#include "house/entrance.h"
 #include "imap/imap.h"
 #include "pop3/pop3.h"
 #include "smtp/smtp.h"
@@ -29,18 +29,6 @@ typedef struct Snapshot {
     struct Snapshot *before;
 } Snapshot;
 
-typedef enum {
-    SERVICE_IMAP,
-    SERVICE_IMAPS,
-    SERVICE_POP3,
-    SERVICE_POP3S,
-    SERVICE_LMTP,
-    SERVICE_SMTP,
-    SERVICE_POP2,
-    SERVICE_COUNT
-} Service;
-extern const char *const service_names[SERVICE_COUNT];
-
 typedef struct House {
     Slice config_path; /* empty: none, defaults */
     Words options;     /* KEY=VALUE over the file's, also after a reload; the caller's */
@@ -51,13 +39,10 @@ typedef struct House {
     struct Runner *runner; /* NULL: none is needed */
     Demo demo;
     bool serving;
-    int64_t started;      /* Unix seconds */
-    Mutex lock;           /* the table below */
-    Table addresses;      /* remote address -> how many connections */
-    atomic_uint refusing; /* connections that are told that there is no room for them */
-    atomic_uint connections, by_service[SERVICE_COUNT];
-    atomic_uint crowd; /* the most connections since memory was given back */
-    atomic_ulong accepted[SERVICE_COUNT], refused;
+    int64_t started; /* Unix seconds */
+    Board *board;
+    Entrance entrance;
+    atomic_uint busy; /* fibers that use the house without being connections of the entrance */
 } House;
 
 /* Opens store and auth; makes the certificate. config outlives the house. ERR_IN_USE: another

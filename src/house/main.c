@@ -1,4 +1,5 @@
 /* posthouse [-c FILE] [-o KEY=VALUE]... VERB ...: finds the verb and runs it as the first fiber. */
+#include "base/table.h"
 #include "house/verbs.h"
 #include "run/file.h"
 #include "run/log.h"

@@ -73,12 +73,10 @@ static void reach_listeners(Reachables *r, const Words *where)
 void sandbox_reachables(const Config *c, Slice config_path, Reachables *out)
 {
     Arena a arena_scoped = {0};
-    const Words *where[] = {&c->listen_imap, &c->listen_imaps, &c->listen_pop3, &c->listen_pop3s,
-                            &c->listen_lmtp, &c->listen_smtp,  &c->listen_pop2};
     reach(out, c->store, REACH_ALL);
     reach(out, folder_of(control_path(c, &a)), REACH_SOCKET);
-    for (size_t i = 0; i < COUNT(where); i++)
-        reach_listeners(out, where[i]);
+    for (Service s = 0; s < SERVICE_COUNT; s++)
+        reach_listeners(out, service_listeners(c, s));
     reach_pem(out, c->tls_certificate);
     reach_pem(out, c->tls_key);
     reach_pem(out, c->tls_client_authorities);

@@ -33,6 +33,8 @@ struct Stream {
     Inbox in;
     Buf out;
     Buf alpn;           /* the protocol's name in ALPN */
+    void (*on_free)(void *arg);
+    void *on_free_arg;
     size_t chunk;       /* octets to ask for next */
     Err error;          /* the first failure */
     bool deaf, mute;    /* no more input, no more output */

@@ -23,6 +23,7 @@ Stream *stream_new(Sock *sock)
 void stream_free(Stream *s)
 {
     if (!s) return;
+    if (s->on_free) s->on_free(s->on_free_arg);
     press_free(s->press);
     SSL_free(s->ssl);
     tls_unref(s->tls);
@@ -31,6 +32,17 @@ void stream_free(Stream *s)
     buf_done(&s->out);
     buf_done(&s->alpn);
     free(s);
+}
+
+void stream_on_free(Stream *s, void (*fn)(void *arg), void *arg)
+{
+    s->on_free = fn;
+    s->on_free_arg = arg;
+}
+
+void stream_cut(Stream *s)
+{
+    sock_cut(s->sock);
 }
 
 Err stream_error(const Stream *s)

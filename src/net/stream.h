@@ -13,6 +13,10 @@ typedef struct Stream Stream;
 Stream *stream_new(Sock *sock); /* takes the sock over */
 void stream_free(Stream *s);    /* closes; what is not flushed is lost */
 SCOPED(Stream, stream, stream_free)
+/* fn(arg) is called before it is freed: for who has to know it no longer than it is there. */
+void stream_on_free(Stream *s, void (*fn)(void *arg), void *arg);
+/* Ends the connection under whoever uses it, as if the peer had gone. Any thread. */
+void stream_cut(Stream *s);
 Err stream_error(
     const Stream *s); /* OK, or the first failure: ERR_END, ERR_TIMEOUT, ERR_LIMIT, ERR_TLS, ... */
 void stream_fail(Stream *s, Err err); /* from now on it has failed */

@@ -330,6 +330,7 @@ const World real_world = {
     .sock_try_read = real_sock_try_read,
     .sock_try_write = real_sock_try_write,
     .sock_shutdown = real_sock_shutdown,
+    .sock_cut = real_sock_cut,
     .sock_detach = real_sock_detach,
     .sock_attach = real_sock_attach,
     .sock_pair = real_sock_pair,

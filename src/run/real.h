@@ -52,6 +52,7 @@ Address real_sock_local(const Sock *s);
 Err real_sock_try_read(Sock *s, void *out, size_t len, size_t *got);
 Err real_sock_try_write(Sock *s, const Slice *parts, size_t count, size_t *sent);
 void real_sock_shutdown(Sock *s);
+void real_sock_cut(Sock *s);
 void real_sock_detach(Sock *s);
 Err real_sock_attach(Sock *s);
 Err real_sock_adopt(int fd, Sock **sock); /* nonblocking; closed when it fails */

@@ -336,3 +336,8 @@ void real_sock_shutdown(Sock *s)
 {
     shutdown(real(s)->fd, SHUT_WR);
 }
+
+void real_sock_cut(Sock *s)
+{
+    shutdown(real(s)->fd, SHUT_RDWR);
+}

@@ -270,6 +270,7 @@ const World sim_world = {
     .sock_try_read = sim_sock_try_read,
     .sock_try_write = sim_sock_try_write,
     .sock_shutdown = sim_sock_shutdown,
+    .sock_cut = sim_sock_cut,
     .sock_detach = sim_sock_detach,
     .sock_attach = sim_sock_attach,
     .sock_pair = sim_sock_pair,

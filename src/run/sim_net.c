@@ -156,6 +156,13 @@ void sim_sock_shutdown(Sock *s)
     if (sim(s)->out) pipe_end(sim(s)->out);
 }
 
+void sim_sock_cut(Sock *s)
+{
+    sim_sock_shutdown(s);
+    if (sim(s)->in) sim(s)->in->ended = true;
+    sock_announce(s, SOCK_READABLE | SOCK_WRITABLE);
+}
+
 /* ---- bytes ---- */
 
 Err sim_sock_try_read(Sock *s, void *out, size_t len, size_t *got)

@@ -61,6 +61,7 @@ Address sim_sock_local(const Sock *s);
 Err sim_sock_try_read(Sock *s, void *out, size_t len, size_t *got);
 Err sim_sock_try_write(Sock *s, const Slice *parts, size_t count, size_t *sent);
 void sim_sock_shutdown(Sock *s);
+void sim_sock_cut(Sock *s);
 void sim_sock_detach(Sock *s);
 Err sim_sock_attach(Sock *s);
 Err sim_sock_pair(Sock **a, Sock **b);

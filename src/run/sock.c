@@ -110,6 +110,11 @@ void sock_shutdown(Sock *s)
     s->world->sock_shutdown(s);
 }
 
+void sock_cut(Sock *s)
+{
+    s->world->sock_cut(s);
+}
+
 void sock_detach(Sock *s)
 {
     must(!s->reader && !s->writer && s->loop == loop_now);

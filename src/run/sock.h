@@ -33,6 +33,7 @@ typedef enum { SOCK_READABLE = 1, SOCK_WRITABLE = 2 } SockEvents;
 /* Until ready, the deadline, a nudge if listening to nudges, or run_cancel. */
 PARKS Wake sock_wait(Sock *s, SockEvents what, int64_t deadline_ms, bool nudges);
 void sock_shutdown(Sock *s); /* no more writes from us; the peer sees the end */
+void sock_cut(Sock *s);      /* neither way any more; both see the end. Any thread */
 
 /* To carry a connection to another loop: detach here, hand it over, attach there. No fiber may wait
  * on it meanwhile. */

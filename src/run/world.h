@@ -68,6 +68,7 @@ struct World {
     Err (*sock_try_read)(Sock *s, void *out, size_t len, size_t *got);
     Err (*sock_try_write)(Sock *s, const Slice *parts, size_t count, size_t *sent);
     void (*sock_shutdown)(Sock *s);
+    void (*sock_cut)(Sock *s);
     void (*sock_detach)(Sock *s);
     Err (*sock_attach)(Sock *s);
     Err (*sock_pair)(Sock **a, Sock **b);

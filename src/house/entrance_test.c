@@ -1,4 +1,4 @@
-#include "house/listen.h"
+#include "house/entrance.h"
 
 #include "house/house_world.h"
 
@@ -31,8 +31,9 @@ PARKS static void port_open(Port *p, const char *most, const char *per_address)
 PARKS static void port_close(Port *p)
 {
     house_drain(p->w.house, 20000);
-    check_u64(atomic_load(&p->w.house->connections), 0);
-    check_u64(p->w.house->addresses.count, 0);
+    check_u64(atomic_load(&p->w.house->entrance.connections), 0);
+    check_u64(board_count(p->w.house->board, S("127.0.0.1")), 0);
+    check_u64(board_strangers(p->w.house->board), 0);
     sock_close(p->listener);
     house_world_close(&p->w);
 }
@@ -42,7 +43,7 @@ PARKS static Stream *come(Port *p, Service service)
     Sock *ours, *theirs;
     check_ok(sock_connect(&p->at, now_ms() + 10000, &ours));
     check_ok(sock_accept(p->listener, &theirs));
-    listen_arrived(p->w.house, service, theirs);
+    entrance_arrived(&p->w.house->entrance, service, theirs);
     Stream *s = stream_new(ours);
     stream_set_deadline(s, now_ms() + 20000);
     return s;
@@ -58,9 +59,15 @@ PARKS static Slice greeting(Port *p, Stream *s)
 
 PARKS static void wait_for_connections(Port *p, unsigned count)
 {
-    for (int i = 0; i < 2000 && atomic_load(&p->w.house->connections) != count; i++)
+    for (int i = 0; i < 2000 && atomic_load(&p->w.house->entrance.connections) != count; i++)
         fiber_sleep(5);
-    check_u64(atomic_load(&p->w.house->connections), count);
+    check_u64(atomic_load(&p->w.house->entrance.connections), count);
+}
+
+static uint64_t refusals(Port *p)
+{
+    return board_sum(p->w.house->board, METRIC_REFUSED_TOTAL) +
+           board_sum(p->w.house->board, METRIC_REFUSED_ADDRESS);
 }
 
 static const struct {
@@ -105,8 +112,8 @@ TEST(who_is_over_the_limit_is_told_so_in_his_language)
         wait_for_connections(&p, 1);
         d = come(&p, rows[i].service);
         check(slice_starts(hear(&p, d, rows[i].service), slice_of(rows[i].welcome)));
-        check_u64(atomic_load(&p.w.house->refused), 1);
-        check_u64(atomic_load(&p.w.house->accepted[rows[i].service]), 3);
+        check_u64(refusals(&p), 1);
+        check_u64(board_sum(p.w.house->board, (Metric)(METRIC_ACCEPTED_IMAP + rows[i].service)), 3);
         stream_free(a), stream_free(c), stream_free(d);
         a = c = d = NULL;
         port_close(&p);
@@ -141,12 +148,38 @@ TEST(a_flood_does_not_make_us_talk_without_end)
     unsigned told = 0;
     for (size_t i = 0; i < FLOOD; i++) {
         s[i] = come(&p, SERVICE_IMAPS); /* silent clients: the handshake waits for them */
-        check(atomic_load(&p.w.house->refusing) <= 200);
-        told = MAX(told, atomic_load(&p.w.house->refusing));
+        check(atomic_load(&p.w.house->entrance.refusing) <= 200);
+        told = MAX(told, atomic_load(&p.w.house->entrance.refusing));
     }
     check_u64(told, 200);
-    check_u64(atomic_load(&p.w.house->refused), FLOOD);
+    check_u64(refusals(&p), FLOOD);
     for (size_t i = 0; i < FLOOD; i++)
+        stream_free(s[i]);
+    port_close(&p);
+}
+
+/* They are silent; who comes last can always log in. */
+TEST(of_too_many_strangers_the_oldest_goes)
+{
+    Port p;
+    enum { MOST = 5 };
+    port_open(&p, "100", "100");
+    Config *config = &atomic_load(&p.w.house->now)->config;
+    check_ok(config_set(config, S("strangers_most"), S("5")));
+    Stream *s[MOST * 2];
+    for (size_t i = 0; i < COUNT(s); i++) {
+        s[i] = come(&p, SERVICE_IMAP);
+        check(slice_starts(greeting(&p, s[i]), S("* OK")));
+    }
+    for (size_t i = 0; i < MOST; i++)
+        check_slice(greeting(&p, s[i]), S("(nothing)"));
+    check_u64(board_sum(p.w.house->board, METRIC_REFUSED_STRANGERS), MOST);
+    check_u64(board_strangers(p.w.house->board), MOST);
+    Stream *last = s[COUNT(s) - 1];
+    stream_printf(last, "a NOOP\r\n");
+    check_ok(stream_flush(last));
+    check_slice(greeting(&p, last), S("a OK NOOP completed"));
+    for (size_t i = 0; i < COUNT(s); i++)
         stream_free(s[i]);
     port_close(&p);
 }

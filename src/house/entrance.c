@@ -1,0 +1,329 @@
+#include "house/entrance.h"
+
+#include "run/log.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <stdatomic.h>
+#include <stdlib.h>
+
+const char *const service_names[SERVICE_COUNT] = {"imap", "imaps", "pop3", "pop3s",
+                                                  "lmtp", "smtp",  "pop2", "metrics"};
+
+const Words *service_listeners(const Config *c, Service service)
+{
+    const Words *const where[SERVICE_COUNT] = {&c->listen_imap,  &c->listen_imaps,  &c->listen_pop3,
+                                               &c->listen_pop3s, &c->listen_lmtp,   &c->listen_smtp,
+                                               &c->listen_pop2,  &c->listen_metrics};
+    return where[service];
+}
+
+static const Config *config_of(const Connection *c)
+{
+    return c->entrance->config(c->entrance->arg);
+}
+
+/* ---- how many of whom ---- */
+
+/* IPv6: the first 64 bits stand for one customer. Unix sockets are not counted. */
+static void name_remote(Connection *c)
+{
+    Address peer = stream_peer(c->stream);
+    Buf text buf_scoped = {0};
+    size_t colons = 0;
+    if (!peer.port) return;
+    address_print(&text, &peer);
+    for (size_t i = 0; i < text.len && i + 1 < sizeof c->remote; i++) {
+        if (text.at[i] == ':' && ++colons == 4) break;
+        c->remote[i] = text.at[i];
+    }
+}
+
+/* ---- what a crowd leaves behind ---- */
+
+enum { CROWD = 256 };
+static atomic_bool giving_back;
+
+static void give_back(Job *job)
+{
+    (void)job;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+static void gave_back(Job *job)
+{
+    (void)job;
+    atomic_store(&giving_back, false);
+}
+
+/* When half of a crowd has gone: the allocator keeps what thousands of TLS connections used, in
+ * pieces, unless it is asked. The entrance may be gone once the last connection is. */
+static void has_left(Entrance *d)
+{
+    static Job job;
+    unsigned crowd = atomic_load(&d->crowd), left = atomic_load(&d->connections) - 1;
+    bool thin = crowd >= CROWD && left <= crowd / 2 && !atomic_exchange(&giving_back, true);
+    if (thin) atomic_store(&d->crowd, left);
+    atomic_fetch_sub(&d->connections, 1);
+    if (!thin) return;
+    job = (Job){.work = give_back, .done = gave_back, .loop = loop_current()};
+    aside_post(&job);
+}
+
+static void has_come(Entrance *d)
+{
+    unsigned before = atomic_fetch_add(&d->connections, 1);
+    if (before >= atomic_load(&d->crowd)) atomic_store(&d->crowd, before + 1);
+}
+
+/* ---- strangers ---- */
+
+void entrance_forgets(Connection *c)
+{
+    Entrance *d = c->entrance;
+    mutex_lock(&d->lock);
+    if (!c->is_stranger) list_add(&d->strangers, &c->of_strangers);
+    c->is_stranger = true;
+    mutex_unlock(&d->lock);
+    board_stranger(d->board, 1);
+}
+
+void entrance_knows(Connection *c)
+{
+    Entrance *d = c->entrance;
+    mutex_lock(&d->lock);
+    bool was = c->is_stranger;
+    if (was) list_remove(&c->of_strangers);
+    c->is_stranger = false;
+    mutex_unlock(&d->lock);
+    if (was) board_stranger(d->board, -1);
+}
+
+/* Not the last one: he may be the good client. */
+static bool cut_oldest(Entrance *d)
+{
+    mutex_lock(&d->lock);
+    bool some = d->strangers.next && d->strangers.next != d->strangers.prev;
+    Connection *c = some ? CONTAINER(d->strangers.next, Connection, of_strangers) : NULL;
+    if (c) {
+        list_remove(&c->of_strangers);
+        c->is_stranger = false;
+        stream_cut(c->stream);
+    }
+    mutex_unlock(&d->lock);
+    if (!c) return false;
+    board_stranger(d->board, -1);
+    metric_add(METRIC_REFUSED_STRANGERS, 1);
+    return true;
+}
+
+/* ---- who is let in ---- */
+
+typedef struct {
+    Metric metric;
+    const char *limit;
+} Refusal;
+
+/* NULL: he is. */
+static const Refusal *why_not(const Connection *c)
+{
+    static const Refusal memory = {METRIC_REFUSED_MEMORY, "memory_reserve"},
+                         total = {METRIC_REFUSED_TOTAL, "connections_most"},
+                         address = {METRIC_REFUSED_ADDRESS, "connections_per_address"};
+    const Config *config = config_of(c);
+    const Board *board = c->entrance->board;
+    Slice remote = slice_of(c->remote);
+    if (board_memory_is_short(board)) return &memory;
+    if (board_connections(board) >= config->connections_most) return &total;
+    bool many = remote.len && board_count(board, remote) >= config->connections_per_address;
+    return many ? &address : NULL;
+}
+
+static void let_in(Connection *c)
+{
+    Entrance *d = c->entrance;
+    has_come(d);
+    board_enter(d->board, slice_of(c->remote));
+    metric_add((Metric)(METRIC_CONNECTIONS_IMAP + (int)c->service), 1);
+    metric_add((Metric)(METRIC_ACCEPTED_IMAP + (int)c->service), 1);
+    if (!c->remote[0]) return;
+    if (board_strangers(d->board) >= config_of(c)->strangers_most) (void)cut_oldest(d);
+    entrance_forgets(c);
+}
+
+void entrance_left(Connection *c)
+{
+    Entrance *d = c->entrance;
+    entrance_knows(c);
+    board_leave(d->board, slice_of(c->remote));
+    metric_add((Metric)(METRIC_CONNECTIONS_IMAP + (int)c->service), -1);
+    free(c);
+    has_left(d); /* last: entrance_drain waits for it */
+}
+
+/* ---- one connection ---- */
+
+static bool is_tls_from_start(Service s)
+{
+    return s == SERVICE_IMAPS || s == SERVICE_POP3S;
+}
+
+PARKS static Err greet_tls(Connection *c)
+{
+    TlsContext *ctx scoped(tls) = tls_current();
+    if (!ctx) return fail(ERR_TLS, "no certificate");
+    stream_set_deadline(c->stream, now_ms() + (int64_t)config_of(c)->tls_time * 1000);
+    stream_set_alpn(c->stream, c->service == SERVICE_IMAPS ? S("imap") : S("pop3"));
+    Err err = stream_start_tls(c->stream, ctx);
+    stream_set_deadline(c->stream, NEVER);
+    return err;
+}
+
+PARKS static void connection_begins(void *arg)
+{
+    Connection *c = arg;
+    Err err = stream_attach(c->stream);
+    if (!err && is_tls_from_start(c->service)) err = greet_tls(c);
+    if (!err) {
+        c->entrance->serve(c);
+        return;
+    }
+    metric_add(err == ERR_TIMEOUT ? METRIC_CUT_SLOW : METRIC_TLS_FAILED, 1);
+    log_err(LOG_LEVEL_INFO, "tls_failed", err, KV_TEXT("remote", c->remote),
+            KV_TEXT("service", service_names[c->service]));
+    stream_free(c->stream);
+    entrance_left(c);
+}
+
+/* ---- no room ---- */
+
+/* Words for a flood would be one more thing to be flooded with. */
+enum { REFUSING_MOST = 200, REFUSE_MS = 5000 };
+
+/* RFC 9051 7.1.5 with RFC 5530's code; RFC 3206 4; RFC 5321 3.8 with RFC 3463's. */
+static void say_no_room(const Connection *c)
+{
+    Slice host = config_of(c)->hostname;
+    Buf *out = stream_out(c->stream);
+    switch (c->service) {
+    case SERVICE_IMAP:
+    case SERVICE_IMAPS:
+        buf_add(out, S("* BYE [UNAVAILABLE] Too many connections, try again later\r\n"));
+        break;
+    case SERVICE_POP3:
+    case SERVICE_POP3S:
+        buf_add(out, S("-ERR [SYS/TEMP] Too many connections, try again later\r\n"));
+        break;
+    case SERVICE_POP2:
+        buf_add(out, S("- Too many connections, try again later\r\n"));
+        break;
+    case SERVICE_LMTP:
+    case SERVICE_SMTP:
+        buf_printf(out, "421 4.3.2 %.*s Too many connections, try again later\r\n", SP(host));
+        break;
+    case SERVICE_METRICS: /* RFC 9110 15.6.4 */
+        buf_add(out, S("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"));
+        break;
+    case SERVICE_COUNT:
+        break;
+    }
+}
+
+PARKS static void refuse(void *arg)
+{
+    Connection *c = arg;
+    Entrance *d = c->entrance;
+    stream_set_write_timeout(c->stream, REFUSE_MS);
+    if (!is_tls_from_start(c->service) || greet_tls(c) == OK) {
+        say_no_room(c);
+        stream_finish(c->stream);
+    }
+    stream_free(c->stream);
+    free(c);
+    atomic_fetch_sub(&d->refusing, 1);
+}
+
+static void no_room(Connection *c, const Refusal *why)
+{
+    Entrance *d = c->entrance;
+    metric_add(why->metric, 1);
+    log_event(LOG_LEVEL_WARN, "refused", KV_TEXT("remote", c->remote),
+              KV_TEXT("service", service_names[c->service]), KV_TEXT("limit", why->limit));
+    if (atomic_fetch_add(&d->refusing, 1) < REFUSING_MOST) {
+        fiber_start("refuse", refuse, c);
+        return;
+    }
+    atomic_fetch_sub(&d->refusing, 1);
+    stream_free(c->stream);
+    free(c);
+}
+
+/* ---- accepting ---- */
+
+static void gone(void *arg)
+{
+    entrance_knows(arg); /* nobody cuts a stream that is being freed */
+}
+
+void entrance_arrived(Entrance *d, Service service, Sock *sock)
+{
+    static unsigned turn; /* loop 0 only */
+    Connection *c = NEW(Connection);
+    c->entrance = d, c->service = service, c->stream = stream_new(sock);
+    name_remote(c);
+    const Refusal *why = why_not(c);
+    if (why) {
+        no_room(c, why);
+        return;
+    }
+    stream_detach(c->stream);
+    stream_on_free(c->stream, gone, c);
+    let_in(c);
+    fiber_start_on(loop_at(turn++ % loop_count()), service_names[service], connection_begins, c);
+}
+
+typedef struct {
+    Entrance *entrance;
+    Service service;
+    Sock *sock;
+} Listening;
+
+PARKS static void accept_all(void *arg)
+{
+    Listening *l = arg;
+    Sock *sock;
+    for (;;) {
+        Err err = sock_accept(l->sock, &sock);
+        if (err == ERR_CANCELLED) break;
+        if (!err)
+            entrance_arrived(l->entrance, l->service, sock);
+        else if (fiber_sleep(100) == WOKEN_CANCELLED)
+            break;
+    }
+    sock_close(l->sock);
+    free(l);
+}
+
+void entrance_open(Entrance *d, Service service, Sock *listener)
+{
+    Listening *l = NEW(Listening);
+    *l = (Listening){d, service, listener};
+    fiber_start("accept", accept_all, l);
+}
+
+void entrance_init(Entrance *d)
+{
+    *d = (Entrance){0};
+    list_init(&d->strangers);
+}
+
+PARKS void entrance_drain(Entrance *d, int64_t ms)
+{
+    int64_t deadline = now_ms() + ms;
+    Cond nobody = {0}; /* a pause that run_cancel does not cut short */
+    while (atomic_load(&d->connections) + atomic_load(&d->refusing) && now_ms() < deadline)
+        cond_wait(&nobody, now_ms() + 5);
+}
