@@ -225,12 +225,12 @@ PARKS static Err open_all(House *h, Config *c)
 
 static void connection_ended(void *arg)
 {
-    entrance_left(arg);
+    porch_left(arg);
 }
 
 PARKS static void serve(Connection *c)
 {
-    House *h = c->entrance->arg;
+    House *h = c->porch->arg;
     Snapshot *s = atomic_load(&h->now);
     switch (c->service) {
     case SERVICE_IMAP:
@@ -256,7 +256,7 @@ PARKS static void serve(Connection *c)
     }
     stream_finish(c->stream);
     stream_free(c->stream);
-    entrance_left(c);
+    porch_left(c);
 }
 
 static const Config *config_now(void *arg)
@@ -269,9 +269,9 @@ PARKS Err house_open(const Config *config, Slice config_path, const Demo *demo, 
     House *h = NEW(House);
     h->config_path = arena_copy(&h->memory, config_path);
     h->board = board_new();
-    entrance_init(&h->entrance);
-    h->entrance.config = config_now, h->entrance.serve = serve, h->entrance.arg = h,
-    h->entrance.board = h->board;
+    porch_init(&h->porch);
+    h->porch.config = config_now, h->porch.serve = serve, h->porch.arg = h,
+    h->porch.board = h->board;
     if (demo) h->demo = *demo;
     h->started = wall_seconds();
     Config own = *config;
@@ -311,7 +311,7 @@ static Err listen_at(House *h, Service service, Slice where)
     TRY(address_parse(where, &at));
     at.for_all = true; /* who may connect is said by its directory: Postfix is another user */
     TRY(sock_listen(&at, &listener));
-    entrance_open(&h->entrance, service, listener);
+    porch_open(&h->porch, service, listener);
     return OK;
 }
 
@@ -329,7 +329,7 @@ PARKS void house_drain(House *h, int64_t ms)
 {
     int64_t deadline = now_ms() + ms;
     Cond nobody = {0}; /* a pause that run_cancel does not cut short */
-    entrance_drain(&h->entrance, ms);
+    porch_drain(&h->porch, ms);
     while (atomic_load(&h->busy) && now_ms() < deadline)
         cond_wait(&nobody, now_ms() + 5);
 }

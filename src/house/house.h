@@ -8,7 +8,7 @@
  * main.c, then house.c. */
 #include "auth/auth.h"
 #include "house/config.h"
-#include "house/entrance.h"
+#include "house/porch.h"
 #include "imap/imap.h"
 #include "pop3/pop3.h"
 #include "smtp/smtp.h"
@@ -41,8 +41,8 @@ typedef struct House {
     bool serving;
     int64_t started; /* Unix seconds */
     Board *board;
-    Entrance entrance;
-    atomic_uint busy; /* fibers that use the house without being connections of the entrance */
+    Porch porch;
+    atomic_uint busy; /* fibers that use the house without being connections of the porch */
 } House;
 
 /* Opens store and auth; makes the certificate. config outlives the house. ERR_IN_USE: another

@@ -1,4 +1,4 @@
-#include "house/entrance.h"
+#include "house/porch.h"
 
 #include "house/house_world.h"
 
@@ -31,7 +31,7 @@ PARKS static void port_open(Port *p, const char *most, const char *per_address)
 PARKS static void port_close(Port *p)
 {
     house_drain(p->w.house, 20000);
-    check_u64(atomic_load(&p->w.house->entrance.connections), 0);
+    check_u64(atomic_load(&p->w.house->porch.connections), 0);
     check_u64(board_count(p->w.house->board, S("127.0.0.1")), 0);
     check_u64(board_strangers(p->w.house->board), 0);
     sock_close(p->listener);
@@ -43,7 +43,7 @@ PARKS static Stream *come(Port *p, Service service)
     Sock *ours, *theirs;
     check_ok(sock_connect(&p->at, now_ms() + 10000, &ours));
     check_ok(sock_accept(p->listener, &theirs));
-    entrance_arrived(&p->w.house->entrance, service, theirs);
+    porch_arrived(&p->w.house->porch, service, theirs);
     Stream *s = stream_new(ours);
     stream_set_deadline(s, now_ms() + 20000);
     return s;
@@ -59,9 +59,9 @@ PARKS static Slice greeting(Port *p, Stream *s)
 
 PARKS static void wait_for_connections(Port *p, unsigned count)
 {
-    for (int i = 0; i < 2000 && atomic_load(&p->w.house->entrance.connections) != count; i++)
+    for (int i = 0; i < 2000 && atomic_load(&p->w.house->porch.connections) != count; i++)
         fiber_sleep(5);
-    check_u64(atomic_load(&p->w.house->entrance.connections), count);
+    check_u64(atomic_load(&p->w.house->porch.connections), count);
 }
 
 static uint64_t refusals(Port *p)
@@ -148,8 +148,8 @@ TEST(a_flood_does_not_make_us_talk_without_end)
     unsigned told = 0;
     for (size_t i = 0; i < FLOOD; i++) {
         s[i] = come(&p, SERVICE_IMAPS); /* silent clients: the handshake waits for them */
-        check(atomic_load(&p.w.house->entrance.refusing) <= 200);
-        told = MAX(told, atomic_load(&p.w.house->entrance.refusing));
+        check(atomic_load(&p.w.house->porch.refusing) <= 200);
+        told = MAX(told, atomic_load(&p.w.house->porch.refusing));
     }
     check_u64(told, 200);
     check_u64(refusals(&p), FLOOD);

@@ -1,4 +1,4 @@
-#include "house/entrance.h"
+#include "house/porch.h"
 
 #include "run/log.h"
 
@@ -21,7 +21,7 @@ const Words *service_listeners(const Config *c, Service service)
 
 static const Config *config_of(const Connection *c)
 {
-    return c->entrance->config(c->entrance->arg);
+    return c->porch->config(c->porch->arg);
 }
 
 /* ---- how many of whom ---- */
@@ -60,8 +60,8 @@ static void gave_back(Job *job)
 }
 
 /* When half of a crowd has gone: the allocator keeps what thousands of TLS connections used, in
- * pieces, unless it is asked. The entrance may be gone once the last connection is. */
-static void has_left(Entrance *d)
+ * pieces, unless it is asked. The porch may be gone once the last connection is. */
+static void has_left(Porch *d)
 {
     static Job job;
     unsigned crowd = atomic_load(&d->crowd), left = atomic_load(&d->connections) - 1;
@@ -73,7 +73,7 @@ static void has_left(Entrance *d)
     aside_post(&job);
 }
 
-static void has_come(Entrance *d)
+static void has_come(Porch *d)
 {
     unsigned before = atomic_fetch_add(&d->connections, 1);
     if (before >= atomic_load(&d->crowd)) atomic_store(&d->crowd, before + 1);
@@ -81,9 +81,9 @@ static void has_come(Entrance *d)
 
 /* ---- strangers ---- */
 
-void entrance_forgets(Connection *c)
+void porch_forgets(Connection *c)
 {
-    Entrance *d = c->entrance;
+    Porch *d = c->porch;
     mutex_lock(&d->lock);
     if (!c->is_stranger) list_add(&d->strangers, &c->of_strangers);
     c->is_stranger = true;
@@ -91,9 +91,9 @@ void entrance_forgets(Connection *c)
     board_stranger(d->board, 1);
 }
 
-void entrance_knows(Connection *c)
+void porch_knows(Connection *c)
 {
-    Entrance *d = c->entrance;
+    Porch *d = c->porch;
     mutex_lock(&d->lock);
     bool was = c->is_stranger;
     if (was) list_remove(&c->of_strangers);
@@ -103,7 +103,7 @@ void entrance_knows(Connection *c)
 }
 
 /* Not the last one: he may be the good client. */
-static bool cut_oldest(Entrance *d)
+static bool cut_oldest(Porch *d)
 {
     mutex_lock(&d->lock);
     bool some = d->strangers.next && d->strangers.next != d->strangers.prev;
@@ -134,7 +134,7 @@ static const Refusal *why_not(const Connection *c)
                          total = {METRIC_REFUSED_TOTAL, "connections_most"},
                          address = {METRIC_REFUSED_ADDRESS, "connections_per_address"};
     const Config *config = config_of(c);
-    const Board *board = c->entrance->board;
+    const Board *board = c->porch->board;
     Slice remote = slice_of(c->remote);
     if (board_memory_is_short(board)) return &memory;
     if (board_connections(board) >= config->connections_most) return &total;
@@ -144,24 +144,24 @@ static const Refusal *why_not(const Connection *c)
 
 static void let_in(Connection *c)
 {
-    Entrance *d = c->entrance;
+    Porch *d = c->porch;
     has_come(d);
     board_enter(d->board, slice_of(c->remote));
     metric_add((Metric)(METRIC_CONNECTIONS_IMAP + (int)c->service), 1);
     metric_add((Metric)(METRIC_ACCEPTED_IMAP + (int)c->service), 1);
     if (!c->remote[0]) return;
     if (board_strangers(d->board) >= config_of(c)->strangers_most) (void)cut_oldest(d);
-    entrance_forgets(c);
+    porch_forgets(c);
 }
 
-void entrance_left(Connection *c)
+void porch_left(Connection *c)
 {
-    Entrance *d = c->entrance;
-    entrance_knows(c);
+    Porch *d = c->porch;
+    porch_knows(c);
     board_leave(d->board, slice_of(c->remote));
     metric_add((Metric)(METRIC_CONNECTIONS_IMAP + (int)c->service), -1);
     free(c);
-    has_left(d); /* last: entrance_drain waits for it */
+    has_left(d); /* last: porch_drain waits for it */
 }
 
 /* ---- one connection ---- */
@@ -188,14 +188,14 @@ PARKS static void connection_begins(void *arg)
     Err err = stream_attach(c->stream);
     if (!err && is_tls_from_start(c->service)) err = greet_tls(c);
     if (!err) {
-        c->entrance->serve(c);
+        c->porch->serve(c);
         return;
     }
     metric_add(err == ERR_TIMEOUT ? METRIC_CUT_SLOW : METRIC_TLS_FAILED, 1);
     log_err(LOG_LEVEL_INFO, "tls_failed", err, KV_TEXT("remote", c->remote),
             KV_TEXT("service", service_names[c->service]));
     stream_free(c->stream);
-    entrance_left(c);
+    porch_left(c);
 }
 
 /* ---- no room ---- */
@@ -235,7 +235,7 @@ static void say_no_room(const Connection *c)
 PARKS static void refuse(void *arg)
 {
     Connection *c = arg;
-    Entrance *d = c->entrance;
+    Porch *d = c->porch;
     stream_set_write_timeout(c->stream, REFUSE_MS);
     if (!is_tls_from_start(c->service) || greet_tls(c) == OK) {
         say_no_room(c);
@@ -248,7 +248,7 @@ PARKS static void refuse(void *arg)
 
 static void no_room(Connection *c, const Refusal *why)
 {
-    Entrance *d = c->entrance;
+    Porch *d = c->porch;
     metric_add(why->metric, 1);
     log_event(LOG_LEVEL_WARN, "refused", KV_TEXT("remote", c->remote),
               KV_TEXT("service", service_names[c->service]), KV_TEXT("limit", why->limit));
@@ -265,14 +265,14 @@ static void no_room(Connection *c, const Refusal *why)
 
 static void gone(void *arg)
 {
-    entrance_knows(arg); /* nobody cuts a stream that is being freed */
+    porch_knows(arg); /* nobody cuts a stream that is being freed */
 }
 
-void entrance_arrived(Entrance *d, Service service, Sock *sock)
+void porch_arrived(Porch *d, Service service, Sock *sock)
 {
     static unsigned turn; /* loop 0 only */
     Connection *c = NEW(Connection);
-    c->entrance = d, c->service = service, c->stream = stream_new(sock);
+    c->porch = d, c->service = service, c->stream = stream_new(sock);
     name_remote(c);
     const Refusal *why = why_not(c);
     if (why) {
@@ -286,7 +286,7 @@ void entrance_arrived(Entrance *d, Service service, Sock *sock)
 }
 
 typedef struct {
-    Entrance *entrance;
+    Porch *porch;
     Service service;
     Sock *sock;
 } Listening;
@@ -299,7 +299,7 @@ PARKS static void accept_all(void *arg)
         Err err = sock_accept(l->sock, &sock);
         if (err == ERR_CANCELLED) break;
         if (!err)
-            entrance_arrived(l->entrance, l->service, sock);
+            porch_arrived(l->porch, l->service, sock);
         else if (fiber_sleep(100) == WOKEN_CANCELLED)
             break;
     }
@@ -307,20 +307,20 @@ PARKS static void accept_all(void *arg)
     free(l);
 }
 
-void entrance_open(Entrance *d, Service service, Sock *listener)
+void porch_open(Porch *d, Service service, Sock *listener)
 {
     Listening *l = NEW(Listening);
     *l = (Listening){d, service, listener};
     fiber_start("accept", accept_all, l);
 }
 
-void entrance_init(Entrance *d)
+void porch_init(Porch *d)
 {
-    *d = (Entrance){0};
+    *d = (Porch){0};
     list_init(&d->strangers);
 }
 
-PARKS void entrance_drain(Entrance *d, int64_t ms)
+PARKS void porch_drain(Porch *d, int64_t ms)
 {
     int64_t deadline = now_ms() + ms;
     Cond nobody = {0}; /* a pause that run_cancel does not cut short */

@@ -1,5 +1,5 @@
 #pragma once
-/* The entrance: accepts connections, lets in whom the limits allow, shakes hands where TLS comes
+/* The porch: accepts connections, lets in whom the limits allow, shakes hands where TLS comes
  * first, and gives the stream to whoever serves it. Who is not let in is told so in his protocol's
  * words.
  *
@@ -24,10 +24,10 @@ typedef enum {
 extern const char *const service_names[SERVICE_COUNT];
 const Words *service_listeners(const Config *config, Service service);
 
-typedef struct Entrance Entrance;
+typedef struct Porch Porch;
 
 typedef struct {
-    Entrance *entrance;
+    Porch *porch;
     Service service;
     Stream *stream;
     char remote[64]; /* what the limit per address counts; empty: a Unix socket */
@@ -35,9 +35,9 @@ typedef struct {
     Link of_strangers;
 } Connection;
 
-struct Entrance {
+struct Porch {
     const Config *(*config)(void *arg); /* the one in force */
-    /* PARKS; a fiber of its own. Takes the stream over; entrance_left has to be called at the end.
+    /* PARKS; a fiber of its own. Takes the stream over; porch_left has to be called at the end.
      */
     void (*serve)(Connection *c);
     void *arg;
@@ -47,16 +47,16 @@ struct Entrance {
     atomic_uint connections, refusing; /* of this process */
     atomic_uint crowd;                 /* the most connections since memory was given back */
 };
-void entrance_init(Entrance *entrance);
+void porch_init(Porch *porch);
 
 /* A connection of that service has come (loop 0). */
-void entrance_arrived(Entrance *entrance, Service service, Sock *sock);
+void porch_arrived(Porch *porch, Service service, Sock *sock);
 /* Accepts at this listener, a fiber on loop 0, until run_cancel. Takes it over. */
-void entrance_open(Entrance *entrance, Service service, Sock *listener);
+void porch_open(Porch *porch, Service service, Sock *listener);
 /* He has logged in, or is a stranger again. Any loop. */
-void entrance_knows(Connection *c);
-void entrance_forgets(Connection *c);
+void porch_knows(Connection *c);
+void porch_forgets(Connection *c);
 /* The connection has ended; frees it. Any loop. */
-void entrance_left(Connection *c);
+void porch_left(Connection *c);
 /* Waits until the last one has left, at most ms; run_cancel does not cut it short. */
-PARKS void entrance_drain(Entrance *entrance, int64_t ms);
+PARKS void porch_drain(Porch *porch, int64_t ms);
