@@ -79,8 +79,8 @@ static void read_tag(In *in)
         imap_mistake(in, "a command begins with a tag");
         return;
     }
+    if (imap_at_end(in) || imap_peek(in) == ' ') in->tag = tag;
     if (!scan_see(&in->scan, ' ')) imap_mistake(in, "a command has a tag, SP and a name");
-    in->tag = tag;
 }
 
 Err imap_next(In *in)

@@ -135,6 +135,7 @@ PARKS static Err read_list(In *in, Wanted *w)
     imap_space(in);
     if (!plain && imap_see(in, "(")) { /* patterns = "(" list-mailbox *(SP list-mailbox) ")" */
         w->extended = true;
+        if (imap_peek(in) == ')') imap_mistake(in, "a pattern is missing");
         do
             pattern(in, w);
         while (imap_see(in, " "));

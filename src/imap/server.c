@@ -124,6 +124,21 @@ PARKS static Err run_command(Imap *s)
     return s->command->handler(s);
 }
 
+static void goodbye(Imap *s, const char *why)
+{
+    if (s->state == LEAVING) return;
+    imap_say(s, "BYE %s", why);
+    s->state = LEAVING;
+}
+
+/* A browser that was made to talk to us: everything behind it is somebody else's text. */
+static bool is_web_request(const Imap *s)
+{
+    Slice line = slice(s->in->scan.start, (size_t)(s->in->scan.end - s->in->scan.start));
+    return s->state == STRANGER &&
+           slice_starts(slice_from(line, line.len - MIN(line.len, 9u)), S(" HTTP/"));
+}
+
 /* What is left of a command that was not understood is thrown away, so that no octet of it is taken
  * for the next one. */
 PARKS static void serve_command(Imap *s)
@@ -138,6 +153,7 @@ PARKS static void serve_command(Imap *s)
     }
     if (!err) err = run_command(s);
     if (err) imap_answer_err(s, err);
+    if (err && is_web_request(s)) goodbye(s, "This is no web server");
     imap_go_back(s);
     if (!imap_skip_command(s->in) && !stream_error(s->stream)) {
         imap_say(s, "BYE [TOOBIG] That literal is too large to be skipped");
@@ -150,13 +166,6 @@ PARKS static void serve_command(Imap *s)
 static bool has_too_many_mistakes(const Imap *s)
 {
     return s->mistakes >= (s->state == STRANGER ? MISTAKES_BEFORE_LOGIN : MISTAKES_MOST);
-}
-
-static void goodbye(Imap *s, const char *why)
-{
-    if (s->state == LEAVING) return;
-    imap_say(s, "BYE %s", why);
-    s->state = LEAVING;
 }
 
 /* At rest nothing lives on the stack but the session, and the session holds no buffers. */

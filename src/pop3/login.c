@@ -107,7 +107,7 @@ PARKS static Err exchange(Pop3 *s, Sasl *sasl, Slice mechanism, const Slice *ini
 static void say_auth_err(Pop3 *s, Err err)
 {
     if (err == ERR_END)
-        s->over = true;
+        pop3_say_why_over(s);
     else if (err == ERR_CONFLICT)
         pop3_err(s, "Given up");
     else if (err == ERR_UNSUPPORTED)

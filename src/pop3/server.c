@@ -31,6 +31,22 @@ static const Command *find_command(Slice name)
     return NULL;
 }
 
+/* A browser that was made to talk to us: everything behind it is somebody else's text. */
+static bool is_web_request(const Pop3 *s, Slice line)
+{
+    Slice version = slice_from(line, line.len - MIN(line.len, 9u));
+    return s->state == AUTHORIZATION && slice_starts(version, S(" HTTP/"));
+}
+
+PARKS static void not_known(Pop3 *s, Slice line)
+{
+    s->over = is_web_request(s, line);
+    if (s->over)
+        pop3_err(s, "[SYS/PERM] This is no web server");
+    else
+        pop3_mistake(s, "Unknown command");
+}
+
 /* PASS takes blanks as part of the password (RFC 1939 7). */
 PARKS static void do_command(Pop3 *s, Slice line)
 {
@@ -39,7 +55,7 @@ PARKS static void do_command(Pop3 *s, Slice line)
     Slice text = slice_from(line, end + 1);
     if (!c || c->argument != AS_IT_IS) text = slice_trim(text);
     if (!c)
-        pop3_mistake(s, "Unknown command");
+        not_known(s, line);
     else if (!(c->state & s->state))
         pop3_mistake(s, s->state == AUTHORIZATION ? "Log in first" : "Logged in already");
     else if (c->argument == NONE && text.len)
@@ -62,6 +78,14 @@ PARKS LineEnd pop3_line(Pop3 *s, Slice *line)
     return stream_line(s->stream, LINE_MOST, line);
 }
 
+void pop3_say_why_over(Pop3 *s)
+{
+    Err err = stream_error(s->stream);
+    if (err == ERR_CANCELLED) pop3_say_err(s, err);
+    if (err == ERR_LIMIT) pop3_err(s, "[SYS/PERM] Too much before the login");
+    s->over = true;
+}
+
 /* RFC 1939 3: the autologout timer closes the connection without a word. */
 PARKS static void next_command(Pop3 *s)
 {
@@ -75,8 +99,7 @@ PARKS static void next_command(Pop3 *s)
         pop3_mistake(s, "Line too long");
         break;
     case LINE_NONE:
-        if (stream_error(s->stream) == ERR_CANCELLED) pop3_say_err(s, ERR_CANCELLED);
-        s->over = true;
+        pop3_say_why_over(s);
         break;
     }
     if (!s->over && s->mistakes >= MISTAKES_MOST) {

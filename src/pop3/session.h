@@ -72,6 +72,7 @@ void pop3_mistake(Pop3 *s, const char *text);
 const char *pop3_words_for(Err err); /* begins with a response code where there is one */
 /* The next line; replies are sent first if it is not here yet. LINE_NONE: the stream is over. */
 PARKS LineEnd pop3_line(Pop3 *s, Slice *line);
+void pop3_say_why_over(Pop3 *s); /* there is no next line; it is over, why is said if that helps */
 
 /* ---- a session, whatever it speaks ---- */
 Pop3 *pop3_new(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg);
