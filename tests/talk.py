@@ -45,6 +45,9 @@ import time
 import zlib
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TOP, "tests/e2e"))
+from lib_wire import WireForm  # noqa: E402
+
 PORTS = {"imap": 0, "imaps": 1, "pop3": 2, "pop3s": 3, "lmtp": 4, "smtp": 5, "pop2": 6}
 LINE = re.compile(r"([CS])(\d*)(:|-:|\||\*:|\?:|~:) ?(.*)$")
 TIMEOUT = 20
@@ -127,7 +130,8 @@ class Server:
 
 
 class Client:
-    def __init__(self, port, tls):
+    def __init__(self, port, tls, protocol="imap"):
+        self.form = WireForm(protocol)
         self.sock = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
@@ -144,6 +148,8 @@ class Client:
         self.deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
         self.inflater = zlib.decompressobj(-15)
         self.buffer = self.inflate(self.buffer)
+        self.form = WireForm("imap")  # what came compressed was no text
+        self.form.feed(self.buffer)
 
     def inflate(self, octets):
         if not self.inflater:
@@ -173,7 +179,9 @@ class Client:
             if not more:
                 rest, self.buffer = self.buffer, b""
                 return rest or None
-            self.buffer += self.inflate(more)
+            more = self.inflate(more)
+            self.buffer += more
+            self.form.feed(more)
         line, self.buffer = self.buffer.split(b"\n", 1)
         return line + b"\n"
 
@@ -185,6 +193,7 @@ class Talk:
     def __init__(self, server, path, verbose):
         self.server, self.path, self.verbose = server, path, verbose
         self.clients, self.logins, self.inbox, self.number = {}, {}, 0, 0
+        self.all = []  # clients, those that have closed, too
         self.protocol = os.path.basename(os.path.dirname(path))
         user, other = server.accounts(2)
         self.values = {"user": user, "other": other, "password": "secret", "port": str(server.base)}
@@ -254,7 +263,8 @@ class Talk:
     def client(self, number):
         if number not in self.clients:
             port = PORTS[self.protocol]
-            self.clients[number] = Client(self.server.base + port, self.protocol in ("imaps", "pop3s"))
+            self.clients[number] = Client(self.server.base + port, self.protocol in ("imaps", "pop3s"), self.protocol)
+            self.all.append(self.clients[number])
         return self.clients[number]
 
     def say(self, client, octets):
@@ -400,8 +410,10 @@ class Talk:
             at += 1
 
     def end(self):
-        for c in self.clients.values():
+        """Gives what no server may send and ours did, None at best."""
+        for c in self.all:
             c.close()
+        return next((c.form.wrong for c in self.all if c.form.end()), None)
 
 
 def run_talk(server, path, verbose):
@@ -412,8 +424,9 @@ def run_talk(server, path, verbose):
         talk.run()
     except (Mismatch, OSError) as e:
         why = f"line {talk.number if talk else 0}: {e}"
-    if talk:
-        talk.end()
+    wrong = talk.end() if talk else None
+    if wrong:
+        why = (why or "") + f"\n  a bare CR, LF or NUL was sent: {short(wrong)}"
     if not server.is_alive():
         why = (why or "") + f"\n  the server ended with {server.process.returncode}\n{server.tail()}"
         server.start()

@@ -20,13 +20,15 @@ import threading
 import time
 import traceback
 
+from lib_wire import WireForm
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.environ.get("POSTHOUSE", os.path.join(TOP, "build", "posthouse"))
 SERVICES = {"imap": 0, "imaps": 1, "pop3": 2, "pop3s": 3, "lmtp": 4, "smtp": 5}
 PASSWORD = "secret"
 HOST = "127.0.0.1"
 _passed, _failed = [], []
-_started, _scratch = [], []
+_started, _scratch, _wires = [], [], []
 imaplib._MAXLINE = 10_000_000
 
 # ---- checks ----
@@ -79,6 +81,8 @@ def main(test, seconds):
     except (Exception, SystemExit):
         check("the test runs to its end", False, traceback.format_exc())
     signal.alarm(0)
+    wrong = [w.form.wrong for w in _wires if w.form.end()]
+    check("no bare CR, LF or NUL was sent to us", not wrong, wrong[:3])
     _clean_up()
     print(f"{len(_passed)} passed, {len(_failed)} failed", flush=True)
     os._exit(1 if _failed or not _passed else 0)
@@ -261,7 +265,7 @@ class Server:
         return m
 
     def wire(self, service, tls=False, timeout=30):
-        return Wire(self.port(service), tls, timeout)
+        return Wire(self.port(service), tls, timeout, service)
 
     def deliver(self, recipients, message, sender="sender@example.org"):
         """By LMTP; the answers, one for each recipient."""
@@ -318,11 +322,13 @@ def any_certificate():
 
 
 class Wire:
-    """A connection as it is: octets and lines."""
+    """A connection as it is: octets and lines. source: the address to come from."""
 
-    def __init__(self, port, tls=False, timeout=30):
-        self.sock = socket.create_connection((HOST, port), timeout)
+    def __init__(self, port, tls=False, timeout=30, service="imap", source=None):
+        self.sock = socket.create_connection((HOST, port), timeout, source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.form = WireForm(service)
+        _wires.append(self)
         if tls:
             self.start_tls()
         self.buffer, self.tags = b"", 0
@@ -333,27 +339,31 @@ class Wire:
     def send(self, octets):
         self.sock.sendall(octets)
 
+    def receive(self):
+        """What comes next, behind the buffer; nothing at the end of the connection."""
+        more = self.sock.recv(65536)
+        self.buffer += more
+        self.form.feed(more)
+        return more
+
     def line(self, timeout=None):
         """The next line without its end; None at the end of the connection."""
         if timeout is not None:
             self.sock.settimeout(timeout)
         while b"\n" not in self.buffer:
             try:
-                more = self.sock.recv(65536)
+                more = self.receive()
             except (ConnectionError, ssl.SSLEOFError):
                 more = b""
             if not more:
                 return None
-            self.buffer += more
         line, self.buffer = self.buffer.split(b"\n", 1)
         return line.rstrip(b"\r")
 
     def octets(self, count):
         while len(self.buffer) < count:
-            more = self.sock.recv(65536)
-            if not more:
+            if not self.receive():
                 raise ConnectionError("the server closed")
-            self.buffer += more
         got, self.buffer = self.buffer[:count], self.buffer[count:]
         return got
 
