@@ -1,6 +1,8 @@
 #include "house/board.h"
 
 #include "base/table.h"
+#include "run/log.h"
+#include "run/memory.h"
 #include "run/run.h"
 #include "run/shared.h"
 
@@ -159,6 +161,42 @@ void board_leave(Board *b, Slice address)
 }
 
 /* ---- the rest ---- */
+
+typedef struct {
+    Board *board;
+    uint64_t reserve;
+    MemoryGauge *gauge;
+    uint64_t left;
+} Watch;
+
+static void look(void *arg)
+{
+    Watch *w = arg;
+    w->left = memory_gauge_left(w->gauge);
+}
+
+PARKS static void watch(void *arg)
+{
+    enum { LOOK_MS = 500 };
+    Watch *w = arg;
+    do {
+        aside(look, w);
+        bool is_short = w->left < w->reserve;
+        if (is_short && !board_memory_is_short(w->board))
+            log_event(LOG_LEVEL_WARN, "memory_short", KV_NUM("octets_left", w->left),
+                      KV_TEXT("limit", "memory_reserve"));
+        board_set_memory_short(w->board, is_short);
+    } while (fiber_sleep(LOOK_MS) != WOKEN_CANCELLED);
+    memory_gauge_close(w->gauge);
+    free(w);
+}
+
+void board_watch_memory(Board *b, uint64_t reserve_octets)
+{
+    Watch *w = NEW(Watch);
+    *w = (Watch){.board = b, .reserve = reserve_octets, .gauge = memory_gauge_open()};
+    fiber_start("memory", watch, w);
+}
 
 void board_set_memory_short(Board *b, bool is_short)
 {

@@ -31,7 +31,10 @@ void board_leave(Board *board, Slice address);
 uint64_t board_strangers(const Board *board);
 void board_stranger(Board *board, int change);
 
-void board_set_memory_short(Board *board, bool is_short); /* the warden */
+/* Looks twice a second how much memory is left, a fiber, until run_cancel: for the warden, or a
+ * process alone. */
+void board_watch_memory(Board *board, uint64_t reserve_octets);
+void board_set_memory_short(Board *board, bool is_short);
 bool board_memory_is_short(const Board *board);
 uint64_t board_sum(const Board *board, Metric metric); /* of all slots */
 void board_print_metrics(const Board *board, Buf *out);

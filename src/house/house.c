@@ -369,6 +369,7 @@ PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *ar
     if (h->demo.accounts == 0 && house_config(h)->plain_without_tls)
         log_event(LOG_LEVEL_WARN, "plain_without_tls",
                   KV_TEXT("advice", "passwords can be read on the wire"));
+    board_watch_memory(h->board, house_config(h)->memory_reserve);
     TRY(house_listen(h));
     TRY(control_listen(h));
     TRY(start_runner(h));

@@ -183,3 +183,25 @@ TEST(of_too_many_strangers_the_oldest_goes)
         stream_free(s[i]);
     port_close(&p);
 }
+
+TEST(nobody_comes_in_while_memory_is_short)
+{
+    Port p;
+    port_open(&p, "100", "100");
+    Stream *a scoped(stream) = come(&p, SERVICE_IMAP), *b scoped(stream) = NULL,
+              *c scoped(stream) = NULL;
+    check(slice_starts(greeting(&p, a), S("* OK")));
+    board_set_memory_short(p.w.house->board, true);
+    b = come(&p, SERVICE_IMAP);
+    check(slice_starts(greeting(&p, b), S("* BYE [UNAVAILABLE]")));
+    check_u64(board_sum(p.w.house->board, METRIC_REFUSED_MEMORY), 1);
+    stream_printf(a, "a NOOP\r\n"); /* who is there stays */
+    check_ok(stream_flush(a));
+    check_slice(greeting(&p, a), S("a OK NOOP completed"));
+    board_set_memory_short(p.w.house->board, false);
+    c = come(&p, SERVICE_IMAP);
+    check(slice_starts(greeting(&p, c), S("* OK")));
+    stream_free(a), stream_free(b), stream_free(c);
+    a = b = c = NULL;
+    port_close(&p);
+}
