@@ -132,7 +132,7 @@ static AuthConfig auth_config_of(const House *h, const Config *c, Arena *a)
                   .discovery = c->oauth_discovery,
                   .remember_ms = (int64_t)c->oauth_remember * 1000,
                   .introspect = h->runner ? runner_introspect : NULL,
-                  .introspect_arg = h->runner},
+                  .introspect_arg = runner_caller(h->runner)},
         .throttle = c->throttle
     };
 }

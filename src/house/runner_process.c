@@ -1,6 +1,7 @@
-/* The runner itself: the verb "runner", which only the server starts. */
+/* The runner itself. */
 #include "house/runner.h"
 
+#include "base/text.h"
 #include "house/landlock.h"
 #include "house/verbs.h"
 #include "net/http.h"
@@ -13,21 +14,12 @@
 
 enum { AT_ONCE_MOST = 64, ADDRESSES_MOST = 8 };
 
-typedef struct {
-    Stream *house;
+struct Errands {
     Arena memory;
     HttpUrl url;
     Slice authorization;
     TlsContext *tls;
-    bool is_writing;
-    unsigned at_once;
-} Process;
-
-typedef struct {
-    Process *process;
-    uint32_t number;
-    Buf token;
-} Errand;
+};
 
 /* ---- finding the issuer ---- */
 
@@ -56,7 +48,7 @@ static void look_up(void *arg)
     freeaddrinfo(list);
 }
 
-PARKS static Err connect_to(const Process *p, int64_t deadline, Stream **out)
+PARKS static Err connect_to(const Errands *p, int64_t deadline, Stream **out)
 {
     Lookup *l = NEW(Lookup);
     Err err = fail(ERR_TEMPORARY, "no address for %.*s", SP(p->url.host));
@@ -91,10 +83,10 @@ static void put_form(Buf *out, Slice token)
     }
 }
 
-PARKS static Err ask(const Process *p, Slice token, Buf *answer)
+PARKS static Err ask(const Errands *p, Slice token, Buf *answer)
 {
     Stream *s scoped(stream) = NULL;
-    Buf form buf_scoped = {0};
+    Buf form secret_scoped = {0};
     int status = 0;
     TRY(connect_to(p, now_ms() + RUNNER_MS, &s));
     if (p->url.tls) TRY(stream_start_tls_client(s, p->tls, p->url.host));
@@ -108,34 +100,6 @@ PARKS static Err ask(const Process *p, Slice token, Buf *answer)
     return status == 200 ? OK : fail(ERR_TEMPORARY, "the issuer answers %d", status);
 }
 
-PARKS static void tell(Process *p, uint32_t number, Err err, Slice json)
-{
-    Buf body buf_scoped = {0}, *out = stream_out(p->house);
-    buf_u8(&body, RUNNER_ANSWER);
-    buf_u32(&body, number);
-    buf_u8(&body, (uint8_t)err);
-    buf_bytes(&body, json);
-    buf_u32(out, (uint32_t)body.len);
-    buf_add(out, buf_slice(&body));
-    if (p->is_writing) return;
-    p->is_writing = true;
-    (void)stream_flush(p->house);
-    p->is_writing = false;
-}
-
-PARKS static void run_errand(void *arg)
-{
-    Errand *e = arg;
-    Process *p = e->process;
-    Buf answer buf_scoped = {0};
-    Err err = ask(p, buf_slice(&e->token), &answer);
-    if (err) log_err(LOG_LEVEL_WARN, "introspection_failed", err, KV("host", p->url.host));
-    tell(p, e->number, err, err ? (Slice){0} : buf_slice(&answer));
-    buf_done(&e->token);
-    free(e);
-    p->at_once--;
-}
-
 /* ---- messages ---- */
 
 /* RFC 7662 4: only with TLS, but for this very machine. */
@@ -145,21 +109,39 @@ static bool is_safe(const HttpUrl *url)
            slice_starts(url->host, S("127."));
 }
 
-PARKS static Err take_config(Process *p, Reader fields)
+Err errands_new(Slice url, Slice authorization, Slice authority, Errands **errands)
 {
-    Slice url = arena_copy(&p->memory, read_bytes(&fields));
-    p->authorization = arena_copy(&p->memory, read_bytes(&fields));
-    Slice authority = read_bytes(&fields);
-    if (fields.bad) return fail(ERR_SYNTAX, "the configuration is not sound");
-    TRY(http_url_parse(url, &p->url));
-    if (!is_safe(&p->url)) return fail(ERR_CONFIG, "oauth_introspection wants https");
-    TRY(tls_client_new(true, &p->tls));
-    return authority.len ? tls_client_trust(p->tls, authority) : OK;
+    Errands *e scoped(errands) = NEW(Errands);
+    e->authorization = arena_copy(&e->memory, authorization);
+    TRY(http_url_parse(arena_copy(&e->memory, url), &e->url));
+    if (!is_safe(&e->url)) return fail(ERR_CONFIG, "oauth_introspection wants https");
+    TRY(tls_client_new(true, &e->tls));
+    if (authority.len) TRY(tls_client_trust(e->tls, authority));
+    *errands = e;
+    e = NULL;
+    return OK;
 }
 
-/* From here on: what names need (resolv.conf, the libraries that getaddrinfo loads), and no other
- * file. */
-static Err close_files(void)
+void errands_free(Errands *e)
+{
+    if (!e) return;
+    tls_unref(e->tls);
+    arena_done(&e->memory);
+    free(e);
+}
+
+Err errands_answer(void *arg, const Memo *question, Memo *answer, Buf *memory)
+{
+    const Errands *e = arg;
+    if (question->kind != MEMO_INTROSPECT)
+        return fail(ERR_SYNTAX, "the runner does no %s", memo_name(question->kind));
+    Err err = ask(e, question->text[0], memory);
+    if (err) log_err(LOG_LEVEL_WARN, "introspection_failed", err, KV("host", e->url.host));
+    *answer = (Memo){.kind = MEMO_INTROSPECTED, .text = {buf_slice(memory)}};
+    return err;
+}
+
+Err runner_close_files(void)
 {
     static const char *const paths[] = {"/etc",
                                         "/lib",
@@ -174,51 +156,27 @@ static Err close_files(void)
     return landlock_abi() ? landlock_enter_calling(list, COUNT(list)) : OK;
 }
 
-PARKS static void begin_errand(Process *p, uint32_t number, Reader fields)
-{
-    Slice token = read_bytes(&fields);
-    if (fields.bad || p->at_once >= AT_ONCE_MOST) {
-        tell(p, number, ERR_TEMPORARY, (Slice){0});
-        return;
-    }
-    Errand *e = NEW(Errand);
-    *e = (Errand){.process = p, .number = number};
-    buf_add(&e->token, token);
-    p->at_once++;
-    fiber_start("errand", run_errand, e);
-}
+/* ---- the verb "runner" of a single process ---- */
 
-PARKS static Err serve_house(Process *p)
+PARKS static Err answer(void *arg, const Memo *question, Memo *reply, Buf *memory)
 {
-    Buf message buf_scoped = {0};
-    RunnerKind kind;
-    uint32_t number;
-    Reader fields;
-    TRY(runner_read(p->house, &message, &kind, &number, &fields));
-    if (kind != RUNNER_CONFIG) return fail(ERR_SYNTAX, "no configuration came");
-    TRY(take_config(p, fields));
-    TRY(close_files());
-    while (!runner_read(p->house, &message, &kind, &number, &fields))
-        if (kind == RUNNER_ASK) begin_errand(p, number, fields);
-    return OK;
+    Errands **e = arg;
+    if (question->kind != MEMO_ISSUER)
+        return *e ? errands_answer(*e, question, reply, memory)
+                  : fail(ERR_SYNTAX, "no issuer has been told");
+    if (*e) return fail(ERR_SYNTAX, "a second issuer");
+    TRY(errands_new(question->text[0], question->text[1], question->text[2], e));
+    *reply = (Memo){.kind = MEMO_DONE};
+    return runner_close_files();
 }
 
 void runner_at_terminal(CommandLine *c)
 {
-    Process p = {0};
     Sock *sock;
+    Errands *errands scoped(errands) = NULL;
+    Answerer answerer = {CAST_RUNNER, CAST_HOUSE, AT_ONCE_MOST, answer, &errands};
     Err err = child_sock(&sock);
-    if (!err) {
-        p.house = stream_new(sock);
-        err = serve_house(&p);
-    }
+    if (!err) err = answerer_serve(&answerer, sock);
     if (err) log_err(LOG_LEVEL_ERROR, "runner_failed", err);
-    run_cancel(); /* errands end with it */
-    Cond nobody = {0};
-    while (p.at_once)
-        cond_wait(&nobody, now_ms() + 5);
-    stream_free(p.house);
-    tls_unref(p.tls);
-    arena_done(&p.memory);
     c->exit_code = err ? EXIT_FAILED : EXIT_OK;
 }
