@@ -599,6 +599,13 @@ static void apply_validity(Applying *ap, const Op *op)
     boxes_changed(ap, b->s.id);
 }
 
+static void apply_skip(Applying *ap, const Op *op)
+{
+    Account *a = ap->account;
+    a->h.next_eid = MAX(a->h.next_eid, op->eid);
+    a->next_eid = MAX(a->next_eid, a->h.next_eid);
+}
+
 static Err apply_op(Applying *ap, const Op *op)
 {
     Account *a = ap->account;
@@ -648,6 +655,9 @@ static Err apply_op(Applying *ap, const Op *op)
         break;
     case OP_LOGIN:
         apply_login(ap, op);
+        break;
+    case OP_SKIP:
+        apply_skip(ap, op);
         break;
     case OP_VALIDITY:
         apply_validity(ap, op);

@@ -34,6 +34,14 @@ void digest_add(Digest *d, Slice octets)
     if (octets.len) must(EVP_DigestUpdate(d->context, octets.at, octets.len));
 }
 
+void digest_peek(const Digest *d, uint8_t sha256[32])
+{
+    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+    must(copy && EVP_MD_CTX_copy_ex(copy, d->context));
+    must(EVP_DigestFinal_ex(copy, sha256, NULL));
+    EVP_MD_CTX_free(copy);
+}
+
 void digest_end(Digest *d, uint8_t sha256[32])
 {
     must(EVP_DigestFinal_ex(d->context, sha256, NULL));

@@ -11,6 +11,7 @@
  * The local engine (engine_local.c and its neighbours log.c, segment.c, index.c, ...) is the
  * embedded one: append-only segments with group commit, LMDB index. File formats are drawn in
  * segment.h. */
+#include "base/table.h"
 #include "run/run.h"
 
 typedef struct Engine Engine;
@@ -115,8 +116,11 @@ typedef struct {
     int64_t checkpoint_ms;      /* 0: 500 */
     uint64_t checkpoint_octets; /* 0: 64 MiB of log */
     uint64_t map_bytes;         /* LMDB map size; 0: 1 TiB */
-    bool index_in_memory; /* the simulated world: pages in a sorted table whose content at each
-                             commit lives on the simulated disk */
+    bool index_in_memory;  /* the simulated world: pages in a sorted table whose content at each
+                              commit lives on the simulated disk */
+    int64_t backup_window; /* seconds: what goes after a backup is kept so long for the next one */
+    bool look_only;        /* nothing is given back, moved or written again: segments may be
+                              somebody else's, but for the last one */
 } EngineOptions;
 /* Recovers: cuts the log behind the last good record, replays tails through host->touch in bounded
  * steps, rebuilds a lost index from its newest copy or from the whole log. */
@@ -156,3 +160,36 @@ PARKS Err engine_scrub(Engine *e, void (*report)(void *arg, Slice line), void *a
                        uint64_t *checked, uint64_t *bad) MUST_USE;
 /* A consistent copy of the index into idx/copy-LSN.mdb; the two newest are kept. */
 PARKS Err engine_copy_index(Engine *e) MUST_USE;
+
+/* ---- backup (store/backup.h makes one) ---- */
+typedef struct {
+    uint32_t number, end; /* of a segment; where its records end */
+} BackupSegment;
+typedef struct {
+    void (*noted)(void *arg); /* called, if not NULL, at the moment that `end` stands for */
+    void *noted_arg;
+    uint64_t position;       /* the index is as of here */
+    uint64_t end;            /* what was acknowledged before `noted` is before here */
+    uint64_t last;           /* lsn of the last record before `end` */
+    uint32_t chain;          /* of that one */
+    int64_t moment;          /* Unix seconds */
+    Slice index;             /* name of the index's copy in DIR/idx */
+    BackupSegment *segments; /* ascending; in the arena */
+    size_t segment_count;
+    /* the engine's */
+    Arena *arena;
+    NumberTable big_dead;
+    uint32_t held_from;
+    bool big_held;
+} EngineBackup;
+/* One at a time (ERR_IN_USE). Until the end, or until they are passed, files of the store only
+ * grow: nothing is punched, recycled or unlinked. Begin with {0}, or with `noted`. Any loop; *b
+ * stays. */
+PARKS Err engine_backup_begin(Engine *e, Arena *a, EngineBackup *b) MUST_USE;
+/* Big bodies, and segments up to this one, have been copied. */
+void engine_backup_passed(Engine *e, EngineBackup *b, uint32_t segment);
+/* complete: from now on, for backup_window, what this backup does not have is kept. */
+PARKS void engine_backup_end(Engine *e, EngineBackup *b, bool complete);
+/* A store that has just been restored: bodies at places that are not in `alive` (a set: keys
+ * with any value) belong to nobody and are given up. */
+PARKS Err engine_reclaim(Engine *e, const NumberTable *alive, uint64_t *octets) MUST_USE;

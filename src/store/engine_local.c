@@ -228,6 +228,7 @@ static void engine_free(Engine *e)
     number_table_done(&e->reading);
     number_table_done(&e->gone);
     number_table_done(&e->big_refs);
+    number_table_done(&e->backed.big_dead);
     file_close(e->lock_file);
     arena_done(&e->memory);
     free(e);
@@ -242,11 +243,12 @@ PARKS static Err start_up(Engine *e)
     TRY(recovery_run(e, &end));
     TRY(log_start(e, &end));
     TRY(space_load(e));
+    backup_load(e);
     tails_touch(e);
     Err err =
         checkpoint_run(e); /* what recovery brought is clean now, and the index has a position */
     if (err && err != ERR_DISK_FULL) return err;
-    return big_sweep(e);
+    return e->options.look_only ? OK : big_sweep(e);
 }
 
 /* Things posted to loops that point to us: completions, troubles, the wake-up of maintenance. */

@@ -17,6 +17,7 @@
  *   blob.c          reading bodies
  *   big.c           bodies that are files of their own
  *   scrub.c         reads everything again
+ *   backup.c        holding still for a backup; reclaim.c: after one was restored
  *
  * Threads: commits come from any loop, the log is written on a helper thread (one at a time),
  * checkpoint, compaction and copies run one after the other in the maintenance fiber on loop 0.
@@ -94,6 +95,13 @@ typedef struct {
     bool served;
 } Tail;
 
+typedef struct { /* what the last backup has; end 0: there was none */
+    uint64_t position, end;
+    int64_t moment;       /* Unix seconds */
+    int64_t look_ms;      /* before that, no look for what may go */
+    NumberTable big_dead; /* at of big bodies that were given up before it began */
+} Backed;
+
 struct Engine {
     Slice dir;
     Arena memory; /* paths and such; lives as long as the engine */
@@ -128,6 +136,8 @@ struct Engine {
     uint64_t punch_failures;
     unsigned troubles; /* posted, not told yet */
     EngineStatus counters;
+    EngineBackup *backup; /* under way */
+    Backed backed;
 
     /* loop 0 only */
     bool dirty, closing, running;
@@ -158,6 +168,7 @@ void segment_remove(Engine *e, uint32_t number);   /* with the lock; nobody uses
 Err segment_use(Engine *e, uint32_t number, Segment **segment) MUST_USE;
 void segment_release(Engine *e, Segment *segment);
 Slice segment_path(const Engine *e, Arena *a, uint32_t number);
+int segment_mode(Engine *e, uint32_t number); /* how it is to be opened */
 void segments_done(Engine *e);
 
 /* walk.c: records of a segment, read through a window that slides. {0} with the file set. Blocks.
@@ -240,6 +251,13 @@ PARKS Err space_recycle(Engine *e) MUST_USE; /* segments in which nothing lives 
 
 /* compact.c */
 PARKS Err compact_round(Engine *e, bool in_a_hurry) MUST_USE;
+
+/* backup.c; all but load with the lock */
+bool backup_holds_body(const Engine *e, uint64_t at);        /* it may not be punched or unlinked */
+bool backup_holds_segment(const Engine *e, uint32_t number); /* it may not be recycled */
+bool backup_rests(Engine *e);
+void backup_found_none(Engine *e);
+void backup_load(Engine *e); /* while opening */
 
 /* copies.c */
 PARKS Err copies_make(Engine *e) MUST_USE;

@@ -43,6 +43,7 @@ static void commit_fails(Engine *e, Commit *c, Err err)
     if (c->kind) return;
     Err before;
     mutex_lock(&e->lock);
+    if (err == ERR_DISK_FULL) e->backed.end = 0; /* room is needed more than the way back */
     unsigned count = failed_count(e, c->acct, &before);
     number_table_put(&e->log.failed, c->acct, failed_value(count + 1, err));
     mutex_unlock(&e->lock);

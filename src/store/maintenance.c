@@ -57,7 +57,7 @@ static void tell(Engine *e, Err err)
 
 PARKS static void work_that_is_due(Engine *e)
 {
-    if (e->fold_err || engine_health(e)) return;
+    if (e->fold_err || engine_health(e) || e->options.look_only) return;
     if (e->hold.lsn && is_due(&e->touch_ms, TOUCH_EVERY_MS)) tails_touch(e);
     if (is_due(&e->marks_ms, MARKS_EVERY_MS)) tell(e, space_mark(e));
     if (copies_are_due(e)) tell(e, copies_make(e));

@@ -378,6 +378,9 @@ static void write_payload(Buf *out, const Op *op, const OpLists *l)
     case OP_ANNOTATE:
         write_annotate(out, op, l);
         break;
+    case OP_SKIP:
+        buf_varint(out, op->eid);
+        break;
     case OP_NONE:
     case OP_END:
         break;
@@ -446,6 +449,9 @@ static void read_payload(Reader *in, Op *op)
         break;
     case OP_ANNOTATE:
         read_annotate(in, op);
+        break;
+    case OP_SKIP:
+        op->eid = read_number(in);
         break;
     case OP_NONE:
     case OP_END:

@@ -24,6 +24,7 @@
  *     VALIDITY   mailbox  uidvalidity  uidnext (never less than it was)
  *     ANNOTATE   mailbox  n octets of { who  present u8  entry  value } ...  uid ranges
  *     LIMITS     octets  messages  mailboxes  octets of annotations; each plus 1 (0: no limit)
+ *     SKIP       eid (the next one is not less: those before may have been given out)
  *
  *     uid ranges:  n, then n times: gap to the end of the previous range (>= 1), length - 1
  *
@@ -68,6 +69,7 @@ typedef enum {
     OP_VALIDITY,
     OP_LIMITS,
     OP_ANNOTATE,
+    OP_SKIP,
     OP_END,
 } OpKind;
 

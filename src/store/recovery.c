@@ -212,7 +212,8 @@ static Err enter(Recovery *r, uint32_t number)
     file_close(r->window.file);
     r->window.file = NULL;
     buf_clear(&r->window.bytes);
-    return file_open(segment_path(r->e, &r->arena, number), FILE_WRITE, &r->window.file);
+    int mode = segment_mode(r->e, number);
+    return file_open(segment_path(r->e, &r->arena, number), mode, &r->window.file);
 }
 
 /* A segment gets its name when its header is on the disk, so one without is damaged, not torn. */
@@ -287,7 +288,7 @@ PARKS static Err scan_log(Recovery *r)
     if (r->numbers[r->count - 1] != number)
         return fail(ERR_CORRUPT, "segment %u of the log is missing", number + 1);
     TRY(cut(r));
-    return settle(r);
+    return r->e->options.look_only ? OK : settle(r);
 }
 
 /* ---- which index ---- */

@@ -75,11 +75,20 @@ static void close_longest_unused(Engine *e)
     e->segment_open--;
 }
 
+int segment_mode(Engine *e, uint32_t number)
+{
+    if (!e->options.look_only) return FILE_WRITE;
+    mutex_lock(&e->lock);
+    bool last = e->segments[e->segment_count - 1]->number == number;
+    mutex_unlock(&e->lock);
+    return last ? FILE_WRITE : FILE_READ;
+}
+
 static Err segment_open(Engine *e, Segment *s)
 {
     Arena arena_scoped a = {0};
     File *file = NULL;
-    TRY(file_open(segment_path(e, &a, s->number), FILE_WRITE, &file));
+    TRY(file_open(segment_path(e, &a, s->number), segment_mode(e, s->number), &file));
     mutex_lock(&e->lock);
     if (s->file) { /* somebody was faster */
         mutex_unlock(&e->lock);

@@ -120,8 +120,10 @@ static void choose(Engine *e, Marks *m, Arena *a)
     m->refs = arena_array(a, BlobRef, MIN(e->dead.count, (size_t)MARKS_MOST) + 1);
     while (m->count < MARKS_MOST && number_table_next(&e->dead, &cursor, &at, &value)) {
         bool folded = at & BLOB_BIG || at < e->checkpoint_lsn;
-        if (folded && !blob_is_busy(e, at)) m->refs[m->count++] = *(const BlobRef *)value;
+        if (!folded || blob_is_busy(e, at) || backup_holds_body(e, at)) continue;
+        m->refs[m->count++] = *(const BlobRef *)value;
     }
+    if (!m->count) backup_found_none(e);
     mutex_unlock(&e->lock);
     m->done = arena_array(a, bool, m->count + 1);
     qsort(m->refs, m->count, sizeof *m->refs, by_place);
@@ -223,6 +225,7 @@ Err space_mark(Engine *e)
 {
     Arena arena_scoped a = {0};
     Marks m = {.e = e};
+    if (e->options.look_only || backup_rests(e)) return OK;
     choose(e, &m, &a);
     if (!m.count) return OK;
     aside(mark_aside, &m);
@@ -275,6 +278,7 @@ static uint32_t next_empty(Recycling *r, uint32_t after)
         /* A position at its very end still looks for its last record there. */
         bool needed =
             s->number >= lsn_segment(r->oldest_copy) || s->number >= lsn_segment(e->checkpoint_lsn);
+        needed = needed || backup_holds_segment(e, s->number);
         if (s->number > after && !s->live && !s->users && !needed) number = s->number;
     }
     mutex_unlock(&e->lock);

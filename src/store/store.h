@@ -562,3 +562,7 @@ typedef struct {
  * reports one line per finding. repair: puts derived data right. */
 PARKS Err store_check(Store *store, bool repair, void (*report)(void *arg, Slice line), void *arg,
                       CheckResult *result) MUST_USE;
+/* Once, before it serves, for a store that was put back from a backup (store/backup.h): every
+ * mailbox gets a new UIDVALIDITY, numbers of emails go on far behind those that clients may have
+ * seen. *given_up: octets of bodies that belonged to nobody. */
+PARKS Err store_renew(Store *store, uint64_t *given_up) MUST_USE;
