@@ -102,11 +102,26 @@ Err backup_copy_file(BackupCopy *c)
     return err;
 }
 
+static Slice parent_of(Slice path)
+{
+    size_t cut = slice_find_last(path, '/');
+    if (cut == path.len) return S(".");
+    return cut ? slice_first(path, cut) : S("/");
+}
+
+/* One that is made is made durable; those that are there may not even be ours to read. */
 Err backup_make_dirs(Slice path)
 {
     Arena arena_scoped a = {0};
-    for (size_t i = 1; i <= path.len; i++)
-        if (i == path.len || path.at[i] == '/')
-            TRY(path_mkdir(arena_copy(&a, slice_first(path, i))));
+    PathInfo info;
+    while (path.len > 1 && path.at[path.len - 1] == '/')
+        path.len--;
+    for (size_t i = 1; i <= path.len; i++) {
+        Slice level = slice_first(path, i);
+        if ((i < path.len && path.at[i] != '/') || !path_info(arena_copy(&a, level), &info))
+            continue;
+        TRY(path_mkdir(arena_copy(&a, level)));
+        TRY(path_sync_dir(arena_copy(&a, parent_of(level))));
+    }
     return OK;
 }
