@@ -216,6 +216,33 @@ TEST(plain_octets_behind_starttls_are_thrown_away)
     place_done(&place);
 }
 
+/* The other direction: what somebody on the wire answers in the clear behind the server's word to
+ * go ahead is not the server's answer under TLS. */
+TEST(plain_octets_behind_the_answer_to_starttls_are_thrown_away)
+{
+    static const Slice rows[] = {S(""), S("250-evil\r\n250 AUTH PLAIN\r\n"), S("250 ha"),
+                                 S("\0\r\n")};
+    Place place = place_new();
+    TlsContext *server_ctx scoped(tls) = server_new(&place);
+    TlsContext *client_ctx scoped(tls) = client_of_version(TLS1_3_VERSION);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Stream *server scoped(stream) = NULL, *client scoped(stream) = NULL;
+        check_ok(stream_pair(&server, &client));
+        stream_put(server, S("220 go ahead\r\n"));
+        stream_put(server, rows[i]);
+        check_ok(stream_flush(server));
+        Slice line;
+        check(stream_line(client, 100, &line) == LINE_CRLF);
+        check_u64(stream_buffered(client), rows[i].len);
+        Client c = {.stream = client, .ctx = client_ctx};
+        check_ok(shake_both(server, server_ctx, &c));
+        check_ok(c.err);
+        check_u64(stream_buffered(client), 0);
+        check_talk(server, client);
+    }
+    place_done(&place);
+}
+
 /* And what still comes in the clear is no TLS. */
 TEST(plain_octets_in_place_of_a_handshake_end_it)
 {
