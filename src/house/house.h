@@ -9,25 +9,9 @@
 #include "auth/auth.h"
 #include "house/config.h"
 #include "house/porch.h"
-#include "imap/imap.h"
-#include "pop3/pop3.h"
-#include "smtp/smtp.h"
+#include "house/snapshot.h"
 
 #include <stdatomic.h>
-
-typedef struct {
-    uint32_t accounts; /* u00001 ...; 0: no demo */
-    Slice password;
-} Demo;
-
-/* What sessions are served with; replaced on reload, kept while sessions may refer to it. */
-typedef struct Snapshot {
-    Config config;
-    ImapConfig imap;
-    Pop3Config pop3;
-    SmtpConfig smtp;
-    struct Snapshot *before;
-} Snapshot;
 
 typedef struct House {
     Slice config_path; /* empty: none, defaults */
