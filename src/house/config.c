@@ -293,6 +293,10 @@ bool config_wants_restart(Slice key)
         "oauth_client_secret",
         "oauth_introspection_authority",
         "sandbox",
+        "single_process",
+        "user",
+        "watchdog",
+        "cores",
         "pop3_apop"}; /* the keeper learns at its start what to keep */
     for (size_t i = 0; i < COUNT(keys); i++)
         if (slice_eq(key, slice_of(keys[i]))) return true;

@@ -20,18 +20,114 @@ Slice house_path(const Config *config, Arena *a, const char *name)
 
 /* ---- snapshots ---- */
 
-static void set_log_level(Slice name)
+static void quota_steps(const Config *config, ImapConfig *imap)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error", "none"};
-    for (size_t i = 0; i < COUNT(names); i++)
-        if (slice_eq(name, slice_of(names[i]))) log_set_level((LogLevel)i);
+    size_t count = 0;
+    for (size_t i = 0; i < config->quota_warnings.count; i++) {
+        uint64_t percent;
+        bool fits = slice_to_u64(config->quota_warnings.items[i], &percent) && percent <= 100;
+        if (fits && count < COUNT(imap->quota_warnings))
+            imap->quota_warnings[count++] = (uint16_t)percent;
+        else
+            log_event(LOG_LEVEL_WARN, "quota_warnings",
+                      KV("ignored", config->quota_warnings.items[i]));
+    }
+    imap->quota_soft = (uint16_t)MIN(config->quota_soft, 1000);
+}
+
+static Snapshot *snapshot_new(House *h, const Config *config)
+{
+    Snapshot *s = NEW(Snapshot);
+    s->config = *config;
+    s->imap = (ImapConfig){.auth = h->auth,
+                           .store = h->store,
+                           .hostname = config->hostname,
+                           .tls = tls_current,
+                           .login_ms = (int64_t)config->login_time * 1000,
+                           .idle_ms = (int64_t)config->imap_idle * 1000,
+                           .mailbox_referrals = config->imap_mailbox_referrals.items,
+                           .mailbox_referral_count = config->imap_mailbox_referrals.count,
+                           .login_referrals = config->imap_login_referrals.items,
+                           .login_referral_count = config->imap_login_referrals.count,
+                           .moved_to = config->imap_moved_to,
+                           .support_url = config->support_url,
+                           .no_8bit_headers = !config->imap_8bit_headers,
+                           .utf8_only = config->imap_utf8_only,
+                           .message_limit = (uint32_t)MIN(config->imap_message_limit, UINT32_MAX),
+                           .save_limit = (uint32_t)MIN(config->imap_save_limit, UINT32_MAX),
+                           .unauthenticate = config->imap_unauthenticate,
+                           .gmail = config->imap_gmail,
+                           .message_most = config->message_most,
+                           .urlauth = config->imap_urlauth,
+                           .submitters = config->imap_submitters.items,
+                           .submitter_count = config->imap_submitters.count,
+                           .shared_namespace = config->shared_namespace,
+                           .public_account = config->public_account,
+                           .administrators = config->administrators.items,
+                           .administrator_count = config->administrators.count,
+                           .administrator_contact = config->administrator_contact};
+    quota_steps(config, &s->imap);
+    s->pop3 = (Pop3Config){.auth = h->auth,
+                           .store = h->store,
+                           .hostname = config->hostname,
+                           .tls = tls_current,
+                           .idle_ms = (int64_t)config->pop3_idle * 1000,
+                           .apop = config->pop3_apop,
+                           .last = config->pop3_last,
+                           .shared_maildrop = config->pop3_shared,
+                           .uidl = config->pop3_uidl,
+                           .expire_days = (uint32_t)((config->pop3_expire + 86399) / 86400),
+                           .login_delay_s = (uint32_t)config->pop3_login_delay};
+    s->smtp = (SmtpConfig){.auth = h->auth,
+                           .store = h->store,
+                           .hostname = config->hostname,
+                           .message_most = config->message_most,
+                           .recipients_most = (uint32_t)config->recipients_most,
+                           .idle_ms = (int64_t)config->smtp_idle * 1000,
+                           .tls = tls_current,
+                           .subaddress_creates = config->subaddress_creates};
+    return s;
 }
 
 static void install(House *h, Snapshot *s)
 {
-    set_log_level(s->config.log_level);
+    log_set_level_by_name(s->config.log_level);
     s->before = atomic_load(&h->now);
     atomic_store(&h->now, s);
+}
+
+/* ---- who may log in, who gets mail ---- */
+
+static AuthConfig auth_config_of(const House *h, const Config *c, Arena *a)
+{
+    Slice separator = c->subaddress_separator;
+    return (AuthConfig){
+        .dir = house_path(c, a, "keeper"),
+        .plain_without_tls = c->plain_without_tls,
+        .domains = c->domains.items,
+        .domain_count = c->domains.count,
+        .catch_all = c->catch_all,
+        .folder_separator = c->pop3_folder_separator,
+        .device_separator = c->pop3_device_separator,
+        .postmaster = c->postmaster,
+        .subaddress_separator = separator.len ? separator.at[0] : 0,
+        .demo_accounts = h->demo.accounts,
+        .demo_password = h->demo.password,
+        .reversible = c->pop3_apop,
+        .certificates = c->tls_client_authorities.len > 0,
+        .certificate_subject = c->tls_client_subject,
+        .anonymous = c->imap_anonymous,
+        .oauth = {.keys_path = c->oauth_keys,
+                  .issuer = c->oauth_issuer,
+                  .audience = c->oauth_audience,
+                  .scope = c->oauth_scope,
+                  .claim = c->oauth_claim,
+                  .discovery = c->oauth_discovery,
+                  .remember_ms = (int64_t)c->oauth_remember * 1000,
+                  .introspect = h->runner ? runner_introspect : NULL,
+                  .introspect_arg = runner_caller(h->runner)},
+        .throttle = c->throttle
+    };
 }
 
 /* ---- reloading ---- */
@@ -62,9 +158,9 @@ PARKS Err house_reload(House *h)
         return err;
     }
     Arena a arena_scoped = {0};
-    AuthConfig auth = snapshot_auth(&fresh, &h->demo, h->runner, &a);
+    AuthConfig auth = auth_config_of(h, &fresh, &a);
     auth_reload(h->auth, &auth);
-    install(h, snapshot_new(&fresh, h->auth, h->store));
+    install(h, snapshot_new(h, &fresh));
     return OK;
 }
 
@@ -105,7 +201,7 @@ PARKS static Err open_store(House *h, const Config *c)
 PARKS static Err open_auth(House *h, const Config *c)
 {
     Arena a arena_scoped = {0};
-    AuthConfig config = snapshot_auth(c, &h->demo, h->runner, &a);
+    AuthConfig config = auth_config_of(h, c, &a);
     return auth_open(&config, h->store, &h->auth);
 }
 
@@ -116,7 +212,7 @@ PARKS static Err open_all(House *h, Config *c)
     TRY(open_store(h, c));
     TRY(open_auth(h, c));
     TRY(certificate_load(c));
-    install(h, snapshot_new(c, h->auth, h->store));
+    install(h, snapshot_new(h, c));
     return OK;
 }
 
@@ -189,7 +285,11 @@ PARKS void house_close(House *h)
     auth_close(h->auth);
     store_close(h->store);
     tls_set_current(NULL);
-    snapshots_free(atomic_load(&h->now));
+    for (Snapshot *s = atomic_load(&h->now), *before; s; s = before) {
+        before = s->before;
+        config_done(&s->config);
+        free(s);
+    }
     board_free(h->board);
     arena_done(&h->memory);
     free(h);
@@ -231,6 +331,7 @@ PARKS static void until_stopped(House *h)
 {
     for (int signal = signal_wait(); signal != SIGTERM && signal != SIGINT;
          signal = signal_wait()) {
+        if (signal == SIGUSR2) continue; /* an upgrade: for several processes */
         Err err = house_reload(h);
         if (err)
             log_err(LOG_LEVEL_ERROR, "reload_failed", err);
@@ -252,12 +353,12 @@ PARKS static Err start_runner(House *h)
 {
     Arena a arena_scoped = {0};
     TRY(runner_start(house_config(h), &h->runner));
-    AuthConfig auth = snapshot_auth(house_config(h), &h->demo, h->runner, &a);
+    AuthConfig auth = auth_config_of(h, house_config(h), &a);
     if (h->runner) auth_reload(h->auth, &auth);
     return OK;
 }
 
-PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *arg)
+PARKS Err house_serve(House *h, void (*ready)(void *arg), void *arg)
 {
     if (h->demo.accounts == 0 && house_config(h)->plain_without_tls)
         log_event(LOG_LEVEL_WARN, "plain_without_tls",
@@ -269,7 +370,7 @@ PARKS Err house_serve(House *h, void (*ready)(House *house, void *arg), void *ar
     TRY(sandbox_enter(house_config(h), h->config_path));
     h->serving = true;
     log_event(LOG_LEVEL_INFO, "ready", KV("store", house_config(h)->store));
-    if (ready) ready(h, arg);
+    if (ready) ready(arg);
     atomic_fetch_add(&h->busy, 1);
     fiber_start("certificate", watch_certificate, h);
     until_stopped(h);

@@ -9,9 +9,25 @@
 #include "auth/auth.h"
 #include "house/config.h"
 #include "house/porch.h"
-#include "house/snapshot.h"
+#include "imap/imap.h"
+#include "pop3/pop3.h"
+#include "smtp/smtp.h"
 
 #include <stdatomic.h>
+
+typedef struct {
+    uint32_t accounts; /* u00001 ...; 0: no demo */
+    Slice password;
+} Demo;
+
+/* What sessions are served with; replaced on reload, kept while sessions may refer to it. */
+typedef struct Snapshot {
+    Config config;
+    ImapConfig imap;
+    Pop3Config pop3;
+    SmtpConfig smtp;
+    struct Snapshot *before;
+} Snapshot;
 
 typedef struct House {
     Slice config_path; /* empty: none, defaults */
@@ -40,7 +56,7 @@ PARKS Err house_listen(House *house) MUST_USE;
 PARKS void house_drain(House *house, int64_t ms);
 PARKS Err house_reload(House *house) MUST_USE;
 /* Serves until SIGTERM or SIGINT; SIGHUP reloads. ready(arg) is called when all ports answer. */
-PARKS Err house_serve(House *house, void (*ready)(House *house, void *arg), void *arg) MUST_USE;
+PARKS Err house_serve(House *house, void (*ready)(void *arg), void *arg) MUST_USE;
 Slice house_path(const Config *config, Arena *a, const char *name); /* STORE/name */
 static inline const Config *house_config(House *house)
 {

@@ -109,11 +109,19 @@ static int parse_options(Program *p, int argc, char **argv)
     return optind;
 }
 
+/* The warden waits, and little else. */
+static unsigned loops_of(const Program *p)
+{
+    bool serves =
+        p->verb->at_terminal == serve_at_terminal || p->verb->at_terminal == demo_at_terminal;
+    return serves && !p->config.single_process ? 1 : (unsigned)p->config.loops;
+}
+
 static int run_program(Program *p)
 {
     Err err = load_config(p);
     if (!err) {
-        RunConfig run = {.loops = (unsigned)p->config.loops};
+        RunConfig run = {.loops = loops_of(p)};
         err = run_start(&run, run_verb, p);
     }
     if (p->stopped_by) return 128 + p->stopped_by; /* as a shell says it */

@@ -7,13 +7,7 @@
 #include "base/memo.h"
 #include "house/board.h"
 #include "house/house.h"
-#if __has_include("run/ring.h")
 #include "run/ring.h"
-#else
-typedef struct {
-    int memory, wake_first, wake_second;
-} RingFds;
-#endif
 
 typedef struct Actor Actor;
 
@@ -55,6 +49,8 @@ typedef struct {
     /* The orderly end, in at most STOP_MS; returns when all is done. The front: accepts nobody,
      * says goodbye to those before login, and waits for the house to end the others. */
     PARKS void (*stop)(Actor *actor);
+    /* The house, which has said UPGRADE: how it went. May be NULL. */
+    PARKS void (*upgraded)(Actor *actor, Err err, Slice story);
 } RoleWork;
 enum { STOP_MS = 8000 };
 
@@ -78,6 +74,8 @@ struct Actor {
 /* The verbs front, keeper, house, runner: for the warden to start. */
 extern const RoleWork front_work, keeper_work, house_work, runner_work;
 
+/* Plays one to its end; the exit code. */
+PARKS int actor_play(CastRole kind, const RoleWork *work);
 /* To the warden; loop 0. */
 void actor_say(Actor *actor, const Memo *memo);
 /* The work is done; the role ends without having been told to. Loop 0. */

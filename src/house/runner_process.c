@@ -7,6 +7,7 @@
 #include "net/http.h"
 #include "run/child.h"
 #include "run/log.h"
+#include "run/process.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -172,6 +173,10 @@ PARKS static Err answer(void *arg, const Memo *question, Memo *reply, Buf *memor
 
 void runner_at_terminal(CommandLine *c)
 {
+    if (post_is_there()) { /* the warden's, not a single process's */
+        role_at_terminal(c);
+        return;
+    }
     Sock *sock;
     Errands *errands scoped(errands) = NULL;
     Answerer answerer = {CAST_RUNNER, CAST_HOUSE, AT_ONCE_MOST, answer, &errands};

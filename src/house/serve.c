@@ -1,5 +1,6 @@
 /* The verbs that serve: serve, demo. And config, which says what would be served. */
 #include "house/verbs.h"
+#include "house/warden.h"
 #include "run/file.h"
 #include "run/log.h"
 
@@ -16,27 +17,35 @@ static void complain(CommandLine *c, Err err)
 
 /* ---- serve ---- */
 
-static void write_pid(House *h)
+/* When all ports answer. */
+static void write_pid(void *arg)
 {
+    const Config *config = arg;
     Arena a arena_scoped = {0};
     Slice pid = arena_printf(&a, "%ld\n", (long)getpid());
-    Err err = path_replace(house_path(house_config(h), &a, "pid"), pid);
+    Err err = path_replace(house_path(config, &a, "pid"), pid);
     if (err) log_err(LOG_LEVEL_WARN, "pid_file", err);
 }
 
-static void serve_ready(House *h, void *arg)
+PARKS static Err serve_by_roles(const CommandLine *c, const Config *config, const Demo *demo,
+                                void (*ready)(void *))
 {
-    (void)arg;
-    write_pid(h);
+    WardenStart start = {.config = config,
+                         .config_path = demo ? (Slice){0} : c->config_path,
+                         .options = c->options,
+                         .demo = demo,
+                         .ready = ready,
+                         .arg = (void *)(uintptr_t)config};
+    return warden_serve(&start);
 }
 
-PARKS static Err serve(const CommandLine *c, const Config *config, const Demo *demo,
-                       void (*ready)(House *, void *), void *arg)
+PARKS static Err serve_alone(const CommandLine *c, const Config *config, const Demo *demo,
+                             void (*ready)(void *))
 {
     House *house = NULL;
     TRY(house_open(config, demo ? (Slice){0} : c->config_path, demo, &house));
     house->options = c->options;
-    Err err = house_serve(house, ready, arg);
+    Err err = house_serve(house, ready, (void *)(uintptr_t)config);
     Arena a arena_scoped = {0};
     Slice story = arena_copy(&a, slice_of(err_story())); /* those that end have stories too */
     if (err) {
@@ -47,9 +56,16 @@ PARKS static Err serve(const CommandLine *c, const Config *config, const Demo *d
     return err ? fail(err, "%.*s", SP(story)) : OK;
 }
 
+PARKS static Err serve(const CommandLine *c, const Config *config, const Demo *demo,
+                       void (*ready)(void *))
+{
+    return config->single_process ? serve_alone(c, config, demo, ready)
+                                  : serve_by_roles(c, config, demo, ready);
+}
+
 PARKS void serve_at_terminal(CommandLine *c)
 {
-    Err err = serve(c, c->config, NULL, serve_ready, NULL);
+    Err err = serve(c, c->config, NULL, write_pid);
     if (err) complain(c, err);
 }
 
@@ -102,15 +118,15 @@ static Err demo_config(Config *c, const DemoArgs *d)
     TRY(config_set(c, S("plain_without_tls"), S("yes")));
     TRY(config_set(c, S("domains"), S("localhost posthouse.test example.com example.org")));
     TRY(config_set(c, S("hostname"), S("localhost")));
+    TRY(config_set(c, S("user"), S("")));
     TRY(config_set(c, S("postmaster"), S("u00001")));
     TRY(config_set(c, S("subaddress_creates"), S("yes")));
     return config_set(c, S("connections_per_address"), S("1000000"));
 }
 
-static void demo_ready(House *h, void *arg)
+static void demo_ready(void *arg)
 {
-    (void)arg;
-    write_pid(h);
+    write_pid(arg);
     puts("ready");
     fflush(stdout);
 }
@@ -131,7 +147,7 @@ PARKS void demo_at_terminal(CommandLine *c)
     log_event(LOG_LEVEL_WARN, "demo",
               KV_TEXT("advice", "plain-text passwords are allowed, everybody knows them"));
     Demo demo = {(uint32_t)args.accounts, args.password};
-    err = serve(c, &config, &demo, demo_ready, NULL);
+    err = serve(c, &config, &demo, demo_ready);
     if (err) complain(c, err);
     config_done(&config);
 }

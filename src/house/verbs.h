@@ -68,6 +68,7 @@ PARKS int verb_check(Talk *t);
 PARKS int verb_scrub(Talk *t);
 PARKS int verb_import(Talk *t);
 PARKS int verb_export(Talk *t);
+PARKS void role_at_terminal(CommandLine *c);
 PARKS void runner_at_terminal(CommandLine *c);
 PARKS void user_at_terminal(CommandLine *c);
 PARKS void import_at_terminal(CommandLine *c);

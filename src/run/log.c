@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+static const char *const level_names[] = {"debug", "info", "warn", "error", "none"};
 static _Atomic LogLevel least_level = LOG_LEVEL_INFO;
 
 void log_set_level(LogLevel least)
@@ -53,13 +54,18 @@ static void put_time(Buf *line)
                tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ms % 1000));
 }
 
+void log_set_level_by_name(Slice name)
+{
+    for (LogLevel level = 0; level < COUNT(level_names); level++)
+        if (slice_eq(name, slice_of(level_names[level]))) log_set_level(level);
+}
+
 void log_write(LogLevel level, const char *event, const LogField *fields)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error", "none"};
     if (level < atomic_load(&least_level) || level >= LOG_LEVEL_NONE) return;
     Buf line buf_scoped = {0};
     put_time(&line);
-    buf_printf(&line, " level=%s event=%s", names[level], event);
+    buf_printf(&line, " level=%s event=%s", level_names[level], event);
     for (const LogField *f = fields; f->key; f++) {
         buf_printf(&line, " %s=", f->key);
         if (f->is_number)

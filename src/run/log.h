@@ -29,3 +29,4 @@ void log_write(LogLevel level, const char *event, const LogField *fields);
     log_event(level, event, __VA_ARGS__ __VA_OPT__(, ) KV_TEXT("err", err_name(err)),              \
               KV_TEXT("story", err_story()))
 void log_set_level(LogLevel least);
+void log_set_level_by_name(Slice name); /* "debug", "info" ...; others change nothing */

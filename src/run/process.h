@@ -21,9 +21,10 @@ int fds_take(Fds *fds);   /* the first one, now the caller's; -1: none is left *
 
 /* ---- the post ---- */
 typedef struct Post Post;
-enum { POST_MOST = 64 * 1024 };                  /* octets of a message */
+enum { POST_MOST = 64 * 1024, /* octets of a message */ POST_OF_PARENT = 3 /* the descriptor */ };
 Err post_pair(Post **here, int *there) MUST_USE; /* there: for another process, a descriptor */
 Err post_of_parent(Post **post) MUST_USE;        /* in a process that process_start has started */
+bool post_is_there(void);                        /* whether we are one */
 void post_close(Post *p);
 SCOPED(Post, post, post_close)
 /* Neither waits. The descriptors stay the caller's. ERR_LIMIT: no room now; ERR_END: nobody there.
@@ -56,6 +57,8 @@ void process_free(Process *p); /* one that has not ended is killed */
  * we; and no other user may look into us, nor does a crash leave a core, unless `cores`. After
  * changing the user: that takes the first back. */
 Err process_follows(bool cores) MUST_USE;
+/* Who that is. ERR_NOT_FOUND. */
+Err process_user(Slice user, uid_t *uid, gid_t *gid) MUST_USE;
 /* Gives up being root, for every thread, for ever. ERR_NOT_FOUND: no such user. */
 Err process_become(Slice user) MUST_USE;
 

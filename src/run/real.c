@@ -283,6 +283,7 @@ Err run_start(const RunConfig *config, void (*main_fn)(void *), void *arg)
     sigaddset(&taken, SIGTERM);
     sigaddset(&taken, SIGINT);
     sigaddset(&taken, SIGHUP);
+    sigaddset(&taken, SIGUSR2);
     signal(SIGPIPE, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &taken, &before);
     Main m = {.fn = main_fn, .arg = arg};

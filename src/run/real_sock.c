@@ -1,5 +1,6 @@
 /* Sockets of the kernel. Each is registered with its loop's epoll once, edge-triggered for
  * everything; `ready` keeps what the edges said. */
+#include "run/process.h"
 #include "run/real.h"
 
 #include <arpa/inet.h>
@@ -169,6 +170,11 @@ Err real_sock_adopt(int fd, Sock **sock)
     return sock_new(fd, sock);
 }
 
+Err sock_of_fd(int fd, Sock **sock)
+{
+    return sock_new(fd, sock);
+}
+
 Err real_sock_pair(Sock **a, Sock **b)
 {
     int fds[2];
@@ -198,7 +204,7 @@ static void remove_leftover(const Name *name, socklen_t len)
     close(fd);
 }
 
-static int bound_socket(const Name *name, socklen_t len, bool for_all)
+static int bound_socket(const Name *name, socklen_t len, bool for_all, bool of_many)
 {
     int fd = socket(name->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
@@ -206,6 +212,7 @@ static int bound_socket(const Name *name, socklen_t len, bool for_all)
         remove_leftover(name, len);
     } else {
         set(fd, SOL_SOCKET, SO_REUSEADDR);
+        if (of_many) set(fd, SOL_SOCKET, SO_REUSEPORT);
         int off = 0;
         if (name->any.sa_family == AF_INET6) {
             bool any = IN6_IS_ADDR_UNSPECIFIED(&name->v6.sin6_addr);
@@ -222,21 +229,29 @@ static int bound_socket(const Name *name, socklen_t len, bool for_all)
     return -1;
 }
 
-Err real_sock_listen(const Address *at, Sock **listener)
+Err listener_open(const Address *at, bool of_many, int *listener)
 {
     Name name;
     socklen_t len = name_of(at, &name);
     if (!len) return fail(ERR_SYNTAX, "%s is not an address", at->host);
-    int fd = bound_socket(&name, len, at->for_all);
+    int fd = bound_socket(&name, len, at->for_all, of_many);
     if (fd < 0 && errno == EAFNOSUPPORT && !strcmp(at->host, "*")) { /* a kernel without IPv6 */
         Address any = {.host = "0.0.0.0", .port = at->port};
         len = name_of(&any, &name);
-        fd = bound_socket(&name, len, false);
+        fd = bound_socket(&name, len, false, of_many);
     }
     if (fd < 0) {
         Err err = errno == EADDRINUSE ? ERR_IN_USE : errno == EACCES ? ERR_FORBIDDEN : ERR_IO;
         return fail(err, "listen at %s:%u: %s", at->host, at->port, strerror(errno));
     }
+    *listener = fd;
+    return OK;
+}
+
+Err real_sock_listen(const Address *at, Sock **listener)
+{
+    int fd;
+    TRY(listener_open(at, false, &fd));
     return sock_new(fd, listener);
 }
 
