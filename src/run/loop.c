@@ -23,6 +23,7 @@ void loop_init(Loop *loop, Run *run, unsigned index)
     list_init(&loop->fibers);
     list_init(&loop->ready);
     list_init(&loop->fresh);
+    list_init(&loop->touched);
 }
 
 /* Fibers that main_fn did not wait for end here, wherever they stood. */

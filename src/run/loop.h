@@ -55,6 +55,7 @@ struct Loop {
     Task cancel_task;
     Task *posted; /* newest first; any thread pushes */
     Task *tasks;  /* taken from posted, oldest first */
+    Link touched; /* rings whose other end has to be told at the end of the turn */
     void *of_world;
 };
 
@@ -80,6 +81,7 @@ bool loop_has_tasks(Loop *loop);
 bool loop_run_task(Loop *loop); /* one; false: there was none */
 void loop_run_tasks(Loop *loop);
 void loop_fire_timers(Loop *loop);
+void loop_end_turn(Loop *loop);
 bool loop_is_idle(Loop *loop); /* nothing to run, nobody waits for a helper */
 
 Fiber *fiber_new(Loop *loop, const char *name, void (*fn)(void *), void *arg); /* any loop of this

@@ -1,4 +1,5 @@
 #include "run/real.h"
+#include "run/ring_world.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -107,6 +108,7 @@ static void poll_events(Loop *loop)
     struct epoll_event events[AT_ONCE];
     RealLoop *r = loop->of_world;
     int timeout = 0;
+    loop_end_turn(loop);
     if (!loop->ready_count) {
         __atomic_store_n(&r->asleep, true, __ATOMIC_SEQ_CST);
         timeout = loop_has_tasks(loop) ? 0 : how_long(loop);
@@ -129,10 +131,12 @@ static void poll_events(Loop *loop)
 
 static void run_ready(Loop *loop)
 {
-    enum { BETWEEN_POLLS = 64 };
+    enum { BETWEEN_POLLS = 64, BETWEEN_WAKES = 8 };
     loop->poll_soon = false;
-    for (unsigned i = 0; i < BETWEEN_POLLS && loop->ready_count && !loop->poll_soon; i++)
+    for (unsigned i = 1; i <= BETWEEN_POLLS && loop->ready_count && !loop->poll_soon; i++) {
         fiber_resume(CONTAINER(loop->ready.next, Fiber, turn));
+        if (i % BETWEEN_WAKES == 0) loop_end_turn(loop);
+    }
 }
 
 static void *loop_main(void *arg)
@@ -147,6 +151,7 @@ static void *loop_main(void *arg)
         loop_run_tasks(loop);
         run_ready(loop);
     }
+    loop_end_turn(loop);
     loop_now = NULL;
     run_now = NULL;
     return NULL;
@@ -335,4 +340,9 @@ const World real_world = {
     .sock_detach = real_sock_detach,
     .sock_attach = real_sock_attach,
     .sock_pair = real_sock_pair,
+    .ring_pair = real_ring_pair,
+    .ring_attach = real_ring_attach,
+    .ring_close = real_ring_close,
+    .ring_show = real_ring_show,
+    .ring_turn_ends = real_ring_turn_ends,
 };

@@ -1,4 +1,5 @@
 #include "base/test.h"
+#include "run/ring_world.h"
 #include "run/sim_world.h"
 
 #include <errno.h>
@@ -191,6 +192,7 @@ static bool step(Sim *s)
         loop_run_task(loop);
     else
         fiber_resume(any_ready(loop));
+    loop_end_turn(loop);
     loop_now = NULL;
     return true;
 }
@@ -274,6 +276,11 @@ const World sim_world = {
     .sock_detach = sim_sock_detach,
     .sock_attach = sim_sock_attach,
     .sock_pair = sim_sock_pair,
+    .ring_pair = sim_ring_pair,
+    .ring_attach = sim_ring_attach,
+    .ring_close = sim_ring_close,
+    .ring_show = sim_ring_show,
+    .ring_turn_ends = sim_ring_turn_ends,
 };
 
 static void set_up(Sim *s, const SimConfig *config)

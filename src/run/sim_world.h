@@ -18,6 +18,7 @@ typedef struct {
     uint64_t locks; /* last number given to a locked file */
     Link listeners;
     uint16_t next_port;
+    int64_t ring_seen_us[2]; /* when the last of what second, first ends did is seen */
 } Sim;
 
 extern _Thread_local Sim *sim_now; /* NULL: this thread is not simulated */

@@ -3,6 +3,7 @@
  * simulated one (sim*.c). Everything else in this room is written once, above this table. */
 #include "run/file.h"
 #include "run/loop.h"
+#include "run/ring.h"
 #include "run/sock.h"
 
 /* Each world's File and Sock begin with these. Paths here are C strings: they go to system calls.
@@ -72,6 +73,12 @@ struct World {
     void (*sock_detach)(Sock *s);
     Err (*sock_attach)(Sock *s);
     Err (*sock_pair)(Sock **a, Sock **b);
+
+    Err (*ring_pair)(Ring **first, Ring **second);
+    Err (*ring_attach)(Ring *r);
+    void (*ring_close)(Ring *r);
+    void (*ring_show)(Ring *r);      /* put and took are others now */
+    void (*ring_turn_ends)(Ring *r); /* once after that: wakes the other end */
 };
 
 extern const World real_world;
