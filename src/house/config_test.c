@@ -128,7 +128,7 @@ TEST(mistakes_name_the_line_and_what_is_wanted)
          "line 5: unknown key \"listen_imab\"; did you mean \"listen_imap\"?"                                       },
         {"version=1\r\nqouta = 1\r\n",                      "line 2: unknown key \"qouta\"; did you mean \"quota\"?"},
         {"version = 1\nsandboxed\n",                        "line 2: not \"key = value\""                           },
-        {"version = 1\n= 1\n",                              "line 2: unknown key \"\"; did you mean \"user\"?"     },
+        {"version = 1\n= 1\n",                              "line 2: unknown key \"\"; did you mean \"user\"?"      },
         {"version = 1\nthrottle = maybe\n",                 "line 2: throttle wants yes or no, not \"maybe\""       },
         {"version = 1\nquota = many\n",                     "line 2: quota wants a size like 100M, not \"many\""    },
         {"version = 1\nimap_idle = x\n",                    "line 2: imap_idle wants a time like 30m, not \"x\""    },

@@ -161,11 +161,11 @@ PARKS void control_serve(Stream *stream, House *house)
 typedef struct {
     House *house;
     Stream *stream;
-} Caller;
+} Visitor;
 
-PARKS static void serve_caller(void *arg)
+PARKS static void serve_visitor(void *arg)
 {
-    Caller *c = arg;
+    Visitor *c = arg;
     control_serve(c->stream, c->house);
     stream_finish(c->stream);
     stream_free(c->stream);
@@ -178,7 +178,7 @@ typedef struct {
     Sock *sock;
 } ControlListener;
 
-PARKS static void accept_callers(void *arg)
+PARKS static void accept_visitors(void *arg)
 {
     ControlListener *l = arg;
     Sock *sock;
@@ -189,10 +189,10 @@ PARKS static void accept_callers(void *arg)
             if (fiber_sleep(100) == WOKEN_CANCELLED) break;
             continue;
         }
-        Caller *c = NEW(Caller);
-        *c = (Caller){l->house, stream_new(sock)};
+        Visitor *c = NEW(Visitor);
+        *c = (Visitor){l->house, stream_new(sock)};
         atomic_fetch_add(&l->house->busy, 1);
-        fiber_start("control", serve_caller, c);
+        fiber_start("control", serve_visitor, c);
     }
     sock_close(l->sock);
     free(l);
@@ -203,19 +203,21 @@ Slice control_path(const Config *config, Arena *a)
     return config->control.len ? config->control : house_path(config, a, "control");
 }
 
+void control_open(House *h, Sock *listener)
+{
+    ControlListener *l = NEW(ControlListener);
+    *l = (ControlListener){h, listener};
+    fiber_start("accept", accept_visitors, l);
+}
+
 PARKS Err control_listen(House *h)
 {
     Arena a arena_scoped = {0};
     Address at;
+    Sock *listener;
     TRY(address_parse(arena_printf(&a, "unix:%.*s", SP(control_path(house_config(h), &a))), &at));
-    ControlListener *l = NEW(ControlListener);
-    l->house = h;
-    Err err = sock_listen(&at, &l->sock);
-    if (err) {
-        free(l);
-        return err;
-    }
-    fiber_start("accept", accept_callers, l);
+    TRY(sock_listen(&at, &listener));
+    control_open(h, listener);
     return OK;
 }
 

@@ -40,6 +40,7 @@ PARKS Err talk_take(Talk *t, Slice *data, bool *more) MUST_USE;
 
 Slice control_path(const Config *config, Arena *a); /* where the socket is */
 PARKS Err control_listen(House *house) MUST_USE;
+void control_open(House *house, Sock *listener);        /* the same with a listener, taken over */
 PARKS void control_serve(Stream *stream, House *house); /* one request, whole */
 
 /* ---- the asking side ---- */

@@ -20,114 +20,11 @@ Slice house_path(const Config *config, Arena *a, const char *name)
 
 /* ---- snapshots ---- */
 
-static void quota_steps(const Config *config, ImapConfig *imap)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < config->quota_warnings.count; i++) {
-        uint64_t percent;
-        bool fits = slice_to_u64(config->quota_warnings.items[i], &percent) && percent <= 100;
-        if (fits && count < COUNT(imap->quota_warnings))
-            imap->quota_warnings[count++] = (uint16_t)percent;
-        else
-            log_event(LOG_LEVEL_WARN, "quota_warnings",
-                      KV("ignored", config->quota_warnings.items[i]));
-    }
-    imap->quota_soft = (uint16_t)MIN(config->quota_soft, 1000);
-}
-
-static Snapshot *snapshot_new(House *h, const Config *config)
-{
-    Snapshot *s = NEW(Snapshot);
-    s->config = *config;
-    s->imap = (ImapConfig){.auth = h->auth,
-                           .store = h->store,
-                           .hostname = config->hostname,
-                           .tls = tls_current,
-                           .login_ms = (int64_t)config->login_time * 1000,
-                           .idle_ms = (int64_t)config->imap_idle * 1000,
-                           .mailbox_referrals = config->imap_mailbox_referrals.items,
-                           .mailbox_referral_count = config->imap_mailbox_referrals.count,
-                           .login_referrals = config->imap_login_referrals.items,
-                           .login_referral_count = config->imap_login_referrals.count,
-                           .moved_to = config->imap_moved_to,
-                           .support_url = config->support_url,
-                           .no_8bit_headers = !config->imap_8bit_headers,
-                           .utf8_only = config->imap_utf8_only,
-                           .message_limit = (uint32_t)MIN(config->imap_message_limit, UINT32_MAX),
-                           .save_limit = (uint32_t)MIN(config->imap_save_limit, UINT32_MAX),
-                           .unauthenticate = config->imap_unauthenticate,
-                           .gmail = config->imap_gmail,
-                           .message_most = config->message_most,
-                           .urlauth = config->imap_urlauth,
-                           .submitters = config->imap_submitters.items,
-                           .submitter_count = config->imap_submitters.count,
-                           .shared_namespace = config->shared_namespace,
-                           .public_account = config->public_account,
-                           .administrators = config->administrators.items,
-                           .administrator_count = config->administrators.count,
-                           .administrator_contact = config->administrator_contact};
-    quota_steps(config, &s->imap);
-    s->pop3 = (Pop3Config){.auth = h->auth,
-                           .store = h->store,
-                           .hostname = config->hostname,
-                           .tls = tls_current,
-                           .idle_ms = (int64_t)config->pop3_idle * 1000,
-                           .apop = config->pop3_apop,
-                           .last = config->pop3_last,
-                           .shared_maildrop = config->pop3_shared,
-                           .uidl = config->pop3_uidl,
-                           .expire_days = (uint32_t)((config->pop3_expire + 86399) / 86400),
-                           .login_delay_s = (uint32_t)config->pop3_login_delay};
-    s->smtp = (SmtpConfig){.auth = h->auth,
-                           .store = h->store,
-                           .hostname = config->hostname,
-                           .message_most = config->message_most,
-                           .recipients_most = (uint32_t)config->recipients_most,
-                           .idle_ms = (int64_t)config->smtp_idle * 1000,
-                           .tls = tls_current,
-                           .subaddress_creates = config->subaddress_creates};
-    return s;
-}
-
 static void install(House *h, Snapshot *s)
 {
     log_set_level_by_name(s->config.log_level);
     s->before = atomic_load(&h->now);
     atomic_store(&h->now, s);
-}
-
-/* ---- who may log in, who gets mail ---- */
-
-static AuthConfig auth_config_of(const House *h, const Config *c, Arena *a)
-{
-    Slice separator = c->subaddress_separator;
-    return (AuthConfig){
-        .dir = house_path(c, a, "keeper"),
-        .plain_without_tls = c->plain_without_tls,
-        .domains = c->domains.items,
-        .domain_count = c->domains.count,
-        .catch_all = c->catch_all,
-        .folder_separator = c->pop3_folder_separator,
-        .device_separator = c->pop3_device_separator,
-        .postmaster = c->postmaster,
-        .subaddress_separator = separator.len ? separator.at[0] : 0,
-        .demo_accounts = h->demo.accounts,
-        .demo_password = h->demo.password,
-        .reversible = c->pop3_apop,
-        .certificates = c->tls_client_authorities.len > 0,
-        .certificate_subject = c->tls_client_subject,
-        .anonymous = c->imap_anonymous,
-        .oauth = {.keys_path = c->oauth_keys,
-                  .issuer = c->oauth_issuer,
-                  .audience = c->oauth_audience,
-                  .scope = c->oauth_scope,
-                  .claim = c->oauth_claim,
-                  .discovery = c->oauth_discovery,
-                  .remember_ms = (int64_t)c->oauth_remember * 1000,
-                  .introspect = h->runner ? runner_introspect : NULL,
-                  .introspect_arg = runner_caller(h->runner)},
-        .throttle = c->throttle
-    };
 }
 
 /* ---- reloading ---- */
@@ -158,9 +55,9 @@ PARKS Err house_reload(House *h)
         return err;
     }
     Arena a arena_scoped = {0};
-    AuthConfig auth = auth_config_of(h, &fresh, &a);
+    AuthConfig auth = snapshot_auth(&fresh, &h->demo, h->runner, &a);
     auth_reload(h->auth, &auth);
-    install(h, snapshot_new(h, &fresh));
+    install(h, snapshot_new(&fresh, h->auth, h->store));
     return OK;
 }
 
@@ -201,7 +98,7 @@ PARKS static Err open_store(House *h, const Config *c)
 PARKS static Err open_auth(House *h, const Config *c)
 {
     Arena a arena_scoped = {0};
-    AuthConfig config = auth_config_of(h, c, &a);
+    AuthConfig config = snapshot_auth(c, &h->demo, h->runner, &a);
     return auth_open(&config, h->store, &h->auth);
 }
 
@@ -211,8 +108,8 @@ PARKS static Err open_all(House *h, Config *c)
     charset_warm_up();
     TRY(open_store(h, c));
     TRY(open_auth(h, c));
-    TRY(certificate_load(c));
-    install(h, snapshot_new(h, c));
+    if (!h->keeper) TRY(certificate_load(c));
+    install(h, snapshot_new(c, h->auth, h->store));
     return OK;
 }
 
@@ -257,17 +154,24 @@ static const Config *config_now(void *arg)
     return house_config(arg);
 }
 
-PARKS Err house_open(const Config *config, Slice config_path, const Demo *demo, House **house)
+static void open_porch(House *h)
+{
+    porch_init(&h->porch);
+    h->porch.config = config_now, h->porch.serve = serve, h->porch.arg = h;
+    h->porch.board = h->board;
+}
+
+PARKS Err house_open(const HouseStart *start, House **house)
 {
     House *h = NEW(House);
-    h->config_path = arena_copy(&h->memory, config_path);
-    h->board = board_new();
-    porch_init(&h->porch);
-    h->porch.config = config_now, h->porch.serve = serve, h->porch.arg = h,
-    h->porch.board = h->board;
-    if (demo) h->demo = *demo;
+    h->config_path = arena_copy(&h->memory, start->config_path);
+    h->own_board = !start->board;
+    h->board = start->board ? start->board : board_new();
+    h->keeper = start->keeper;
+    open_porch(h);
+    if (start->demo) h->demo = *start->demo;
     h->started = wall_seconds();
-    Config own = *config;
+    Config own = *start->config;
     own.memory = (Arena){0}; /* the words stay the caller's; what we add is ours */
     Err err = open_all(h, &own);
     if (err) {
@@ -285,12 +189,8 @@ PARKS void house_close(House *h)
     auth_close(h->auth);
     store_close(h->store);
     tls_set_current(NULL);
-    for (Snapshot *s = atomic_load(&h->now), *before; s; s = before) {
-        before = s->before;
-        config_done(&s->config);
-        free(s);
-    }
-    board_free(h->board);
+    snapshots_free(atomic_load(&h->now));
+    if (h->own_board) board_free(h->board);
     arena_done(&h->memory);
     free(h);
 }
@@ -353,7 +253,7 @@ PARKS static Err start_runner(House *h)
 {
     Arena a arena_scoped = {0};
     TRY(runner_start(house_config(h), &h->runner));
-    AuthConfig auth = auth_config_of(h, house_config(h), &a);
+    AuthConfig auth = snapshot_auth(house_config(h), &h->demo, h->runner, &a);
     if (h->runner) auth_reload(h->auth, &auth);
     return OK;
 }

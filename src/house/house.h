@@ -9,25 +9,9 @@
 #include "auth/auth.h"
 #include "house/config.h"
 #include "house/porch.h"
-#include "imap/imap.h"
-#include "pop3/pop3.h"
-#include "smtp/smtp.h"
+#include "house/snapshot.h"
 
 #include <stdatomic.h>
-
-typedef struct {
-    uint32_t accounts; /* u00001 ...; 0: no demo */
-    Slice password;
-} Demo;
-
-/* What sessions are served with; replaced on reload, kept while sessions may refer to it. */
-typedef struct Snapshot {
-    Config config;
-    ImapConfig imap;
-    Pop3Config pop3;
-    SmtpConfig smtp;
-    struct Snapshot *before;
-} Snapshot;
 
 typedef struct House {
     Slice config_path; /* empty: none, defaults */
@@ -41,14 +25,22 @@ typedef struct House {
     bool serving;
     int64_t started; /* Unix seconds */
     Board *board;
+    bool own_board;
+    struct Caller *keeper; /* NULL: in this process */
     Porch porch;
     atomic_uint busy; /* fibers that use the house without being connections of the porch */
 } House;
 
-/* Opens store and auth; makes the certificate. config outlives the house. ERR_IN_USE: another
- * process has the store. */
-PARKS Err house_open(const Config *config, Slice config_path, const Demo *demo,
-                     House **house) MUST_USE;
+typedef struct {
+    const Config *config; /* outlives the house */
+    Slice config_path;
+    const Demo *demo; /* or NULL */
+    /* Of a house among other processes; NULL: it is alone, and makes its certificate. */
+    Board *board;
+    struct Caller *keeper;
+} HouseStart;
+/* Opens store and auth. ERR_IN_USE: another process has the store. */
+PARKS Err house_open(const HouseStart *start, House **house) MUST_USE;
 PARKS void house_close(House *house);
 /* Listens everywhere and returns; connections are served until run_cancel. */
 PARKS Err house_listen(House *house) MUST_USE;

@@ -26,7 +26,7 @@ PARKS void house_world_open(HouseWorld *w)
     check_ok(config_set(&w->config, S("throttle"), S("no")));
     check_ok(config_set(&w->config, S("plain_without_tls"), S("yes")));
     check_ok(config_set(&w->config, S("log_level"), S("none")));
-    check_ok(house_open(&w->config, (Slice){0}, &demo, &w->house));
+    check_ok(house_open(&(HouseStart){.config = &w->config, .demo = &demo}, &w->house));
 }
 
 PARKS void house_world_close(HouseWorld *w)

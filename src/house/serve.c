@@ -43,7 +43,8 @@ PARKS static Err serve_alone(const CommandLine *c, const Config *config, const D
                              void (*ready)(void *))
 {
     House *house = NULL;
-    TRY(house_open(config, demo ? (Slice){0} : c->config_path, demo, &house));
+    HouseStart start = {config, demo ? (Slice){0} : c->config_path, demo, NULL, NULL};
+    TRY(house_open(&start, &house));
     house->options = c->options;
     Err err = house_serve(house, ready, (void *)(uintptr_t)config);
     Arena a arena_scoped = {0};

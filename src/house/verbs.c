@@ -134,7 +134,7 @@ PARKS static Err ask_here(CommandLine *c, const Slice *args, size_t count, Contr
     Local l = {0};
     House *house = NULL;
     TRY(store_is_there(c->config, args, count));
-    TRY(house_open(c->config, c->config_path, NULL, &house));
+    TRY(house_open(&(HouseStart){.config = c->config, .config_path = c->config_path}, &house));
     l.house = house;
     Err err = stream_pair(&l.stream, &client->stream);
     if (!err) {

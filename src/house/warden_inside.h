@@ -37,7 +37,7 @@ typedef struct Member {
     Fiber *fiber;
     Link letters, for_later;
     unsigned restarts, failures; /* failures: since it last worked for a while */
-    int64_t since;             /* Unix seconds */
+    int64_t since;               /* Unix seconds */
     int64_t ready_ms, pinged_ms;
     int64_t ends_by_ms; /* STOP or RETIRE was said; 0: no */
     bool is_asked, has_reloaded;
@@ -72,7 +72,7 @@ void doors_close(Warden *w);
 
 /* ---- warden_member.c ---- */
 Member *member_new(Warden *w, CastRole kind, unsigned place);
-PARKS void member_tend(void *member); /* its fiber */
+PARKS void member_tend(void *member);                         /* its fiber */
 void member_say(Member *m, const Memo *memo, const Fds *fds); /* fds: duplicated; may be NULL */
 /* The same to peer, once m is ready; if both still are who they are. */
 void member_say_later(Member *m, const Member *peer, const Memo *memo, const Fds *fds);
@@ -87,5 +87,5 @@ Err hand_all(Member *m) MUST_USE; /* for a start, up to BEGIN */
 void hand_gone(Member *m);
 
 /* ---- notify.c: systemd's protocol, sd_notify(3), sd_listen_fds(3) ---- */
-void notify(const char *state); /* "READY=1"; nothing happens without systemd */
+void notify(const char *state);   /* "READY=1"; nothing happens without systemd */
 int64_t notify_watchdog_ms(void); /* 0: systemd does not watch us */

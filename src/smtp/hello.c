@@ -54,7 +54,7 @@ PARKS void smtp_starttls(Smtp *s, Slice nothing)
         return;
     }
     TlsContext *ctx scoped(tls) = s->config->tls();
-    if (!ctx) {
+    if (!ctx && !stream_is_remote(s->stream)) {
         smtp_reply(s, 454, "4.7.0 TLS is not available now");
         return;
     }
