@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: all test san fuzz install clean
+.PHONY: all test san fuzz faults install clean
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -8,6 +8,9 @@ test: all
 	tests/all
 san: ; tests/san
 fuzz: ; tests/fuzz
+faults: all # the fault walk, every call (N=20: every twentieth; OP=name: of one operation)
+	ninja -C build fault_test
+	build/fault_test $(or $(N),1) $(OP)
 install: all
 	meson install -C build
 clean: ; rm -rf build build-*

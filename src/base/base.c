@@ -32,9 +32,18 @@ _Noreturn void out_of_memory(size_t bytes)
     last_words(text, len);
 }
 
+MemPlan mem_plan;
+
+static void account_for(size_t bytes)
+{
+    if (__builtin_expect(mem_plan.counting, 0) && ++mem_plan.count == mem_plan.refuse_at)
+        out_of_memory(bytes);
+}
+
 /* malloc(0) may answer NULL; one byte more costs nothing and keeps the promise. */
 void *mem_new(size_t bytes)
 {
+    account_for(bytes);
     void *p = malloc(bytes ? bytes : 1);
     if (!p) out_of_memory(bytes);
     return p;
@@ -42,6 +51,7 @@ void *mem_new(size_t bytes)
 
 void *mem_zero(size_t bytes)
 {
+    account_for(bytes);
     void *p = calloc(1, bytes ? bytes : 1);
     if (!p) out_of_memory(bytes);
     return p;
@@ -49,6 +59,7 @@ void *mem_zero(size_t bytes)
 
 void *mem_grow(void *old, size_t bytes)
 {
+    account_for(bytes);
     void *p = realloc(old, bytes ? bytes : 1);
     if (!p) out_of_memory(bytes);
     return p;

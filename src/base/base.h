@@ -45,6 +45,12 @@ _Noreturn void out_of_memory(size_t bytes); /* says so and stops */
 void *mem_new(size_t bytes) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *mem_zero(size_t bytes) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *mem_grow(void *old, size_t bytes) __attribute__((alloc_size(2), returns_nonnull));
+/* For tests: while `counting`, the allocation number `refuse_at` finds no memory. */
+typedef struct {
+    bool counting;
+    uint64_t count, refuse_at;
+} MemPlan;
+extern MemPlan mem_plan;
 #define NEW(Type) ((Type *)mem_zero(sizeof(Type)))
 
 /* `Mailbox *box scoped(mailbox) = NULL;` calls mailbox_free at the end of the scope. A room that

@@ -11,6 +11,7 @@ typedef struct SimDisk SimDisk;
 SimDisk *
 sim_disk_new(size_t bytes); /* address space to use at most; shared with children forked later */
 void sim_disk_free(SimDisk *d);
+void sim_disk_copy(SimDisk *to, const SimDisk *from); /* of the same size, nobody uses them */
 /* What a power cut leaves: for each sector written since the last sync of its file, the old or the
  * new content by seed; names created or renamed since the last directory sync appear or not by
  * seed. */

@@ -314,6 +314,18 @@ void sim_disk_free(SimDisk *d)
     if (d) munmap(d, d->bytes);
 }
 
+void sim_disk_copy(SimDisk *to, const SimDisk *from)
+{
+    must(to->bytes == from->bytes);
+    size_t first = (size_t)from->first_page * SIM_PAGE;
+    memcpy(to, from, offsetof(SimDisk, inodes));
+    memcpy(to->inodes, from->inodes, from->inode_count * sizeof *from->inodes);
+    memcpy(to->names, from->names, from->name_count * sizeof *from->names);
+    memcpy(to->changes, from->changes, from->change_count * sizeof *from->changes);
+    memcpy((char *)to + first, (const char *)from + first,
+           (size_t)(from->next_page - from->first_page) * SIM_PAGE);
+}
+
 SimDiskPlan *sim_disk_plan(SimDisk *d)
 {
     return &d->plan;

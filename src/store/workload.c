@@ -103,6 +103,7 @@ void step_begins(Step *t, const char *fmt, ...)
     va_end(args);
     t->u->in_flight = true;
     t->c->begun++;
+    if (t->w->moment) t->w->moment(t->w, t->c, false);
 }
 
 bool work_may_fail(const WorkWorld *w, Err err)
@@ -114,7 +115,7 @@ PARKS void step_ends(Step *t, Err err)
 {
     Unit *u = t->u;
     Buf why buf_scoped = {0};
-    if (t->w->ended) t->w->ended(t->w, t->c);
+    if (t->w->moment) t->w->moment(t->w, t->c, true);
     if (err && work_may_fail(t->w, err)) {
         t->c->stopped = true;
         return;
@@ -223,8 +224,8 @@ void step_check_set(Step *t, const char *what, const UidSet *got, const UidSet *
 uint32_t step_any_body(Step *t)
 {
     uint32_t body = client_below(t->c, 1 << 20);
-    if (body % 64 == 63 && !(t->w->big && !client_below(t->c, 4))) body--;
-    return body;
+    if (t->w->big && !client_below(t->c, t->w->big)) return body | 63;
+    return body % 64 == 63 ? body - 1 : body;
 }
 
 WorkMessage step_any_message(Step *t, Slice body, uint32_t number)

@@ -78,11 +78,11 @@ typedef struct {
 typedef struct WorkWorld {
     uint64_t seed;
     bool may_fail; /* the disk does: a client whose operation failed stops, not knowing */
-    bool big;      /* now and then a message of more than BLOB_INLINE_MOST */
+    unsigned big;  /* one in so many messages is of more than BLOB_INLINE_MOST; 0: none */
     bool ready;    /* accounts and first mailboxes were made */
     Client clients[WORK_CLIENTS];
-    /* An operation has ended, nobody has looked yet; may be NULL. */
-    void (*ended)(struct WorkWorld *w, Client *c);
+    /* An operation begins, or has ended and nobody has looked yet; may be NULL. */
+    void (*moment)(struct WorkWorld *w, Client *c, bool ended);
 } WorkWorld;
 
 typedef enum {

@@ -1,0 +1,55 @@
+#pragma once
+/* Internal to fault_test.c (the walk) and fault_life.c (a child: one life of a store in the
+ * simulated world, in which one call goes wrong). */
+#include "run/sim.h"
+#include "store/workload.h"
+
+typedef enum { DURING, OPENING, CLOSING } When; /* of a life: when the operation is done */
+enum {
+    BIG = 1,   /* of more than BLOB_INLINE_MOST */
+    ROLLS = 2, /* until the log has a new segment */
+    DIRTY = 4, /* the life before has ended by kill -9 */
+};
+
+typedef struct {
+    const char *name;
+    void (*run)(Store *store); /* NULL: work */
+    When when;
+    WorkOp work;
+    unsigned ways;
+} Operation;
+
+typedef enum { A_CALL, A_READ, A_KILL, A_POWER_CUT, AN_ALLOCATION } FaultKind;
+typedef struct {
+    const char *name;
+    FaultKind kind;
+    SimFailing failing;
+    Err failure; /* OK: the operation ends well all the same */
+    SimCrash crash;
+} Fault;
+
+bool fault_is_crash(const Fault *f);
+
+typedef struct { /* shared with the children */
+    WorkWorld world, before, bases[2];
+    const Operation *op;
+    const Fault *fault; /* NULL: none */
+    uint64_t at;        /* which call */
+    unsigned account, turn, lives;
+    bool armed, again;                  /* again: the life after */
+    uint64_t operations, reads, memory; /* how many calls there were */
+    uint64_t first_operation, first_read;
+    char stage[32];
+} Play;
+
+extern Play *s;
+extern SimDisk *disk;
+
+enum { ENGINE_OPERATIONS = 10 };
+extern const Operation engine_operations[ENGINE_OPERATIONS];
+
+void fault_moment(WorkWorld *w, Client *c, bool ended); /* of WorkWorld */
+/* arg: a bool. Makes the store from which every trial begins; true: and ends by kill -9. */
+PARKS void fault_prepare(void *arg);
+/* arg: a bool. Opens, does the operation while the fault is armed, looks; true: only looks. */
+PARKS void fault_live(void *arg);
