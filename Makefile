@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: all test san fuzz faults install clean
+.PHONY: all test san fuzz faults sim install clean
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -7,6 +7,12 @@ build/build.ninja:
 test: all
 	tests/all
 san: ; tests/san
+# The whole server in the simulated world: make sim SEEDS=100000 FROM=1 OPTIONS="--troubles power,cut".
+SEEDS = 1000
+FROM = 1
+sim: all
+	ninja -C build whole_sim
+	build/whole_sim --seeds $(SEEDS) --from $(FROM) $(OPTIONS)
 fuzz: ; tests/fuzz
 faults: all # the fault walk, every call (N=20: every twentieth; OP=name: of one operation)
 	ninja -C build fault_test

@@ -272,6 +272,7 @@ bool config_wants_restart(Slice key)
     static const char *const keys[] = {
         "store",
         "store_on_network",
+        "segment_size",
         "control",
         "throttle",
         "quota",

@@ -71,6 +71,13 @@ static void fill_hostname(Config *c)
     c->hostname = arena_copy(&c->memory, slice_of(name));
 }
 
+/* The largest body that is kept in the log has to fit; simulated mail is small. */
+static uint32_t segment_bytes(const Config *c)
+{
+    uint64_t least = run_is_simulated() ? 128 << 10 : 4 << 20;
+    return (uint32_t)MAX(MIN(c->segment_size, 1 << 30), least);
+}
+
 PARKS static Err open_store(House *h, const Config *c)
 {
     StoreOptions options = {
@@ -87,6 +94,8 @@ PARKS static Err open_store(House *h, const Config *c)
         .deleted_view = arena_copy(&h->memory, c->deleted_view),
         .engine = {.force_network_fs = c->store_on_network,
                    .zero_ahead = c->zero_ahead,
+                   .segment_bytes = segment_bytes(c),
+                   .index_in_memory = run_is_simulated(),
                    .checkpoint_ms = (int64_t)c->checkpoint_milliseconds}
     };
     TRY(path_mkdir(c->store));
@@ -108,7 +117,7 @@ PARKS static Err open_all(House *h, Config *c)
     charset_warm_up();
     TRY(open_store(h, c));
     TRY(open_auth(h, c));
-    if (!h->keeper) TRY(certificate_load(c));
+    if (!h->keeper && !run_is_simulated()) TRY(certificate_load(c));
     install(h, snapshot_new(c, h->auth, h->store));
     return OK;
 }

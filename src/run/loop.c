@@ -130,6 +130,11 @@ void random_bytes(void *out, size_t len)
     world->random_bytes(out, len);
 }
 
+bool run_is_simulated(void)
+{
+    return world != &real_world;
+}
+
 uint64_t random_u64(void)
 {
     uint64_t n;

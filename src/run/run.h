@@ -22,6 +22,7 @@ int64_t wall_seconds(void); /* since 1970, UTC */
 int64_t wall_ms(void);
 void random_bytes(void *out, size_t len); /* cryptographic (seeded in the simulated world) */
 uint64_t random_u64(void);
+bool run_is_simulated(void); /* run/sim.h: there are no files but those of the simulated disk */
 
 /* ---- starting and stopping ---- */
 typedef struct {

@@ -66,6 +66,12 @@ static int64_t sim_wall_ms(void)
     return sim_now->config.start_wall_ms + (sim_now->now_us - sim_now->started_us) / 1000;
 }
 
+void sim_wall_jump(int64_t ms)
+{
+    must(sim_now);
+    sim_now->config.start_wall_ms += ms;
+}
+
 static int64_t next_moment(const Sim *s)
 {
     int64_t next = timers_next(&s->timers);
