@@ -70,7 +70,8 @@ PARKS static void open_house(World *w, Config *config)
         ACCOUNTS, {"secret", 6}
     };
     configure(w, config);
-    Err err = house_open(config, (Slice){0}, &demo, &w->house);
+    HouseStart start = {.config = config, .demo = &demo};
+    Err err = house_open(&start, &w->house);
     if (!err) err = house_listen(w->house);
     if (!err) err = control_listen(w->house);
     if (err) world_failed(w, "open: %s (%s)", err_name(err), err_story());
