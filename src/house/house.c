@@ -39,6 +39,14 @@ static void tell_change(void *arg, Slice key)
         log_event(LOG_LEVEL_INFO, "reload_changes", KV("setting", key));
 }
 
+PARKS void house_reload_with(House *h, const Config *fresh)
+{
+    Arena a arena_scoped = {0};
+    AuthConfig auth = snapshot_auth(fresh, &h->demo, h->runner, &a);
+    auth_reload(h->auth, &auth);
+    install(h, snapshot_new(fresh, h->auth, h->store));
+}
+
 PARKS Err house_reload(House *h)
 {
     Config fresh;
@@ -50,15 +58,11 @@ PARKS Err house_reload(House *h)
     if (!err && !fresh.hostname.len) fresh.hostname = now->hostname;
     fresh.store = now->store; /* the one that is open: the certificate is below it */
     if (!err) err = certificate_load(&fresh);
-    if (err) {
+    if (err)
         config_done(&fresh);
-        return err;
-    }
-    Arena a arena_scoped = {0};
-    AuthConfig auth = snapshot_auth(&fresh, &h->demo, h->runner, &a);
-    auth_reload(h->auth, &auth);
-    install(h, snapshot_new(&fresh, h->auth, h->store));
-    return OK;
+    else
+        house_reload_with(h, &fresh);
+    return err;
 }
 
 /* ---- opening ---- */

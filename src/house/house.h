@@ -47,6 +47,7 @@ PARKS Err house_listen(House *house) MUST_USE;
 /* Waits until the last connection has ended, at most ms. */
 PARKS void house_drain(House *house, int64_t ms);
 PARKS Err house_reload(House *house) MUST_USE;
+PARKS void house_reload_with(House *house, const Config *fresh); /* taken over */
 /* Serves until SIGTERM or SIGINT; SIGHUP reloads. ready(arg) is called when all ports answer. */
 PARKS Err house_serve(House *house, void (*ready)(void *arg), void *arg) MUST_USE;
 Slice house_path(const Config *config, Arena *a, const char *name); /* STORE/name */

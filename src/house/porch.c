@@ -286,23 +286,35 @@ void porch_arrived(Porch *d, Service service, Sock *sock)
 }
 
 typedef struct {
+    Link of_porch;
     Porch *porch;
     Service service;
     Sock *sock;
+    Fiber *fiber;
+    bool closed;
 } Listening;
+
+/* What errors there are are of this moment: no descriptors, no memory. */
+PARKS static bool accept_one(Listening *l)
+{
+    enum { PAUSE_MS = 100 };
+    Sock *sock;
+    Err err = sock_try_accept(l->sock, &sock);
+    if (!err && sock) {
+        porch_arrived(l->porch, l->service, sock);
+        breathe();
+        return true;
+    }
+    if (err) return fiber_sleep(PAUSE_MS) != WOKEN_CANCELLED;
+    return sock_wait(l->sock, SOCK_READABLE, NEVER, true) != WOKEN_CANCELLED;
+}
 
 PARKS static void accept_all(void *arg)
 {
     Listening *l = arg;
-    Sock *sock;
-    for (;;) {
-        Err err = sock_accept(l->sock, &sock);
-        if (err == ERR_CANCELLED) break;
-        if (!err)
-            porch_arrived(l->porch, l->service, sock);
-        else if (fiber_sleep(100) == WOKEN_CANCELLED)
-            break;
+    while (!l->closed && !run_is_cancelled() && accept_one(l)) {
     }
+    list_remove(&l->of_porch);
     sock_close(l->sock);
     free(l);
 }
@@ -310,14 +322,25 @@ PARKS static void accept_all(void *arg)
 void porch_open(Porch *d, Service service, Sock *listener)
 {
     Listening *l = NEW(Listening);
-    *l = (Listening){d, service, listener};
-    fiber_start("accept", accept_all, l);
+    l->porch = d, l->service = service, l->sock = listener;
+    list_add(&d->listeners, &l->of_porch);
+    l->fiber = fiber_start("accept", accept_all, l);
+}
+
+void porch_close(Porch *d)
+{
+    list_each (link, &d->listeners) {
+        Listening *l = CONTAINER(link, Listening, of_porch);
+        l->closed = true;
+        fiber_nudge(l->fiber);
+    }
 }
 
 void porch_init(Porch *d)
 {
     *d = (Porch){0};
     list_init(&d->strangers);
+    list_init(&d->listeners);
 }
 
 PARKS void porch_drain(Porch *d, int64_t ms)

@@ -42,6 +42,7 @@ struct Porch {
     void (*serve)(Connection *c);
     void *arg;
     Board *board;
+    Link listeners;                    /* loop 0 */
     Mutex lock;                        /* the strangers */
     Link strangers;                    /* oldest first */
     atomic_uint connections, refusing; /* of this process */
@@ -51,8 +52,9 @@ void porch_init(Porch *porch);
 
 /* A connection of that service has come (loop 0). */
 void porch_arrived(Porch *porch, Service service, Sock *sock);
-/* Accepts at this listener, a fiber on loop 0, until run_cancel. Takes it over. */
+/* Accepts at this listener, a fiber on loop 0, until porch_close or run_cancel. Takes it over. */
 void porch_open(Porch *porch, Service service, Sock *listener);
+void porch_close(Porch *porch); /* nobody new; loop 0 */
 /* He has logged in, or is a stranger again. Any loop. */
 void porch_knows(Connection *c);
 void porch_forgets(Connection *c);

@@ -174,6 +174,18 @@ static void has_failed(Member *m)
     warden_fail(m->warden, m->err, m->story);
 }
 
+/* It may be taken over; its end costs its own connections only. */
+static void front_is_broken(const Warden *w, uint64_t number)
+{
+    list_each (link, &w->members) {
+        const Member *m = CONTAINER(link, Member, of_warden);
+        if (m->kind != CAST_FRONT || m->number != number || !m->process) continue;
+        log_event(LOG_LEVEL_ERROR, "role_killed", KV_TEXT("role", cast_names[m->kind]),
+                  KV_NUM("pid", process_pid(m->process)), KV_TEXT("why", "it broke the rules"));
+        process_kill(m->process, SIGKILL);
+    }
+}
+
 static Err take_memo(Member *m, Slice octets)
 {
     Memo memo;
@@ -193,6 +205,9 @@ static Err take_memo(Member *m, Slice octets)
         take_story(m, &memo);
         m->has_reloaded = true;
         cond_broadcast(&m->warden->news);
+        break;
+    case MEMO_BROKEN:
+        front_is_broken(m->warden, memo.number[0]);
         break;
     case MEMO_UPGRADE:
         sigaddset(&m->warden->signals, SIGUSR2);

@@ -49,12 +49,18 @@ static Err woken_early(Wake why, const char *what)
     return OK;
 }
 
+Err sock_try_accept(Sock *listener, Sock **conn)
+{
+    *conn = NULL;
+    return listener->world->sock_try_accept(listener, conn);
+}
+
 Err sock_accept(Sock *listener, Sock **conn)
 {
     for (;;) {
         if (run_is_cancelled()) return woken_early(WOKEN_CANCELLED, "accept");
-        Sock *got = NULL;
-        TRY(listener->world->sock_try_accept(listener, &got));
+        Sock *got;
+        TRY(sock_try_accept(listener, &got));
         if (got) {
             *conn = got;
             return OK;
