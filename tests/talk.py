@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Talks: conversations with the server, written as an RFC prints them, line by line.
 
-usage: tests/talk.py [--program build/posthouse] [--verbose] [NAME...]      NAME: only talks whose path contains one
+usage: tests/talk.py [--program build/posthouse] [-o KEY=VALUE] [--verbose] [NAME...]      NAME: only talks whose path contains one
+-o: a setting of every server, like resume_always=yes
 
 Each talks/PROTOCOL/NAME.talk runs against one `posthouse demo` on accounts of its own. The last line is
 `N passed, N failed`.
@@ -68,10 +69,10 @@ def short(text):
 
 
 class Server:
-    def __init__(self, program, options=""):
+    def __init__(self, program, options="", everywhere=()):
         self.program, self.process, self.next_account = program, None, 1
         self.dir = tempfile.mkdtemp(prefix="posthouse-talk-")
-        self.options = [word for option in options.split() for word in ("-o", self.value(option))]
+        self.options = [word for option in (*everywhere, *map(self.value, options.split())) for word in ("-o", option)]
 
     def value(self, option):
         """The text of KEY=VALUE."""
@@ -451,11 +452,13 @@ def run_group(server, talks, verbose):
 
 
 def main():
-    program, verbose, wanted = os.path.join(TOP, "build/posthouse"), False, []
+    program, verbose, wanted, everywhere = os.path.join(TOP, "build/posthouse"), False, [], []
     arguments = iter(sys.argv[1:])
     for a in arguments:
         if a == "--program":
             program = os.path.abspath(next(arguments))
+        elif a == "-o":
+            everywhere.append(next(arguments))
         elif a == "--verbose":
             verbose = True
         else:
@@ -465,7 +468,7 @@ def main():
     talks = [t for t in talks if not wanted or any(w in t for w in wanted)]
     results = []
     for options, group in itertools.groupby(sorted(talks, key=options_of), options_of):
-        results += run_group(Server(program, options), list(group), verbose)
+        results += run_group(Server(program, options, everywhere), list(group), verbose)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     sys.exit(0 if all(results) and results else 1)
 

@@ -6,6 +6,7 @@
  * address is what mail is sent to. The Keeper answers typed messages (keeper.def): today in this
  * process, later in one of its own, so nothing but keeper.c may look at a hash. A Sasl is one
  * authentication exchange. Begin reading with auth_login, sasl_start. */
+#include "auth/grant.h"
 #include "net/stream.h"
 #include "store/store.h"
 
@@ -51,9 +52,11 @@ void auth_reload(Auth *auth, const AuthConfig *config);
 
 /* ---- logging in ---- */
 typedef struct {
-    uint32_t acct;
+    uint32_t acct; /* 0 until auth_account was asked: whoever checks a login need not have a store */
     char login[256];
-    bool guest; /* by ANONYMOUS: may look, not change anything */
+    bool guest;                  /* by ANONYMOUS: may look, not change anything */
+    bool has_grant;              /* from a keeper that is another process */
+    uint8_t grant[GRANT_OCTETS]; /* that he has logged in (auth/handover.h) */
 } AuthUser;
 /* Plain-text password. ERR_AUTH (also for unknown users, at the same cost), ERR_THROTTLED,
  * ERR_NEEDS_TLS, ERR_TEMPORARY. Logs login and login_failed with the remote address. service:
@@ -78,6 +81,10 @@ bool auth_plain_allowed(const Auth *auth, const Stream *stream);
 
 /* The account of a login that may exist only on first use (demo). ERR_NOT_FOUND. */
 PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct) MUST_USE;
+/* The same for who has just logged in: fills user->acct. That there is no such account is said, and
+ * logged as login_failed, as if the password had been wrong: ERR_AUTH. */
+PARKS Err auth_find_account(Auth *auth, const char *service, Stream *stream,
+                            AuthUser *user) MUST_USE;
 
 /* ---- SASL, RFC 4422: EXTERNAL (there), PLAIN (4616), LOGIN, SCRAM-SHA-1, SCRAM-SHA-256 (5802,
  * 7677) and their -PLUS (5929, 9266), OAUTHBEARER (7628), XOAUTH2, ANONYMOUS (4505, only for

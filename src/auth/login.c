@@ -96,7 +96,6 @@ PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechani
 {
     Buf remote buf_scoped = {0};
     remote_of(stream, &remote);
-    if (!err) err = auth_account(auth, login, &user->acct);
     if (err == ERR_NOT_FOUND || err == ERR_SYNTAX) err = ERR_AUTH;
     if (auth->throttle) {
         int64_t pause = throttle_end(auth->throttle, buf_slice(&remote), login, err == ERR_AUTH);
@@ -107,11 +106,23 @@ PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechani
               KV("remote", buf_slice(&remote)), KV("tls", stream_tls_version(stream)),
               KV_TEXT("err", err ? err_name(err) : "none"));
     if (err) return err;
-    user->guest = false;
+    *user = (AuthUser){0};
     must(login.len < sizeof user->login);
     memcpy(user->login, login.at, login.len);
-    user->login[login.len] = 0;
     return OK;
+}
+
+PARKS Err auth_find_account(Auth *auth, const char *service, Stream *stream, AuthUser *user)
+{
+    Err err = auth_account(auth, slice_of(user->login), &user->acct);
+    if (err == ERR_NOT_FOUND || err == ERR_SYNTAX) err = ERR_AUTH;
+    if (!err) return OK;
+    Buf remote buf_scoped = {0};
+    log_event(LOG_LEVEL_WARN, "login_failed", KV_TEXT("service", service),
+              KV_TEXT("mechanism", "account"), KV_TEXT("user", user->login),
+              KV("remote", remote_of(stream, &remote)), KV("tls", stream_tls_version(stream)),
+              KV_TEXT("err", err_name(err)));
+    return err;
 }
 
 PARKS static Err verify(Auth *auth, Slice given, Slice password, Buf *login)

@@ -59,3 +59,6 @@ void annotate_describe(Imap *s);
 PARKS void annotate_watch(Imap *s); /* SELECT (ANNOTATE) */
 void annotate_forget(Imap *s);      /* the mailbox is closed */
 PARKS void annotate_tell_news(Imap *s);
+/* The news that wait, to be kept; and those that were kept, after annotate_watch. ERR_SYNTAX. */
+void annotate_keep(const Imap *s, Buf *out);
+Err annotate_resume(Imap *s, Slice kept) MUST_USE;

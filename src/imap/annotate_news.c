@@ -20,19 +20,24 @@ struct AnnotateNews {
     size_t count;
 };
 
+static void add_note(AnnotateNews *n, UidRange uids, Slice entry)
+{
+    Note *note = mem_zero(sizeof *note + entry.len);
+    char *copy = (char *)(note + 1);
+    memcpy(copy, entry.at, entry.len);
+    note->uids = uids;
+    note->entry = slice(copy, entry.len);
+    list_add(&n->notes, &note->link);
+    n->count++;
+}
+
 static void happened(Listener *l, const Happening *h)
 {
     AnnotateNews *n = CONTAINER(l, AnnotateNews, listener);
     if (h->kind != HAPPENED_ANNOTATION || h->mailbox_id != n->mailbox_id || h->by == n->self)
         return;
     if ((h->who && h->who != n->who) || n->count == NOTES_MOST) return;
-    Note *note = mem_zero(sizeof *note + h->identifier.len);
-    char *copy = (char *)(note + 1);
-    memcpy(copy, h->identifier.at, h->identifier.len);
-    note->uids = h->uids;
-    note->entry = slice(copy, h->identifier.len);
-    list_add(&n->notes, &note->link);
-    n->count++;
+    add_note(n, h->uids, h->identifier);
 }
 
 static void drop_notes(AnnotateNews *n)
@@ -114,4 +119,28 @@ PARKS void annotate_tell_news(Imap *s)
         if (uid == UINT32_MAX) break;
     }
     drop_notes(n);
+}
+
+void annotate_keep(const Imap *s, Buf *out)
+{
+    if (!s->annotate_news) return;
+    list_each (l, &s->annotate_news->notes) {
+        const Note *n = CONTAINER(l, Note, link);
+        buf_u32(out, n->uids.first);
+        buf_u32(out, n->uids.last);
+        buf_bytes(out, n->entry);
+    }
+}
+
+Err annotate_resume(Imap *s, Slice kept)
+{
+    Reader in = reader(kept);
+    while (in.rest.len && !in.bad) {
+        UidRange uids = {.first = read_u32(&in), .last = read_u32(&in)};
+        Slice entry = read_bytes(&in);
+        if (!entry.len || !uids.first || uids.last < uids.first) in.bad = true;
+        if (s->annotate_news->count == NOTES_MOST) in.bad = true;
+        if (!in.bad) add_note(s->annotate_news, uids, entry);
+    }
+    return in.bad ? fail(ERR_SYNTAX, "notes that do not fit") : OK;
 }

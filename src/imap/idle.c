@@ -8,6 +8,7 @@ enum { STILL_HERE_MS = 2 * 60 * 1000 };
 /* At rest nothing is kept but the session; the tag, which the arena held, is kept apart. */
 PARKS static Wake rest(Imap *s, int64_t deadline)
 {
+    if (imap_keep(s)) return WOKEN_READY;
     if (stream_flush(s->stream)) return WOKEN_READY;
     s->in->tag = (Slice){0};
     arena_done(&s->arena);
@@ -28,6 +29,7 @@ PARKS static Wake idle(Imap *s)
         if (s->state == LEAVING) return WOKEN_CANCELLED;
         Wake wake = rest(s, next);
         if (wake != WOKEN_NUDGED && wake != WOKEN_TIMEOUT) return wake;
+        s->is_fresh = false;
         if (wake == WOKEN_TIMEOUT) imap_say(s, "OK Still here");
         if (now_ms() >= next) next = now_ms() + every;
     }
@@ -60,19 +62,25 @@ PARKS static Err done(Imap *s, Wake wake)
     return logout(s, line);
 }
 
+Err imap_idle(Imap *s)
+{
+    Wake wake = idle(s);
+    imap_listen_no_more(s);
+    if (s->handed.len) return OK;
+    s->in->tag = arena_copy(&s->arena, slice_of(s->idle_tag));
+    free(s->idle_tag);
+    s->idle_tag = NULL;
+    return done(s, wake);
+}
+
 /* RFC 9051 6.3.13: idle = "IDLE" CRLF "DONE" */
 Err imap_cmd_idle(Imap *s)
 {
     TRY(imap_end(s->in));
     buf_add(stream_out(s->stream), S("+ idling\r\n"));
     Slice tag = s->in->tag;
-    char *kept = mem_new(tag.len);
-    memcpy(kept, tag.at, tag.len);
+    s->idle_tag = mem_zero(tag.len + 1);
+    memcpy(s->idle_tag, tag.at, tag.len);
     s->in->scan = scan((Slice){0});
-
-    Wake wake = idle(s);
-    imap_listen_no_more(s);
-    s->in->tag = arena_copy(&s->arena, slice(kept, tag.len));
-    free(kept);
-    return done(s, wake);
+    return imap_idle(s);
 }

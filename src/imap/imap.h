@@ -3,14 +3,15 @@
  * client chooses rev2 by ENABLE.
  *
  * A conversation is one fiber: read a command (in.h), dispatch by the table commands.def, answer.
- * After the login it moves to the account's home loop. What others change arrives as a nudge and is
+ * With the login the stranger's session ends, and another goes on from a record (auth/handover.h),
+ * here or in another process, at the account's home loop. What others change arrives as a nudge and is
  * reported where RFC 9051 7 allows it. One command, one file. Begin reading with imap_serve in
  * server.c, then session.h. */
 #include "auth/auth.h"
 
 typedef struct {
     Auth *auth;
-    Store *store;
+    Store *store; /* NULL in a front: then hand_over is there */
     Slice hostname;
     TlsContext *(*tls)(void); /* for STARTTLS; NULL: not offered */
     int64_t login_ms;         /* time to log in; 0: 60 s */
@@ -41,10 +42,24 @@ typedef struct {
      * OVERQUOTA, 0: never. */
     uint16_t quota_warnings[8];
     uint16_t quota_soft;
+    /* Takes over who has logged in, with the stream, in the same fiber; `arg` is that of imap_serve,
+     * whose `ended` is not called then. It is the last thing that imap_serve does: nothing of the
+     * session is left. NULL: the conversation goes on here. */
+    void (*hand_over)(void *arg, Stream *stream, Slice record); /* PARKS */
+    const GrantKey *grant_key; /* of records; NULL: nobody else has them in his hands */
+    bool resume_always;        /* for tests: at every rest it is taken up again from its record */
 } ImapConfig;
 /* Takes the stream over and frees it; calls ended(arg) once, on whichever loop. */
 PARKS void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *arg),
                       void *arg);
+/* Takes up who comes with a record: one who has just logged in, or a session at rest, which goes on
+ * without a word; what happened meanwhile is told as always. One that cannot go on is sent away
+ * ("* BYE [UNAVAILABLE]"). */
+PARKS void imap_resume(Stream *stream, const ImapConfig *config, Slice record,
+                       void (*ended)(void *arg), void *arg);
+/* The front: a connection that the house gave back, with the record it gave; no greeting. */
+PARKS void imap_serve_again(Stream *stream, const ImapConfig *config, Slice record,
+                            void (*ended)(void *arg), void *arg);
 /* The same for a user who is known already: greets with PREAUTH (RFC 9051 7.1.4). */
 PARKS void imap_serve_known(Stream *stream, const ImapConfig *config, const AuthUser *user,
                             void (*ended)(void *arg), void *arg);

@@ -66,6 +66,7 @@ PARKS static void notify_free(Imap *s, Notify *n)
     end_watches(s, n);
     imap_go_back(s);
     bell_unref(n->bell);
+    free((char *)(uintptr_t)n->written.at);
     arena_done(&n->arena);
     free(n);
 }
@@ -77,10 +78,21 @@ void imap_notify_free(Imap *s)
     notify_free(s, n);
 }
 
+static void keep_written(Imap *s, Notify *n, Slice written)
+{
+    free((char *)(uintptr_t)n->written.at);
+    n->written = (Slice){0};
+    if (!written.len || !imap_may_be_kept(s)) return;
+    char *copy = mem_new(written.len);
+    memcpy(copy, written.at, written.len);
+    n->written = slice(copy, written.len);
+}
+
 /* RFC 5465 5.8: as if NOTIFY NONE had come. */
 PARKS static void give_up(Imap *s)
 {
     Notify *n = s->notify;
+    keep_written(s, n, S(" NONE"));
     end_watches(s, n);
     imap_go_back(s);
     n->group_count = 0;
@@ -305,7 +317,7 @@ PARKS static void tell_beginning(Imap *s, bool all)
 }
 
 /* RFC 5465 3.1: what has gathered is told as by NOOP, before the new order begins. */
-PARKS static Err set(Imap *s, const NotifyArgs *args)
+PARKS static Err set(Imap *s, const NotifyArgs *args, Slice written)
 {
     Notify *n = notify_new(s, args);
     Err err = watch_all(s, n);
@@ -313,6 +325,7 @@ PARKS static Err set(Imap *s, const NotifyArgs *args)
         notify_free(s, n);
         return err;
     }
+    keep_written(s, n, written);
     imap_notify_free(s);
     if (!args->none) imap_tell_news(s, true);
     s->notify = n;
@@ -336,13 +349,17 @@ void imap_notify_metadata(Imap *s)
     n->implied = !old || old->implied;
     Err err = watch_all(s, n);
     if (err) log_err(LOG_LEVEL_WARN, "imap_metadata", err, KV_TEXT("user", s->user.login));
+    if (old) keep_written(s, n, old->written);
     imap_notify_free(s);
     s->notify = n;
 }
 
+/* One with a literal in it goes over several lines: those nobody keeps. */
 Err imap_cmd_notify(Imap *s)
 {
     NotifyArgs args = {0};
+    const Scan *line = &s->in->scan;
+    Slice written = slice(line->at, (size_t)(line->end - line->at));
     Err err = notify_parse(s, &args);
     if (args.too_many) return imap_no(s, "[NOTIFICATIONOVERFLOW] That is more than we can watch");
     TRY(err);
@@ -351,5 +368,37 @@ Err imap_cmd_notify(Imap *s)
         notify_put_events(&known);
         return imap_no(s, "[BADEVENT (%.*s)] There is an unknown event", SP(buf_slice(&known)));
     }
-    return set(s, &args);
+    return set(s, &args, s->in->literal.is_there ? (Slice){0} : written);
+}
+
+/* ---- again, for a session that is taken up ---- */
+
+bool imap_notify_written(const Imap *s, Slice *written)
+{
+    *written = s->notify ? s->notify->written : (Slice){0};
+    return !s->notify || s->notify->implied || written->len;
+}
+
+/* What does not end like this could end with a literal, and somebody would be asked for it. */
+static bool is_whole(Slice written)
+{
+    return slice_ends(written, S(")")) || slice_ends(written, S("NONE"));
+}
+
+Err imap_notify_again(Imap *s, Slice written)
+{
+    NotifyArgs args = {0};
+    if (!is_whole(written)) return fail(ERR_SYNTAX, "no arguments of NOTIFY");
+    s->in->scan = scan(written);
+    TRY(notify_parse(s, &args));
+    if (args.unknown || args.too_many) return fail(ERR_SYNTAX, "no arguments of NOTIFY");
+    Notify *n = notify_new(s, &args);
+    Err err = watch_all(s, n);
+    if (err) {
+        notify_free(s, n);
+        return err;
+    }
+    keep_written(s, n, written);
+    s->notify = n;
+    return OK;
 }

@@ -108,6 +108,7 @@ typedef struct Notify {
     Slice login;       /* of the user, for ACLs */
     bool granted;      /* somebody new lets this user see something */
     bool subscribed;   /* the subscriptions have changed */
+    Slice written;     /* the command's arguments, if they may have to be kept; malloc */
     const Fiber *self; /* what this one does is no news */
     Bell *bell;
     Watch *watches;

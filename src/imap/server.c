@@ -124,7 +124,7 @@ PARKS static Err run_command(Imap *s)
     return s->command->handler(s);
 }
 
-static void goodbye(Imap *s, const char *why)
+void imap_goodbye(Imap *s, const char *why)
 {
     if (s->state == LEAVING) return;
     imap_say(s, "BYE %s", why);
@@ -141,10 +141,22 @@ static bool is_web_request(const Imap *s)
 
 /* What is left of a command that was not understood is thrown away, so that no octet of it is taken
  * for the next one. */
+PARKS static void command_ends(Imap *s, Err err)
+{
+    if (err) imap_answer_err(s, err);
+    if (err && is_web_request(s)) imap_goodbye(s, "This is no web server");
+    imap_go_back(s);
+    if (!imap_skip_command(s->in) && !stream_error(s->stream)) {
+        imap_say(s, "BYE [TOOBIG] That literal is too large to be skipped");
+        s->state = LEAVING;
+    }
+}
+
 PARKS static void serve_command(Imap *s)
 {
     stream_set_deadline(s->stream, imap_deadline(s));
     s->command = NULL;
+    s->is_fresh = false;
     Err err = imap_next(s->in);
     s->progress_due_ms = now_ms() + imap_progress_ms(s);
     if (s->in->blank) {
@@ -152,13 +164,14 @@ PARKS static void serve_command(Imap *s)
         return;
     }
     if (!err) err = run_command(s);
-    if (err) imap_answer_err(s, err);
-    if (err && is_web_request(s)) goodbye(s, "This is no web server");
-    imap_go_back(s);
-    if (!imap_skip_command(s->in) && !stream_error(s->stream)) {
-        imap_say(s, "BYE [TOOBIG] That literal is too large to be skipped");
-        s->state = LEAVING;
-    }
+    command_ends(s, err);
+}
+
+/* IDLE goes on that was begun before the session was taken up. */
+PARKS static void serve_idle(Imap *s)
+{
+    s->command = find_command(S("IDLE"));
+    command_ends(s, imap_idle(s));
 }
 
 /* ---- between commands ---- */
@@ -179,45 +192,35 @@ PARKS static void rest(Imap *s)
     s->by_uid = false;
     while (wake == WOKEN_NUDGED && s->state != LEAVING) {
         if (s->notify) imap_tell_unasked(s, false);
+        if (imap_keep(s)) return;
         if (stream_flush(s->stream)) break;
         arena_done(&s->arena);
         stream_rest(s->stream);
         wake = s->state == LEAVING ? WOKEN_READY : imap_wait(s, deadline);
     }
     imap_listen_no_more(s);
-    if (wake == WOKEN_TIMEOUT) goodbye(s, stranger ? "Too slow to log in" : "Idle for too long");
-    if (wake == WOKEN_CANCELLED) goodbye(s, "The server is shutting down");
+    if (wake == WOKEN_TIMEOUT) imap_goodbye(s, stranger ? "Too slow to log in" : "Idle for too long");
+    if (wake == WOKEN_CANCELLED) imap_goodbye(s, "The server is shutting down");
 }
 
 PARKS static void converse(Imap *s)
 {
-    while (s->state != LEAVING) {
+    while (s->state != LEAVING && !s->handed.len) {
         arena_reset(&s->arena);
-        rest(s);
-        if (s->state == LEAVING) break;
-        serve_command(s);
+        if (!s->idle_tag) rest(s);
+        if (s->state == LEAVING || s->handed.len) break;
+        if (s->idle_tag)
+            serve_idle(s);
+        else
+            serve_command(s);
         if (stream_error(s->stream)) break;
-        if (has_too_many_mistakes(s)) goodbye(s, "Too many mistakes");
+        if (has_too_many_mistakes(s)) imap_goodbye(s, "Too many mistakes");
     }
-}
-
-/* ---- the end ---- */
-
-PARKS static void finish(Imap *s)
-{
-    void (*ended)(void *) = s->ended;
-    void *arg = s->arg;
-    imap_forget_user(s);
-    stream_finish(s->stream);
-    stream_free(s->stream);
-    arena_done(&s->arena);
-    free(s);
-    ended(arg);
 }
 
 /* ---- at home ---- */
 
-static void set_limits(Imap *s)
+void imap_set_limits(Imap *s)
 {
     bool stranger = s->state == STRANGER;
     s->in->line_most = stranger ? IMAP_LINE_BEFORE_LOGIN : IMAP_LINE_MOST;
@@ -231,44 +234,54 @@ void imap_make_stranger(Imap *s)
     s->state = STRANGER;
     s->mistakes = 0;
     s->login_deadline_ms = now_ms() + (s->config->login_ms ? s->config->login_ms : LOGIN_MS);
-    set_limits(s);
+    imap_set_limits(s);
 }
 
-/* Goes to the account's home. */
-PARKS static bool become(Imap *s, const AuthUser *user)
+/* ---- the end ---- */
+
+/* All but the stream. */
+PARKS static void session_free(Imap *s)
 {
-    s->user = *user;
-    imap_go(s, user->acct);
-    Err err = account_open(s->config->store, user->acct, &s->account);
-    if (err) {
-        log_err(LOG_LEVEL_ERROR, "imap_account", err, KV_TEXT("user", user->login));
-        imap_answer_err(s, err);
-        goodbye(s, "[UNAVAILABLE] The account cannot be opened");
-        return false;
+    imap_forget_user(s);
+    arena_done(&s->arena);
+    buf_done(&s->handed);
+    free(s->idle_tag);
+    free(s);
+}
+
+PARKS static void finish(Imap *s)
+{
+    void (*ended)(void *) = s->ended;
+    void *arg = s->arg;
+    Stream *stream = s->stream;
+    session_free(s);
+    stream_finish(stream);
+    stream_free(stream);
+    ended(arg);
+}
+
+/* Nothing of this session is left when the next one begins: here, or where config->hand_over leads
+ * to. */
+PARKS static Imap *change_hands(Imap *s)
+{
+    Imap old = {.stream = s->stream, .config = s->config, .ended = s->ended, .arg = s->arg};
+    Buf record buf_scoped = s->handed;
+    bool stays = s->state != STRANGER || !s->config->hand_over;
+    s->handed = (Buf){0};
+    session_free(s);
+    if (stays) return imap_take_up(old.stream, old.config, buf_slice(&record), old.ended, old.arg);
+    old.config->hand_over(old.arg, old.stream, buf_slice(&record));
+    return NULL;
+}
+
+PARKS static void run(Imap *s)
+{
+    while (s) {
+        converse(s);
+        bool goes_on = s->handed.len && s->state != LEAVING && !stream_error(s->stream);
+        if (!goes_on) finish(s);
+        s = goes_on ? change_hands(s) : NULL;
     }
-    s->state = AUTHENTICATED;
-    s->mistakes = 0;
-    set_limits(s);
-    return true;
-}
-
-/* RFC 2221 6: only now that he has shown who he is. */
-PARKS static Err refer(Imap *s)
-{
-    s->user = (AuthUser){0};
-    return imap_no(s, "[REFERRAL%.*s] The account is on another server", SP(s->referral));
-}
-
-Err imap_welcome(Imap *s, const AuthUser *user)
-{
-    bool has_public = false, elsewhere = imap_lives_elsewhere(s, user, &has_public);
-    if (elsewhere && !has_public) return refer(s);
-    if (!become(s, user)) return OK;
-    if (elsewhere)
-        return imap_ok(s, "[REFERRAL%.*s] The account is on another server", SP(s->referral));
-    Buf capabilities buf_scoped = {0};
-    imap_put_capabilities(s, &capabilities);
-    return imap_ok(s, "[%.*s] Logged in", SP(buf_slice(&capabilities)));
 }
 
 /* ---- the beginning ---- */
@@ -288,11 +301,13 @@ static void goodbye_to(Imap *s, Slice url)
     s->state = LEAVING;
 }
 
-static Imap *session_new(Stream *stream, const ImapConfig *config)
+Imap *imap_new(Stream *stream, const ImapConfig *config, void (*ended)(void *arg), void *arg)
 {
     Imap *s = NEW(Imap);
     s->stream = stream;
     s->config = config;
+    s->ended = ended;
+    s->arg = arg;
     s->in->stream = stream;
     s->in->arena = &s->arena;
     imap_make_stranger(s);
@@ -301,24 +316,30 @@ static Imap *session_new(Stream *stream, const ImapConfig *config)
 
 void imap_serve(Stream *stream, const ImapConfig *config, void (*ended)(void *arg), void *arg)
 {
-    Imap *s = session_new(stream, config);
-    s->ended = ended;
-    s->arg = arg;
+    Imap *s = imap_new(stream, config, ended, arg);
     if (config->moved_to.len)
         goodbye_to(s, config->moved_to);
     else
         greet(s, "OK");
-    converse(s);
-    finish(s);
+    run(s);
 }
 
 void imap_serve_known(Stream *stream, const ImapConfig *config, const AuthUser *user,
                       void (*ended)(void *arg), void *arg)
 {
-    Imap *s = session_new(stream, config);
-    s->ended = ended;
-    s->arg = arg;
-    if (become(s, user)) greet(s, "PREAUTH");
-    converse(s);
-    finish(s);
+    Imap *s = imap_new(stream, config, ended, arg);
+    if (imap_become(s, user)) greet(s, "PREAUTH");
+    run(s);
+}
+
+void imap_serve_again(Stream *stream, const ImapConfig *config, Slice record,
+                      void (*ended)(void *arg), void *arg)
+{
+    run(imap_take_up(stream, config, record, ended, arg));
+}
+
+void imap_resume(Stream *stream, const ImapConfig *config, Slice record, void (*ended)(void *arg),
+                 void *arg)
+{
+    run(imap_take_up(stream, config, record, ended, arg));
 }

@@ -60,6 +60,7 @@ enum { /* what ENABLE, or CONDSTORE by using it, switched on */
        ENABLED_UTF8 = 8,      /* UTF8=ACCEPT, RFC 9755 */
        ENABLED_UIDONLY = 16,  /* RFC 9586 */
        ENABLED_METADATA = 32, /* RFC 5464 4.1 */
+       ENABLED_ALL = 63,
 };
 struct Imap {
     Stream *stream;
@@ -82,7 +83,7 @@ struct Imap {
     Comparator comparator;  /* the active one, RFC 5255 4.2 */
     uint8_t language;       /* Language, RFC 5255 3 */
     unsigned mistakes;      /* BADs in a row, and failed logins */
-    uint64_t told_keywords; /* hash of the FLAGS told last */
+    uint32_t told_keywords; /* hash of the FLAGS told last */
     uint32_t told_keywords_version;
     uint32_t limited_uid; /* this command has dealt with no older ones (limit.c); 0: with all */
     Rights told_rights;   /* with the PERMANENTFLAGS told last */
@@ -95,6 +96,10 @@ struct Imap {
     bool quota_known, quota_over;       /* quota_warn.c */
     uint16_t quota_level;               /* percent that was told */
     struct AnnotateNews *annotate_news; /* after SELECT (ANNOTATE) */
+    char *idle_tag;   /* of IDLE under way; malloc */
+    Buf handed;       /* the record by which the session goes on: at its next step it ends here */
+    uint64_t kept;    /* hash of the record that was kept last */
+    bool is_fresh;    /* taken up, and nothing has happened since */
     void (*ended)(void *arg);
     void *arg;
 };
@@ -195,6 +200,10 @@ PARKS void imap_tell_unasked(Imap *s, bool idle);
 void imap_listen_no_more(Imap *s);
 /* stream_wait, that other mailboxes' news end as well (WOKEN_NUDGED). */
 PARKS Wake imap_wait(Imap *s, int64_t deadline);
+/* Its arguments as the client wrote them, to be kept; false: there are none that can. The same again,
+ * without a word. */
+bool imap_notify_written(const Imap *s, Slice *written);
+PARKS Err imap_notify_again(Imap *s, Slice written) MUST_USE;
 /* Ends NOTIFY as if it had never been used. */
 PARKS void imap_notify_free(Imap *s);
 /* ENABLE METADATA: from now on changes of annotations are told (RFC 5464 4.4.2). */
@@ -277,5 +286,24 @@ PARKS void imap_forget_user(Imap *s);
 void imap_make_stranger(Imap *s); /* the limits of one, and the time to log in begins */
 void imap_put_capabilities(const Imap *s, Buf *out); /* "CAPABILITY IMAP4rev1 ..." */
 void imap_enable(Imap *s, unsigned enabled);
-/* LOGIN or AUTHENTICATE went well: goes to the account's home and answers there (server.c). */
-PARKS Err imap_welcome(Imap *s, const AuthUser *user);
+void imap_set_limits(Imap *s);                       /* by its state */
+void imap_goodbye(Imap *s, const char *why);         /* "* BYE why", unless it was said */
+Imap *imap_new(Stream *stream, const ImapConfig *config, void (*ended)(void *arg), void *arg);
+
+/* ---- changing hands (resume.c) ---- */
+/* LOGIN or AUTHENTICATE went well: the conversation goes on from a record, which begins with the
+ * answer. */
+Err imap_welcome(Imap *s, const AuthUser *user);
+/* Goes to the account's home. False: it cannot be opened, which has been said. */
+PARKS bool imap_become(Imap *s, const AuthUser *user);
+/* Of who comes with a record. It may be LEAVING. */
+PARKS Imap *imap_take_up(Stream *stream, const ImapConfig *config, Slice record,
+                         void (*ended)(void *arg), void *arg);
+/* At rest: what the session is now goes to who has the connection, if it is another process. True:
+ * this session ends here, to be taken up from its record (the setting resume_always). */
+PARKS bool imap_keep(Imap *s);
+bool imap_may_be_kept(const Imap *s);
+/* After imap_make_stranger: the connection goes back to the front, if it came from there. */
+PARKS void imap_hand_back(Imap *s);
+/* IDLE until DONE, and its answer: s->idle_tag (idle.c). */
+PARKS Err imap_idle(Imap *s);

@@ -39,5 +39,7 @@ Err imap_cmd_unauthenticate(Imap *s)
     imap_forget_user(s);
     imap_make_stranger(s);
     (void)imap_ok(s, "UNAUTHENTICATE completed");
-    return stream_is_deflated(s->stream) ? stream_end_deflate(s->stream) : OK;
+    if (stream_is_deflated(s->stream)) TRY(stream_end_deflate(s->stream));
+    imap_hand_back(s);
+    return OK;
 }

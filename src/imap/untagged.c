@@ -1,6 +1,5 @@
 /* News of the selected mailbox, told where RFC 9051 7.5.1 and RFC 7162 allow them; and message
  * sets, which are about the same numbers. */
-#include "base/table.h"
 #include "imap/annotate.h"
 #include "imap/context.h"
 #include "imap/notify.h"
@@ -30,7 +29,7 @@ void imap_tell_keywords(Imap *s)
     s->told_rights = mailbox_rights(s->box);
     Slice keywords = mailbox_keywords(s->box, &s->arena);
     const char *sp = keywords.len ? " " : "";
-    s->told_keywords = keyed_hash(keywords);
+    s->told_keywords = slice_hash_crc(keywords);
     imap_say(s, "FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s)", sp, SP(keywords));
     Slice permanent = permanent_flags(s, keywords);
     imap_say(s, "OK [PERMANENTFLAGS (%.*s)] %s", SP(permanent),
@@ -42,7 +41,8 @@ void imap_tell_new_keywords(Imap *s)
 {
     if (mailbox_keywords_version(s->box) == s->told_keywords_version) return;
     s->told_keywords_version = mailbox_keywords_version(s->box);
-    if (keyed_hash(mailbox_keywords(s->box, &s->arena)) != s->told_keywords) imap_tell_keywords(s);
+    if (slice_hash_crc(mailbox_keywords(s->box, &s->arena)) != s->told_keywords)
+        imap_tell_keywords(s);
 }
 
 void imap_begin_fetch(Imap *s, uint32_t number, uint32_t uid)

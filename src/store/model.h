@@ -327,6 +327,9 @@ void box_note_kwset(Box *b, uint16_t kwset);
 
 /* ---- vanished.c ---- */
 Err vanished_add(Box *b, uint64_t seq, const Message *gone, size_t count) MUST_USE;
+/* Tombstones of changes after `modseq`, in no order; those before vanished_floor are missing. In
+ * the arena. */
+Err vanished_after(Box *b, uint64_t modseq, Arena *a, Vanished **list, size_t *count) MUST_USE;
 void vanished_trim(Box *b, bool all); /* clean pages; all: dirty ones too */
 
 /* ---- email.c, summary.c ---- */
@@ -508,6 +511,8 @@ void views_expunged(Box *b, const Message *gone, size_t count, uint64_t seq); /*
 /* Before m, by a flag change, gets a new modseq. */
 void views_overlaid(Box *b, const Message *m);
 void views_nudge(Box *b);
+/* How many messages of the view have smaller uids. */
+uint32_t view_rank(View *v, uint32_t uid);
 uint64_t views_floor(Account *a); /* the smallest gone_since; UINT64_MAX: none */
 
 /* ---- fold.c ---- */

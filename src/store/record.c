@@ -82,13 +82,7 @@ static Slice read_name(Reader *in, size_t most)
 
 static void write_ranges(Buf *out, const UidSet *s)
 {
-    uint32_t last = 0;
-    buf_varint(out, s ? s->count : 0);
-    for (size_t i = 0; s && i < s->count; i++) {
-        buf_varint(out, s->ranges[i].first - last);
-        buf_varint(out, s->ranges[i].last - s->ranges[i].first);
-        last = s->ranges[i].last;
-    }
+    uidset_write(out, s ? s : &(UidSet){0});
 }
 
 static void write_numbers(Buf *out, const uint32_t *numbers, size_t count)

@@ -428,6 +428,13 @@ PARKS Err account_undelete(Account *account, const UidSet *uids, Arena *a, size_
 PARKS Err view_open(Mailbox *box, bool recent, View **view) MUST_USE;
 void view_close(View *view);
 SCOPED(View, view, view_close)
+/* Appends what the view is, so that view_resume, also of another process, makes the same of it: the
+ * same numbers, and the same news to come. False: it is too much for a few kilobytes, or the mailbox
+ * is gone. It stays right, whatever others do, until the view is synced. */
+bool view_keep(const View *view, Buf *out);
+/* ERR_CONFLICT: the mailbox is not the one that it was (UIDVALIDITY, tombstones that are gone);
+ * ERR_SYNTAX: it does not fit. */
+PARKS Err view_resume(Mailbox *box, Slice kept, View **view) MUST_USE;
 Mailbox *view_mailbox(const View *view);
 uint32_t view_exists(const View *view);
 uint32_t view_recent(const View *view);

@@ -118,3 +118,31 @@ void uidset_print(Buf *out, const UidSet *s)
         buf_number(out, s->ranges[i].last);
     }
 }
+
+void uidset_write(Buf *out, const UidSet *s)
+{
+    uint32_t last = 0;
+    buf_varint(out, s->count);
+    for (size_t i = 0; i < s->count; i++) {
+        buf_varint(out, s->ranges[i].first - last);
+        buf_varint(out, s->ranges[i].last - s->ranges[i].first);
+        last = s->ranges[i].last;
+    }
+}
+
+/* Every range takes at least two octets, so a count beyond the octets left is a lie. */
+void uidset_read(Reader *in, Arena *a, UidSet *s)
+{
+    uint64_t count = read_varint(in), last = 0;
+    *s = (UidSet){0};
+    if (count > in->rest.len / 2) in->bad = true;
+    for (uint64_t i = 0; i < count && !in->bad; i++) {
+        uint64_t gap = read_varint(in), more = read_varint(in);
+        bool fits = gap && gap <= UINT32_MAX - last && more <= UINT32_MAX - last - gap;
+        if (!fits) in->bad = true;
+        if (in->bad) break;
+        uidset_add(a, s, (uint32_t)(last + gap), (uint32_t)(last + gap + more));
+        last += gap + more;
+    }
+    if (in->bad) *s = (UidSet){0};
+}

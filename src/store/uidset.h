@@ -17,3 +17,7 @@ bool uidset_has(const UidSet *s, uint32_t uid);                         /* O(log
 uint64_t uidset_size(const UidSet *s);
 bool uidset_next(const UidSet *s, uint32_t *uid); /* the smallest member >= *uid; false: none */
 void uidset_print(Buf *out, const UidSet *s);     /* "1,3:5"; nothing for the empty set */
+/* As octets: varint count, then for each range varint gap to the end of the one before (>= 1) and
+ * length - 1. What is read is checked; in->bad: it does not fit. */
+void uidset_write(Buf *out, const UidSet *s);
+void uidset_read(Reader *in, Arena *a, UidSet *s);

@@ -138,24 +138,52 @@ static void add_gaps(Box *b, Arena *a, UidSet *vanished)
     if (next < b->s.uid_next) uidset_add(a, vanished, next, b->s.uid_next - 1);
 }
 
+typedef struct {
+    Vanished *list;
+    size_t count, room;
+} VanishedList;
+
+static void list_append(Arena *a, VanishedList *l, Vanished v)
+{
+    if (l->count == l->room) {
+        l->room = MAX(l->room * 2, (size_t)16);
+        Vanished *more = arena_array(a, Vanished, l->room);
+        if (l->count) memcpy(more, l->list, l->count * sizeof *more);
+        l->list = more;
+    }
+    l->list[l->count++] = v;
+}
+
+Err vanished_after(Box *b, uint64_t modseq, Arena *a, Vanished **list, size_t *count)
+{
+    VanishedList l = {0};
+    bool older = false;
+    for (uint32_t n = b->s.vanished_next; n-- > b->s.vanished_first && !older;) {
+        VanishedPage p;
+        TRY(page_get(b, n, a, &p));
+        for (uint32_t i = 0; i < p.count; i++)
+            if (p.list[i].seq > modseq) list_append(a, &l, p.list[i]);
+        older = p.count && p.list[0].seq <= modseq;
+    }
+    *list = l.list;
+    *count = l.count;
+    return OK;
+}
+
 PARKS Err mailbox_vanished(Mailbox *box, uint64_t modseq, Arena *a, UidSet *vanished,
                            bool *complete)
 {
     Box *b = box->box;
+    Vanished *list;
+    size_t count;
     if (b->gone) return fail(ERR_NOT_FOUND, "the mailbox was deleted");
     *complete = modseq >= b->s.vanished_floor;
     if (!*complete) {
         add_gaps(b, a, vanished);
         return OK;
     }
-    bool older = false;
-    for (uint32_t n = b->s.vanished_next; n-- > b->s.vanished_first && !older;) {
-        VanishedPage p;
-        TRY(page_get(b, n, a, &p));
-        for (uint32_t i = 0; i < p.count; i++)
-            if (p.list[i].seq > modseq)
-                uidset_add(a, vanished, p.list[i].uid, p.list[i].uid + p.list[i].count - 1);
-        older = p.count && p.list[0].seq <= modseq;
-    }
+    TRY(vanished_after(b, modseq, a, &list, &count));
+    for (size_t i = 0; i < count; i++)
+        uidset_add(a, vanished, list[i].uid, list[i].uid + list[i].count - 1);
     return OK;
 }

@@ -213,7 +213,7 @@ static const Message *gone_find(const View *v, uint32_t uid)
     return i < v->gone_count && v->gone[i].uid == uid ? &v->gone[i] : NULL;
 }
 
-static uint32_t rank(View *v, uint32_t uid)
+uint32_t view_rank(View *v, uint32_t uid)
 {
     return box_rank(v->mailbox->box, uid) + gone_below(v, uid);
 }
@@ -241,7 +241,7 @@ uint32_t view_number(View *v, uint32_t uid)
 {
     if (uid >= v->uid_end) return 0;
     if (!box_message(v->mailbox->box, uid) && !gone_find(v, uid)) return 0;
-    return rank(v, uid) + 1;
+    return view_rank(v, uid) + 1;
 }
 
 uint32_t view_first_unseen(View *v)
@@ -251,7 +251,7 @@ uint32_t view_first_unseen(View *v)
     bool gone, own = v->mailbox->who == v->mailbox->account->number;
     if (own && !v->gone_count) {
         const Message *first = box_next_unseen(v->mailbox->box, 1);
-        return first && first->uid < v->uid_end ? rank(v, first->uid) + 1 : 0;
+        return first && first->uid < v->uid_end ? view_rank(v, first->uid) + 1 : 0;
     }
     for (uint32_t uid = 1; view_next(v, uid, &m, &number, &gone); uid = m.uid + 1)
         if (!(m.flags & FLAG_SEEN)) return number;
@@ -268,7 +268,7 @@ bool view_next(View *v, uint32_t uid, Message *out, uint32_t *number, bool *gone
     bool is_lost = lost && (!m || lost->uid < m->uid);
     *out = is_lost ? *lost : *mailbox_see(v->mailbox, m);
     if (gone) *gone = is_lost;
-    if (number) *number = rank(v, out->uid) + 1;
+    if (number) *number = view_rank(v, out->uid) + 1;
     return true;
 }
 

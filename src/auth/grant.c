@@ -1,0 +1,61 @@
+#include "auth/grant.h"
+
+#include "run/run.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+enum { VERSION = 1, HEAD = 18, MAC = GRANT_OCTETS - HEAD };
+
+static void put_mac(const GrantKey *key, const uint8_t *head, Slice text, uint8_t mac[MAC])
+{
+    Buf whole buf_scoped = {0};
+    uint8_t full[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    buf_add(&whole, slice((const char *)head, HEAD));
+    buf_add(&whole, text);
+    bool done = HMAC(EVP_sha256(), key->octets, GRANT_KEY_OCTETS, (const unsigned char *)whole.at,
+                     whole.len, full, &len);
+    must(done && len >= MAC);
+    memcpy(mac, full, MAC);
+}
+
+void grant_login_text(Buf *out, Slice service, Slice login, bool guest)
+{
+    buf_bytes(out, service);
+    buf_bytes(out, login);
+    buf_u8(out, guest);
+}
+
+void grant_make(const GrantKey *key, GrantKind kind, Slice text, uint8_t grant[GRANT_OCTETS])
+{
+    Buf head buf_scoped = {0};
+    buf_u8(&head, VERSION);
+    buf_u8(&head, (uint8_t)kind);
+    buf_u64(&head, (uint64_t)wall_ms());
+    buf_u64(&head, random_u64());
+    must(head.len == HEAD);
+    memcpy(grant, head.at, HEAD);
+    put_mac(key, grant, text, grant + HEAD);
+}
+
+/* One from the future was made before the clock was set back: it could be shown for too long. */
+static bool is_fresh(GrantKind kind, uint64_t made)
+{
+    uint64_t now = (uint64_t)wall_ms();
+    return kind != GRANT_LOGIN || (made > now ? made - now : now - made) <= GRANT_LOGIN_MS;
+}
+
+Err grant_check(const GrantKey *key, GrantKind kind, Slice text, Slice grant)
+{
+    uint8_t mac[MAC];
+    if (grant.len != GRANT_OCTETS) return fail(ERR_AUTH, "a grant of %zu octets", grant.len);
+    const uint8_t *octets = (const uint8_t *)grant.at;
+    put_mac(key, octets, text, mac);
+    bool good = CRYPTO_memcmp(mac, octets + HEAD, MAC) == 0;
+    Reader in = reader(grant);
+    bool ours = read_u8(&in) == VERSION && read_u8(&in) == (uint8_t)kind;
+    if (!good || !ours) return fail(ERR_AUTH, "a grant that is not ours");
+    return is_fresh(kind, read_u64(&in)) ? OK : fail(ERR_AUTH, "a grant that is too old");
+}
