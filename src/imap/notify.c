@@ -382,7 +382,7 @@ bool imap_notify_written(const Imap *s, Slice *written)
 /* What does not end like this could end with a literal, and somebody would be asked for it. */
 static bool is_whole(Slice written)
 {
-    return slice_ends(written, S(")")) || slice_ends(written, S("NONE"));
+    return slice_ends(written, S(")")) || slice_eq_nocase(written, S(" NONE"));
 }
 
 Err imap_notify_again(Imap *s, Slice written)

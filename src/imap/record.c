@@ -83,7 +83,7 @@ void imap_record_at_rest(Buf *out, const ImapRecord *r)
     buf_u8(out, r->comparator.collation);
     buf_u8(out, r->comparator.descending);
     buf_varint(out, r->mistakes);
-    buf_u8(out, (uint8_t)(r->quota_known | r->quota_over << 1));
+    buf_u8(out, (uint8_t)(r->quota_known | r->quota_over << 1 | r->after_literal << 2));
     buf_varint(out, r->quota_level);
     buf_bytes(out, r->tag);
     buf_bytes(out, r->notify);
@@ -99,9 +99,10 @@ Err imap_read_at_rest(Slice body, Arena *a, ImapRecord *r)
     r->comparator.collation = octet(&in, COMPARE_OCTET);
     r->comparator.descending = octet(&in, 1);
     r->mistakes = (unsigned)number(&in, UINT16_MAX);
-    uint8_t quota = octet(&in, 3);
-    r->quota_known = quota & 1;
-    r->quota_over = quota & 2;
+    uint8_t bits = octet(&in, 7);
+    r->quota_known = bits & 1;
+    r->quota_over = bits & 2;
+    r->after_literal = bits & 4;
     r->quota_level = (uint16_t)number(&in, UINT16_MAX);
     r->tag = tag(&in);
     r->notify = read_bytes(&in);

@@ -3,7 +3,7 @@
  *
  *     LOGGED_IN:  bytes tag  varint ms left to log in  mistakes  language
  *     AT_REST:    varint enabled  language  u8 collation  u8 descending  varint mistakes
- *                 u8 what is known of the quota  varint level told  bytes tag of IDLE
+ *                 u8 quota known, over, after a literal  varint level told  bytes tag of IDLE
  *                 bytes arguments of NOTIFY  u8 selected; and if so:
  *                 varint account  mailbox id  u8 how  u32 hash of the keywords told
  *                 varint rights told  bytes view (view_keep)  uid ranges "$"  bytes notes
@@ -18,6 +18,7 @@ typedef struct {
     uint8_t language;
     Comparator comparator;
     bool quota_known, quota_over;
+    bool after_literal; /* the command before ended with one: In.blank */
     uint16_t quota_level;
     Slice notify; /* as the client wrote it; empty: none */
     bool selected;

@@ -78,6 +78,7 @@ static void describe(const Imap *s, Buf *out)
                     .comparator = s->comparator,
                     .quota_known = s->quota_known,
                     .quota_over = s->quota_over,
+                    .after_literal = s->in->literal.is_there,
                     .quota_level = s->quota_level};
     if (!imap_notify_written(s, &r.notify)) return;
     if (s->box && !describe_selected(s, &r, &view, &notes)) return;
@@ -209,6 +210,7 @@ PARKS static Err go_on(Imap *s, const Handover *h)
     s->mistakes = r.mistakes;
     s->quota_known = r.quota_known, s->quota_over = r.quota_over;
     s->quota_level = r.quota_level;
+    s->in->literal.is_there = r.after_literal;
     if (r.selected) TRY(select_again(s, &r));
     if (r.notify.len)
         TRY(imap_notify_again(s, r.notify));
