@@ -52,7 +52,8 @@ void auth_reload(Auth *auth, const AuthConfig *config);
 
 /* ---- logging in ---- */
 typedef struct {
-    uint32_t acct; /* 0 until auth_account was asked: whoever checks a login need not have a store */
+    uint32_t
+        acct; /* 0 until auth_account was asked: whoever checks a login need not have a store */
     char login[256];
     bool guest;                  /* by ANONYMOUS: may look, not change anything */
     bool has_grant;              /* from a keeper that is another process */

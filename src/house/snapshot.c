@@ -51,7 +51,8 @@ Snapshot *snapshot_new(const Config *config, Auth *auth, Store *store)
                            .public_account = config->public_account,
                            .administrators = config->administrators.items,
                            .administrator_count = config->administrators.count,
-                           .administrator_contact = config->administrator_contact};
+                           .administrator_contact = config->administrator_contact,
+                           .resume_always = config->resume_always};
     quota_steps(config, &s->imap);
     s->pop3 = (Pop3Config){.auth = auth,
                            .store = store,
@@ -63,7 +64,8 @@ Snapshot *snapshot_new(const Config *config, Auth *auth, Store *store)
                            .shared_maildrop = config->pop3_shared,
                            .uidl = config->pop3_uidl,
                            .expire_days = (uint32_t)((config->pop3_expire + 86399) / 86400),
-                           .login_delay_s = (uint32_t)config->pop3_login_delay};
+                           .login_delay_s = (uint32_t)config->pop3_login_delay,
+                           .resume_always = config->resume_always};
     s->smtp = (SmtpConfig){.auth = auth,
                            .store = store,
                            .hostname = config->hostname,

@@ -29,7 +29,7 @@ PARKS static Wake idle(Imap *s)
         if (s->state == LEAVING) return WOKEN_CANCELLED;
         Wake wake = rest(s, next);
         if (wake != WOKEN_NUDGED && wake != WOKEN_TIMEOUT) return wake;
-        s->is_fresh = false;
+        s->is_kept = false;
         if (wake == WOKEN_TIMEOUT) imap_say(s, "OK Still here");
         if (now_ms() >= next) next = now_ms() + every;
     }

@@ -4,8 +4,8 @@
  *
  * A conversation is one fiber: read a command (in.h), dispatch by the table commands.def, answer.
  * With the login the stranger's session ends, and another goes on from a record (auth/handover.h),
- * here or in another process, at the account's home loop. What others change arrives as a nudge and is
- * reported where RFC 9051 7 allows it. One command, one file. Begin reading with imap_serve in
+ * here or in another process, at the account's home loop. What others change arrives as a nudge and
+ * is reported where RFC 9051 7 allows it. One command, one file. Begin reading with imap_serve in
  * server.c, then session.h. */
 #include "auth/auth.h"
 
@@ -42,9 +42,9 @@ typedef struct {
      * OVERQUOTA, 0: never. */
     uint16_t quota_warnings[8];
     uint16_t quota_soft;
-    /* Takes over who has logged in, with the stream, in the same fiber; `arg` is that of imap_serve,
-     * whose `ended` is not called then. It is the last thing that imap_serve does: nothing of the
-     * session is left. NULL: the conversation goes on here. */
+    /* Takes over who has logged in, with the stream, in the same fiber; `arg` is that of
+     * imap_serve, whose `ended` is not called then. It is the last thing that imap_serve does:
+     * nothing of the session is left. NULL: the conversation goes on here. */
     void (*hand_over)(void *arg, Stream *stream, Slice record); /* PARKS */
     const GrantKey *grant_key; /* of records; NULL: nobody else has them in his hands */
     bool resume_always;        /* for tests: at every rest it is taken up again from its record */

@@ -1,7 +1,6 @@
 /* A session changes hands: after the login, when the house restarts, and back after UNAUTHENTICATE.
  * Who lets go writes a record (record.h); who takes up makes of it the same session. */
 #include "auth/handover.h"
-#include "base/table.h"
 #include "imap/annotate.h"
 #include "imap/notify.h"
 #include "imap/record.h"
@@ -56,8 +55,7 @@ static bool describe_selected(const Imap *s, ImapRecord *r, Buf *view, Buf *note
     r->selected = true;
     r->acct = status.acct;
     r->mailbox_id = status.id;
-    r->how = (uint8_t)((s->read_only ? RECORD_READ_ONLY : 0) |
-                       (s->examined ? RECORD_EXAMINED : 0) |
+    r->how = (uint8_t)((s->read_only ? RECORD_READ_ONLY : 0) | (s->examined ? RECORD_EXAMINED : 0) |
                        (s->annotate_news ? RECORD_ANNOTATE : 0));
     r->told_keywords = s->told_keywords;
     r->told_rights = s->told_rights;
@@ -88,22 +86,17 @@ static void describe(const Imap *s, Buf *out)
 bool imap_keep(Imap *s)
 {
     Buf body buf_scoped = {0}, record buf_scoped = {0};
-    if (!imap_may_be_kept(s) || !(s->state & KNOWN)) return false;
+    if (s->is_kept || !imap_may_be_kept(s) || !(s->state & KNOWN)) return false;
+    s->is_kept = true;
     describe(s, &body);
-    uint64_t hash = keyed_hash(buf_slice(&body));
-    bool anew = s->config->resume_always && body.len && !s->is_fresh;
-    if (hash == s->kept && !anew) return false;
-    s->kept = hash;
     if (body.len)
         handover_write(&record, HANDOVER_AT_REST, S("imap"), &s->user, buf_slice(&body),
                        s->config->grant_key);
-    if (anew && record.len) {
-        s->handed = record;
-        record = (Buf){0};
-        return true;
-    }
-    stream_keep(s->stream, buf_slice(&record));
-    return false;
+    if (stream_is_remote(s->stream)) stream_keep(s->stream, buf_slice(&record));
+    if (!s->config->resume_always || !record.len) return false;
+    s->handed = record;
+    record = (Buf){0};
+    return true;
 }
 
 /* ---- taking up who has just logged in ---- */
@@ -242,12 +235,12 @@ PARKS static Err take_up(Imap *s, Slice record)
     return in.bad || in.rest.len ? fail(ERR_SYNTAX, "a stranger that does not fit") : OK;
 }
 
-Imap *imap_take_up(Stream *stream, const ImapConfig *config, Slice record,
-                   void (*ended)(void *arg), void *arg)
+Imap *imap_take_up(Stream *stream, const ImapConfig *config, Slice record, void (*ended)(void *arg),
+                   void *arg)
 {
     Imap *s = imap_new(stream, config, ended, arg);
     Buf remote buf_scoped = {0};
-    s->is_fresh = true;
+    s->is_kept = config->resume_always;
     Err err = take_up(s, record);
     if (!err) return s;
     Address peer = stream_peer(stream);

@@ -156,7 +156,7 @@ PARKS static void serve_command(Imap *s)
 {
     stream_set_deadline(s->stream, imap_deadline(s));
     s->command = NULL;
-    s->is_fresh = false;
+    s->is_kept = false;
     Err err = imap_next(s->in);
     s->progress_due_ms = now_ms() + imap_progress_ms(s);
     if (s->in->blank) {
@@ -197,9 +197,11 @@ PARKS static void rest(Imap *s)
         arena_done(&s->arena);
         stream_rest(s->stream);
         wake = s->state == LEAVING ? WOKEN_READY : imap_wait(s, deadline);
+        s->is_kept = false;
     }
     imap_listen_no_more(s);
-    if (wake == WOKEN_TIMEOUT) imap_goodbye(s, stranger ? "Too slow to log in" : "Idle for too long");
+    if (wake == WOKEN_TIMEOUT)
+        imap_goodbye(s, stranger ? "Too slow to log in" : "Idle for too long");
     if (wake == WOKEN_CANCELLED) imap_goodbye(s, "The server is shutting down");
 }
 

@@ -96,10 +96,9 @@ struct Imap {
     bool quota_known, quota_over;       /* quota_warn.c */
     uint16_t quota_level;               /* percent that was told */
     struct AnnotateNews *annotate_news; /* after SELECT (ANNOTATE) */
-    char *idle_tag;   /* of IDLE under way; malloc */
-    Buf handed;       /* the record by which the session goes on: at its next step it ends here */
-    uint64_t kept;    /* hash of the record that was kept last */
-    bool is_fresh;    /* taken up, and nothing has happened since */
+    char *idle_tag;                     /* of IDLE under way; malloc */
+    Buf handed;   /* the record by which the session goes on: at its next step it ends here */
+    bool is_kept; /* nothing has happened since imap_keep */
     void (*ended)(void *arg);
     void *arg;
 };
@@ -200,8 +199,8 @@ PARKS void imap_tell_unasked(Imap *s, bool idle);
 void imap_listen_no_more(Imap *s);
 /* stream_wait, that other mailboxes' news end as well (WOKEN_NUDGED). */
 PARKS Wake imap_wait(Imap *s, int64_t deadline);
-/* Its arguments as the client wrote them, to be kept; false: there are none that can. The same again,
- * without a word. */
+/* Its arguments as the client wrote them, to be kept; false: there are none that can. The same
+ * again, without a word. */
 bool imap_notify_written(const Imap *s, Slice *written);
 PARKS Err imap_notify_again(Imap *s, Slice written) MUST_USE;
 /* Ends NOTIFY as if it had never been used. */
@@ -286,8 +285,8 @@ PARKS void imap_forget_user(Imap *s);
 void imap_make_stranger(Imap *s); /* the limits of one, and the time to log in begins */
 void imap_put_capabilities(const Imap *s, Buf *out); /* "CAPABILITY IMAP4rev1 ..." */
 void imap_enable(Imap *s, unsigned enabled);
-void imap_set_limits(Imap *s);                       /* by its state */
-void imap_goodbye(Imap *s, const char *why);         /* "* BYE why", unless it was said */
+void imap_set_limits(Imap *s);               /* by its state */
+void imap_goodbye(Imap *s, const char *why); /* "* BYE why", unless it was said */
 Imap *imap_new(Stream *stream, const ImapConfig *config, void (*ended)(void *arg), void *arg);
 
 /* ---- changing hands (resume.c) ---- */

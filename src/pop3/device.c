@@ -105,7 +105,7 @@ PARKS static void write_ranges(Pop3 *s, const UidSet *before, Buf *out)
 PARKS Err device_update(Pop3 *s)
 {
     Err err = ERR_CONFLICT;
-    if (!is_device(s) || !s->marks) return OK;
+    if (!is_device(s) || !maildrop_is_marked(s)) return OK;
     for (int i = 0; i < TRIES && err == ERR_CONFLICT; i++) {
         Arena arena arena_scoped = {0};
         Buf value buf_scoped = {0};

@@ -104,8 +104,7 @@ PARKS void pop3_dele(Pop3 *s, Slice text)
 PARKS void pop3_rset(Pop3 *s, Slice nothing)
 {
     (void)nothing;
-    for (uint32_t n = 1; s->deleted && n <= s->count; n++)
-        s->marks[n] &= (uint8_t)~MARK_DELETED;
+    s->marked[0] = (UidSet){0};
     s->deleted = 0;
     s->deleted_octets = 0;
     s->last = s->last_at_login;

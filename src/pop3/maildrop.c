@@ -70,14 +70,19 @@ PARKS static void count_messages(Pop3 *s)
 }
 
 /* A device deletes nothing, so it need not be alone. */
+PARKS static Err lock(Pop3 *s)
+{
+    TRY(account_open(s->config->store, s->who.acct, &s->account));
+    if (s->config->shared_maildrop || is_device(s)) return OK;
+    TRY(maildrop_lock(s->account));
+    s->is_locked = true;
+    return OK;
+}
+
 PARKS static Err open_inbox(Pop3 *s)
 {
     Slice name = s->folder.len ? buf_slice(&s->folder) : S("INBOX");
-    TRY(account_open(s->config->store, s->who.acct, &s->account));
-    if (!s->config->shared_maildrop && !is_device(s)) {
-        TRY(maildrop_lock(s->account));
-        s->is_locked = true;
-    }
+    TRY(lock(s));
     TRY(check_login_delay(s));
     TRY(read_pref(s));
     TRY(mailbox_open(s->account, s->who.acct, name, &s->inbox));
@@ -94,6 +99,38 @@ PARKS Err maildrop_open(Pop3 *s)
     return err;
 }
 
+/* Numbers of messages that a device is not shown are not counted; which those are is known from
+ * when the maildrop was opened (s->fetched). */
+static Err number_shown(Pop3 *s)
+{
+    Message m;
+    uint32_t uid = 1, number = 0;
+    bool gone;
+    s->shown = mem_new(array_bytes(s->count + 1, sizeof *s->shown));
+    while (number < s->count && maildrop_next(s, &uid, &number, &m, &gone))
+        s->shown[number - 1] = m.uid;
+    return number == s->count ? OK : fail(ERR_CONFLICT, "the maildrop is another one");
+}
+
+PARKS static Err resume_inbox(Pop3 *s, uint32_t mailbox_id, Slice view)
+{
+    TRY(lock(s));
+    TRY(read_pref(s));
+    TRY(mailbox_open_id(s->account, s->who.acct, mailbox_id, &s->inbox));
+    TRY(view_resume(s->inbox, view, &s->view));
+    s->uid_validity = mailbox_status(s->inbox).uid_validity;
+    if (is_device(s)) return number_shown(s);
+    return view_exists(s->view) == s->count ? OK
+                                            : fail(ERR_CONFLICT, "the maildrop is another one");
+}
+
+PARKS Err maildrop_resume(Pop3 *s, uint32_t mailbox_id, Slice view)
+{
+    Err err = resume_inbox(s, mailbox_id, view);
+    if (err) maildrop_close(s);
+    return err;
+}
+
 void maildrop_close(Pop3 *s)
 {
     view_close(s->view);
@@ -101,13 +138,13 @@ void maildrop_close(Pop3 *s)
     device_close(s);
     if (s->is_locked) maildrop_unlock(s->account);
     account_close(s->account);
-    free(s->marks);
+    arena_done(&s->marks_arena);
+    s->marked[0] = s->marked[1] = (UidSet){0};
     uidls_free(s->uidls);
     s->uidls = NULL;
     s->view = NULL;
     s->inbox = NULL;
     s->account = NULL;
-    s->marks = NULL;
     s->is_locked = false;
     s->count = s->deleted = s->last = s->last_at_login = 0;
     s->octets = s->deleted_octets = 0;
@@ -116,8 +153,8 @@ void maildrop_close(Pop3 *s)
 void maildrop_mark(Pop3 *s, uint32_t number, uint8_t mark)
 {
     must(number >= 1 && number <= s->count);
-    if (!s->marks) s->marks = mem_zero((size_t)s->count + 1);
-    s->marks[number] |= mark;
+    if (mark & MARK_DELETED) uidset_add(&s->marks_arena, &s->marked[0], number, number);
+    if (mark & MARK_RETRIEVED) uidset_add(&s->marks_arena, &s->marked[1], number, number);
 }
 
 bool maildrop_message(Pop3 *s, uint32_t number, Message *m)

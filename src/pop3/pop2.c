@@ -215,12 +215,21 @@ PARKS static void arrived(Pop3 *s, Err err)
     say_count(s);
 }
 
+const Pop3Ways pop2_ways = {
+    {"pop2", 4},
+    next, arrived
+};
+
 PARKS void pop2_serve(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg)
 {
-    static const Pop3Ways ways = {next, arrived};
-    Pop3 *s = pop3_new(stream, config, ended, arg);
-    s->ways = &ways;
+    Pop3 *s = pop3_new(stream, config, &pop2_ways, ended, arg);
     s->turn = AUTH;
     say(s, "+ POP2 %.*s posthouse", SP(config->hostname));
     pop3_converse(s);
+}
+
+PARKS void pop2_resume(Stream *stream, const Pop3Config *config, Slice record,
+                       void (*ended)(void *arg), void *arg)
+{
+    pop3_converse(pop3_take_up(stream, config, record, &pop2_ways, ended, arg));
 }

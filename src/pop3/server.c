@@ -110,16 +110,6 @@ PARKS static void next_command(Pop3 *s)
 
 /* ---- after the login ---- */
 
-void pop3_is_known(Pop3 *s, const AuthUser *who, const LoginSuffix *suffix)
-{
-    s->who = *who;
-    buf_clear(&s->folder);
-    buf_add(&s->folder, suffix->folder);
-    buf_clear(&s->device);
-    buf_add(&s->device, suffix->device);
-    s->is_known = true;
-}
-
 /* RFC 1939 4: the maildrop opens with the login, or the client stays a stranger. */
 PARKS static void arrived(Pop3 *s, Err err)
 {
@@ -135,60 +125,74 @@ PARKS static void arrived(Pop3 *s, Err err)
     }
 }
 
-PARKS static void arrive(Pop3 *s)
-{
-    s->is_known = false;
-    Err err = maildrop_open(s);
-    if (err) log_err(LOG_LEVEL_INFO, "maildrop_refused", err, KV("user", slice_of(s->who.login)));
-    arena_reset(&s->arena);
-    s->ways->arrived(s, err);
-}
+const Pop3Ways pop3_ways = {
+    {"pop3", 4},
+    next_command, arrived
+};
 
-/* A lost connection deletes nothing (RFC 1939 6), but what was read has been read. */
-PARKS static void end(Pop3 *s)
+/* ---- the end ---- */
+
+/* All but the stream. A lost connection deletes nothing (RFC 1939 6). */
+PARKS static void session_free(Pop3 *s)
 {
-    if (s->account && maildrop_mark_seen(s))
-        log_event(LOG_LEVEL_WARN, "seen_not_kept", KV("user", slice_of(s->who.login)),
-                  KV_TEXT("story", err_story()));
     maildrop_close(s);
-    stream_finish(s->stream);
-    stream_free(s->stream);
     if (s->user.at) wipe(s->user.at, s->user.room);
     buf_done(&s->user);
     buf_done(&s->folder);
     buf_done(&s->device);
     buf_done(&s->timestamp);
+    buf_done(&s->handed);
     arena_done(&s->arena);
-    if (s->ended) s->ended(s->ended_arg);
     free(s);
 }
 
-static void continue_at_home(void *arg);
+/* What was read has been read. */
+PARKS static void end(Pop3 *s)
+{
+    Stream *stream = s->stream;
+    void (*ended)(void *) = s->ended;
+    void *arg = s->ended_arg;
+    if (s->account && maildrop_mark_seen(s))
+        log_event(LOG_LEVEL_WARN, "seen_not_kept", KV("user", slice_of(s->who.login)),
+                  KV_TEXT("story", err_story()));
+    session_free(s);
+    stream_finish(stream);
+    stream_free(stream);
+    if (ended) ended(arg);
+}
+
+/* Nothing of this session is left when the next one begins: here, or where config->hand_over leads
+ * to. */
+PARKS static Pop3 *change_hands(Pop3 *s)
+{
+    Pop3 old = {.ways = s->ways,
+                .stream = s->stream,
+                .config = s->config,
+                .ended = s->ended,
+                .ended_arg = s->ended_arg};
+    Buf record buf_scoped = s->handed;
+    bool stays = s->state == TRANSACTION || !s->config->hand_over;
+    s->handed = (Buf){0};
+    session_free(s);
+    if (stays)
+        return pop3_take_up(old.stream, old.config, buf_slice(&record), old.ways, old.ended,
+                            old.ended_arg);
+    old.config->hand_over(old.ended_arg, old.stream, buf_slice(&record));
+    return NULL;
+}
 
 PARKS void pop3_converse(Pop3 *s)
 {
-    while (!s->over) {
-        s->ways->next(s);
-        if (!s->is_known) continue;
-        Loop *home = store_home(s->config->store, s->who.acct);
-        if (home != loop_current()) {
-            stream_detach(s->stream);
-            fiber_start_on(home, "pop3", continue_at_home, s);
-            return;
+    while (s) {
+        while (!s->over && !s->handed.len) {
+            pop3_keep(s);
+            s->is_kept = false;
+            if (!s->handed.len) s->ways->next(s);
         }
-        arrive(s);
+        bool goes_on = !s->over && !stream_error(s->stream);
+        if (!goes_on) end(s);
+        s = goes_on ? change_hands(s) : NULL;
     }
-    end(s);
-}
-
-PARKS_UNCHECKED static void continue_at_home(void *arg)
-{
-    Pop3 *s = arg;
-    if (stream_attach(s->stream))
-        s->over = true;
-    else
-        arrive(s);
-    pop3_converse(s);
 }
 
 /* RFC 1939 7: with APOP the banner ends with a timestamp in the form of a message-id. */
@@ -204,11 +208,11 @@ static void greet(Pop3 *s)
     }
 }
 
-Pop3 *pop3_new(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg)
+Pop3 *pop3_new(Stream *stream, const Pop3Config *config, const Pop3Ways *ways,
+               void (*ended)(void *arg), void *arg)
 {
-    static const Pop3Ways ways = {next_command, arrived};
     Pop3 *s = NEW(Pop3);
-    *s = (Pop3){.ways = &ways,
+    *s = (Pop3){.ways = ways,
                 .stream = stream,
                 .config = config,
                 .ended = ended,
@@ -220,7 +224,19 @@ Pop3 *pop3_new(Stream *stream, const Pop3Config *config, void (*ended)(void *arg
 
 PARKS void pop3_serve(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg)
 {
-    Pop3 *s = pop3_new(stream, config, ended, arg);
+    Pop3 *s = pop3_new(stream, config, &pop3_ways, ended, arg);
     greet(s);
     pop3_converse(s);
+}
+
+PARKS void pop3_resume(Stream *stream, const Pop3Config *config, Slice record,
+                       void (*ended)(void *arg), void *arg)
+{
+    pop3_converse(pop3_take_up(stream, config, record, &pop3_ways, ended, arg));
+}
+
+PARKS void pop3_serve_again(Stream *stream, const Pop3Config *config, Slice record,
+                            void (*ended)(void *arg), void *arg)
+{
+    pop3_converse(pop3_take_up(stream, config, record, &pop3_ways, ended, arg));
 }

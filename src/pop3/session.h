@@ -2,7 +2,8 @@
 /* One conversation of POP3: what it knows, and the words in which it answers.
  *
  * It begins on the loop that accepted it. A command that has made sure who the client is says so by
- * pop3_is_known; the dispatcher then carries the session to the account's home loop and opens the
+ * pop3_is_known; then the stranger's session ends, and another is made of the record that is left
+ * of it (resume.c), here or in another process, which goes to the account's home loop and opens the
  * maildrop there (maildrop.c). The maildrop is a View that is never synced: numbers, sizes and
  * content stay what they were. What the session does to it are marks, which QUIT turns into changes
  * (update.c). Replies are sent when no further command is waiting. Begin reading with pop3_serve.
@@ -20,6 +21,7 @@ enum {
 struct Pop3;
 /* How a session talks: POP3 itself (server.c), or POP2. */
 typedef struct {
+    Slice service;                            /* "pop3", "pop2" */
     void (*next)(struct Pop3 *s);             /* PARKS: reads a command and does it */
     void (*arrived)(struct Pop3 *s, Err err); /* PARKS: the maildrop is open, or is not */
 } Pop3Ways;
@@ -32,7 +34,8 @@ typedef struct Pop3 {
     void *ended_arg;
     Pop3State state;
     bool over;         /* the conversation has to end */
-    bool is_known;     /* who.acct is; the maildrop is not open yet */
+    bool is_kept;      /* nothing has happened since pop3_keep */
+    Buf handed;        /* the record by which it goes on: this session ends */
     bool utf8;         /* RFC 6856 2.1 */
     Language language; /* RFC 6856 3 */
     unsigned mistakes;
@@ -53,7 +56,8 @@ typedef struct Pop3 {
     Arena device_arena;
     uint32_t count; /* messages when the maildrop was opened */
     uint64_t octets;
-    uint8_t *marks; /* [number]; NULL: none so far */
+    UidSet marked[2]; /* numbers: deleted, retrieved */
+    Arena marks_arena;
     uint32_t deleted;
     uint64_t deleted_octets;
     uint32_t last_at_login, last; /* RFC 1460: the highest message retrieved */
@@ -75,16 +79,34 @@ PARKS LineEnd pop3_line(Pop3 *s, Slice *line);
 void pop3_say_why_over(Pop3 *s); /* there is no next line; it is over, why is said if that helps */
 
 /* ---- a session, whatever it speaks ---- */
-Pop3 *pop3_new(Stream *stream, const Pop3Config *config, void (*ended)(void *arg), void *arg);
+Pop3 *pop3_new(Stream *stream, const Pop3Config *config, const Pop3Ways *ways,
+               void (*ended)(void *arg), void *arg);
+extern const Pop3Ways pop3_ways, pop2_ways;
 PARKS void pop3_converse(Pop3 *s); /* to the end, which frees it */
+
+/* ---- changing hands (resume.c) ---- */
+/* At rest: what the session is now goes to who has the connection, if it is another process; or the
+ * session ends here, to be taken up from it (the setting resume_always). */
+PARKS void pop3_keep(Pop3 *s);
+/* It could not be let in: the connection goes back to the front, if it came from there. */
+PARKS void pop3_hand_back(Pop3 *s);
+PARKS Pop3 *pop3_take_up(Stream *stream, const Pop3Config *config, Slice record,
+                         const Pop3Ways *ways, void (*ended)(void *arg), void *arg);
 
 /* ---- the maildrop ---- */
 void pop3_is_known(Pop3 *s, const AuthUser *who, const LoginSuffix *suffix);
 PARKS Err maildrop_open(Pop3 *s) MUST_USE; /* on the home loop */
-void maildrop_close(Pop3 *s);              /* changes nothing in it */
+/* The same maildrop again: its mailbox and its view as view_keep has it. */
+PARKS Err maildrop_resume(Pop3 *s, uint32_t mailbox_id, Slice view) MUST_USE;
+void maildrop_close(Pop3 *s); /* changes nothing in it */
+static inline bool maildrop_is_marked(const Pop3 *s)
+{
+    return s->marked[0].count || s->marked[1].count;
+}
 static inline uint8_t maildrop_marks(const Pop3 *s, uint32_t number)
 {
-    return s->marks ? s->marks[number] : 0;
+    return (uint8_t)((uidset_has(&s->marked[0], number) ? MARK_DELETED : 0) |
+                     (uidset_has(&s->marked[1], number) ? MARK_RETRIEVED : 0));
 }
 void maildrop_mark(Pop3 *s, uint32_t number, uint8_t mark);
 /* The messages in order: start with *number 0 and *uid 1. Also those others have expunged (*gone).

@@ -35,6 +35,7 @@ PARKS static void world_open(World *w)
     w->config = (Pop3Config){.auth = w->auth, .store = w->store, .hostname = S("pop.example.org")};
     check_ok(stream_pair(&a, &b)); /* the account exists from its first login on */
     check_ok(auth_login(w->auth, "pop3", a, S("u00001"), S("secret"), &user));
+    check_ok(auth_find_account(w->auth, "pop3", a, &user));
     stream_free(a);
     stream_free(b);
     w->acct = user.acct;

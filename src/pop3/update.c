@@ -72,7 +72,7 @@ PARKS static Err remove_messages(Pop3 *s, const UidSet *going)
 PARKS Err maildrop_update(Pop3 *s)
 {
     UidSet going = {0}, seen = {0};
-    if (!s->marks && s->pref.expire_days == POP3_NEVER) return OK;
+    if (!maildrop_is_marked(s) && s->pref.expire_days == POP3_NEVER) return OK;
     sort_out(s, &going, &seen);
     TRY(set_seen(s, &seen));
     TRY(device_update(s));
@@ -82,7 +82,7 @@ PARKS Err maildrop_update(Pop3 *s)
 PARKS Err maildrop_mark_seen(Pop3 *s)
 {
     UidSet seen = {0};
-    if (!s->marks) return OK;
+    if (!maildrop_is_marked(s)) return OK;
     sort_out(s, NULL, &seen);
     return set_seen(s, &seen);
 }

@@ -429,8 +429,8 @@ PARKS Err view_open(Mailbox *box, bool recent, View **view) MUST_USE;
 void view_close(View *view);
 SCOPED(View, view, view_close)
 /* Appends what the view is, so that view_resume, also of another process, makes the same of it: the
- * same numbers, and the same news to come. False: it is too much for a few kilobytes, or the mailbox
- * is gone. It stays right, whatever others do, until the view is synced. */
+ * same numbers, and the same news to come. False: it is too much for a few kilobytes, or the
+ * mailbox is gone. It stays right, whatever others do, until the view is synced. */
 bool view_keep(const View *view, Buf *out);
 /* ERR_CONFLICT: the mailbox is not the one that it was (UIDVALIDITY, tombstones that are gone);
  * ERR_SYNTAX: it does not fit. */

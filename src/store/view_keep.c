@@ -9,9 +9,9 @@
  *     n gone:  uid (difference)  eid  modseq  size  date  u8 flags  u8 marks  kwset
  *
  * The record stays right while others change the mailbox, as long as the view is not synced: those
- * that they expunge after `as_of` are found by their tombstones. What these were, but for the email,
- * is not known any more then: they are shown without flags until it may be said that they have
- * gone. */
+ * that they expunge after `as_of` are found by their tombstones. What these were, but for the
+ * email, is not known any more then: they are shown without flags until it may be said that they
+ * have gone. */
 
 enum { GONE_MOST = 200, OWN_MOST = 500, RANGES_MOST = 500 };
 
