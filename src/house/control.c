@@ -67,6 +67,7 @@ PARKS static Err get_frame(Stream *s, Arena *a, char *type, Slice *payload)
 PARKS PRINTF(3, 0) static void talk_text(Talk *t, char type, const char *fmt, va_list args)
 {
     Buf text buf_scoped = {0};
+    if (t->forward) return;
     buf_vprintf(&text, fmt, args);
     Slice payload = slice_first(buf_slice(&text), CONTROL_FRAME_MOST - 1);
     if (t->aside) {
@@ -106,12 +107,13 @@ PARKS void talk_progress(Talk *t, const char *fmt, ...)
 
 PARKS Err talk_give(Talk *t, Slice data)
 {
+    char type = t->forward ? 'D' : 'G';
     must(data.len < CONTROL_FRAME_MOST);
     if (t->aside) {
-        control_frame(t->aside, 'G', data);
+        control_frame(t->aside, type, data);
         return OK;
     }
-    put_frame(t->stream, 'G', data);
+    put_frame(t->stream, type, data);
     return stream_drain(t->stream);
 }
 

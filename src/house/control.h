@@ -24,7 +24,9 @@ typedef struct {
     Arena arena;       /* lives as long as the request */
     const Slice *args; /* args[0] is the verb */
     size_t arg_count;
-    Buf *aside; /* while on another loop: what is said waits here, as frames */
+    Buf *aside;   /* while on another loop: what is said waits here, as frames */
+    bool forward; /* what is given goes, as data, to a house that was asked for something on this
+                     stream; nothing else is said */
 } Talk;
 
 /* ---- the serving side: what a verb's function uses ---- */

@@ -8,8 +8,7 @@ enum { ROUND_OCTETS = 2 << 20 }; /* what is gathered on the home loop before it 
 
 typedef struct {
     Talk *talk;
-    uint32_t acct;
-    Slice only; /* a mailbox; empty: all */
+    const ExportWhat *what;
     MailboxEntry *entries;
     size_t count, at; /* the mailbox we are in */
     uint32_t next_uid;
@@ -49,6 +48,12 @@ PARKS static Err give_folder(Export *x, Mailbox *box)
     return talk_give(x->talk, buf_slice(&frame));
 }
 
+static bool is_wanted(const Export *x, const Message *m)
+{
+    const ExportWhat *w = x->what;
+    return (!w->uid || m->uid == w->uid) && (!w->eid || m->eid == w->eid);
+}
+
 /* As much of one message as the round has room for. */
 PARKS static Err give_message(Export *x, Mailbox *box, const Message *m, size_t *octets)
 {
@@ -71,7 +76,8 @@ PARKS static Err give_message(Export *x, Mailbox *box, const Message *m, size_t 
 
 PARKS static Err give_mailbox(Export *x, Mailbox *box, size_t *octets)
 {
-    if (x->next_uid == 1 && !x->begun) TRY(give_folder(x, box));
+    bool one = x->what->uid || x->what->eid;
+    if (x->next_uid == 1 && !x->begun && !one) TRY(give_folder(x, box));
     while (*octets < ROUND_OCTETS) {
         const Message *at = mailbox_next(box, x->next_uid);
         if (!at || at->uid == UINT32_MAX) break;
@@ -79,7 +85,10 @@ PARKS static Err give_mailbox(Export *x, Mailbox *box, size_t *octets)
             return fail(ERR_EXPUNGED, "a message went while it was exported");
         Message m = *at;
         x->next_uid = m.uid;
-        TRY(give_message(x, box, &m, octets));
+        if (is_wanted(x, &m))
+            TRY(give_message(x, box, &m, octets));
+        else
+            x->next_uid++;
     }
     if (*octets < ROUND_OCTETS) x->at++, x->next_uid = 1;
     return OK;
@@ -93,8 +102,9 @@ PARKS static Err give_round(Export *x, Account *account)
         const MailboxEntry *e = &x->entries[x->at];
         Mailbox *box scoped(mailbox) = NULL;
         /* what was deleted goes out only when it is asked for */
-        bool wanted = e->exists && (x->only.len ? slice_eq(e->name, x->only) : !e->status.kept);
-        if (!wanted || mailbox_open(account, x->acct, e->name, &box)) {
+        Slice only = x->what->only;
+        bool wanted = e->exists && (only.len ? slice_eq(e->name, only) : !e->status.kept);
+        if (!wanted || mailbox_open(account, x->what->acct, e->name, &box)) {
             x->at++, x->next_uid = 1;
             continue;
         }
@@ -109,14 +119,14 @@ PARKS static void round_at_home(void *arg)
 {
     Export *x = arg;
     Account *account scoped(account) = NULL;
-    x->err = account_open(x->talk->house->store, x->acct, &account);
+    x->err = account_open(x->what->store, x->what->acct, &account);
     if (!x->err) x->err = give_round(x, account);
 }
 
 PARKS static Err export_all(Export *x)
 {
     while (!x->over) {
-        talk_on_loop(x->talk, store_home(x->talk->house->store, x->acct), round_at_home, x);
+        talk_on_loop(x->talk, store_home(x->what->store, x->what->acct), round_at_home, x);
         TRY(x->err);
         TRY(stream_error(x->talk->stream));
         talk_progress(x->talk, "%llu messages", (unsigned long long)x->done);
@@ -124,17 +134,27 @@ PARKS static Err export_all(Export *x)
     return OK;
 }
 
+PARKS Err export_run(Talk *t, const ExportWhat *what, uint64_t *done)
+{
+    Export x = {.talk = t, .what = what, .next_uid = 1};
+    Err err = export_all(&x);
+    if (!err && what->only.len && !x.found)
+        err = fail(ERR_NOT_FOUND, "no mailbox %.*s", SP(what->only));
+    arena_done(&x.arena);
+    *done = x.done;
+    return err;
+}
+
 /* export LOGIN [MAILBOX] */
 PARKS int verb_export(Talk *t)
 {
-    Export x = {.talk = t, .next_uid = 1};
+    ExportWhat what = {.store = t->house->store};
+    uint64_t done = 0;
     if (t->arg_count < 2 || t->arg_count > 3) return talk_usage(t);
-    if (t->arg_count == 3) x.only = t->args[2];
-    Err err = talk_account(t, t->args[1], &x.acct);
-    if (!err) err = export_all(&x);
-    if (!err && x.only.len && !x.found) err = fail(ERR_NOT_FOUND, "no mailbox %.*s", SP(x.only));
-    arena_done(&x.arena);
+    if (t->arg_count == 3) what.only = t->args[2];
+    Err err = talk_account(t, t->args[1], &what.acct);
+    if (!err) err = export_run(t, &what, &done);
     if (err) return talk_fail(t, err);
-    talk_out(t, "%llu messages exported\n", (unsigned long long)x.done);
+    talk_out(t, "%llu messages exported\n", (unsigned long long)done);
     return EXIT_OK;
 }

@@ -82,9 +82,9 @@ static uint32_t segment_bytes(const Config *c)
     return (uint32_t)MAX(MIN(c->segment_size, 1 << 30), least);
 }
 
-PARKS static Err open_store(House *h, const Config *c)
+StoreOptions house_store_options(const Config *c, Arena *a)
 {
-    StoreOptions options = {
+    return (StoreOptions){
         .quota_octets = c->quota,
         .quota_messages = c->quota_messages,
         .annotation_most = c->annotation_most,
@@ -95,13 +95,19 @@ PARKS static Err open_store(House *h, const Config *c)
         .undelete_days = (uint32_t)((c->undelete + 86399) / 86400),
         .expunge_to_trash = slice_eq(c->expunge_means, S("trash")),
         .deleted_to_trash = slice_eq(c->deleted_means, S("trash")),
-        .deleted_view = arena_copy(&h->memory, c->deleted_view),
+        .deleted_view = arena_copy(a, c->deleted_view),
         .engine = {.force_network_fs = c->store_on_network,
                    .zero_ahead = c->zero_ahead,
                    .segment_bytes = segment_bytes(c),
                    .index_in_memory = run_is_simulated(),
+                   .backup_window = (int64_t)c->backup_window,
                    .checkpoint_ms = (int64_t)c->checkpoint_milliseconds}
     };
+}
+
+PARKS static Err open_store(House *h, const Config *c)
+{
+    StoreOptions options = house_store_options(c, &h->memory);
     TRY(path_mkdir(c->store));
     Err err = store_open(c->store, &options, &h->store);
     return err == ERR_IN_USE ? fail(err, "another process has the store %.*s open", SP(c->store))

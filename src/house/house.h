@@ -50,6 +50,7 @@ PARKS Err house_reload(House *house) MUST_USE;
 PARKS void house_reload_with(House *house, const Config *fresh); /* taken over */
 /* Serves until SIGTERM or SIGINT; SIGHUP reloads. ready(arg) is called when all ports answer. */
 PARKS Err house_serve(House *house, void (*ready)(void *arg), void *arg) MUST_USE;
+StoreOptions house_store_options(const Config *config, Arena *a);   /* may borrow from the arena */
 Slice house_path(const Config *config, Arena *a, const char *name); /* STORE/name */
 static inline const Config *house_config(House *house)
 {

@@ -33,6 +33,16 @@ void transfer_meta_encode(Buf *out, const TransferMeta *m);
 Err transfer_meta_decode(Slice frame, TransferMeta *m) MUST_USE; /* borrows */
 uint64_t transfer_mark(Slice mailbox, Slice key);
 
+/* Messages of an account, as data frames. Any loop; not for the talk of another loop. */
+typedef struct {
+    Store *store;
+    uint32_t acct;
+    Slice only;        /* a mailbox; empty: all */
+    uint32_t uid, eid; /* only messages with these; 0: any */
+} ExportWhat;
+/* *done: messages, also when it fails. ERR_NOT_FOUND: no such mailbox. */
+PARKS Err export_run(Talk *t, const ExportWhat *what, uint64_t *done) MUST_USE;
+
 /* ---- names of mailboxes in the file system; a level that comes to nothing is left out ---- */
 Slice name_below(Arena *a, Slice above, Slice raw);
 Slice name_from_dotted(Arena *a, Slice raw); /* "Work.2025" is Work/2025 */

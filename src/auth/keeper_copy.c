@@ -1,0 +1,25 @@
+#include "auth/keeper_copy.h"
+
+#include "run/file.h"
+
+#include <errno.h>
+#include <lmdb.h>
+
+static Err copy_failed(int rc)
+{
+    return fail(rc == ENOSPC ? ERR_DISK_FULL : ERR_IO, "keeper: copy: %s", mdb_strerror(rc));
+}
+
+Err keeper_copy(Slice dir, Slice to)
+{
+    Arena a arena_scoped = {0};
+    PathInfo info;
+    MDB_env *env;
+    TRY(path_info(arena_printf(&a, "%.*s/data.mdb", SP(dir)), &info));
+    int rc = mdb_env_create(&env);
+    if (rc) return copy_failed(rc);
+    rc = mdb_env_open(env, arena_cstr(&a, dir), MDB_NOTLS | MDB_RDONLY, 0600);
+    if (!rc) rc = mdb_env_copy2(env, arena_cstr(&a, to), MDB_CP_COMPACT);
+    mdb_env_close(env);
+    return rc ? copy_failed(rc) : OK;
+}
