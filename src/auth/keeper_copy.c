@@ -3,7 +3,9 @@
 #include "run/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
+#include <unistd.h>
 
 static Err copy_failed(int rc)
 {
@@ -19,7 +21,10 @@ Err keeper_copy(Slice dir, Slice to)
     int rc = mdb_env_create(&env);
     if (rc) return copy_failed(rc);
     rc = mdb_env_open(env, arena_cstr(&a, dir), MDB_NOTLS | MDB_RDONLY, 0600);
-    if (!rc) rc = mdb_env_copy2(env, arena_cstr(&a, to), MDB_CP_COMPACT);
+    int fd = rc ? -1 : open(arena_cstr(&a, to), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (!rc && fd < 0) rc = errno;
+    if (!rc) rc = mdb_env_copyfd2(env, fd, MDB_CP_COMPACT);
+    if (fd >= 0 && close(fd) && !rc) rc = errno;
     mdb_env_close(env);
     return rc ? copy_failed(rc) : OK;
 }

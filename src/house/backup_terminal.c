@@ -206,10 +206,10 @@ PARKS static void make_backup(CommandLine *c, const BackupArgs *a)
     aside(open_aside, &o);
     copying->err = o.err;
     if (!o.err) verb_ask(c, args, COUNT(args), &copying->client);
-    if (!c->exit_code && copying->err)
-        complain(c, copying->err, buf_slice(&copying->story));
-    else if (copying->done)
-        say_result(copying);
+    if (!c->exit_code && copying->err) complain(c, copying->err, buf_slice(&copying->story));
+    if (copying->err == ERR_CORRUPT)
+        fputs("posthouse backup: --full begins anew, beside what is there\n", stderr);
+    if (copying->done) say_result(copying);
     if (copying->job.keeper.len && path_unlink(copying->job.keeper)) complain_of(c, ERR_IO);
     if (copying->done && !c->exit_code && a->keep_days) prune(c, a);
     job_close(&copying->job);
