@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: all test san fuzz faults sim install clean
+.PHONY: all test san fuzz faults sim install clean kill9 powercut
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -17,6 +17,10 @@ fuzz: ; tests/fuzz
 faults: all # the fault walk, every call (N=20: every twentieth; OP=name: of one operation)
 	ninja -C build fault_test
 	build/fault_test $(or $(N),1) $(OP)
+kill9: all # N kills of a real server
+	python3 tests/e2e/kill9.py --kills $(or $(N),1000)
+powercut: all # N cuts of FS (ext4, xfs, btrfs, all); as root
+	python3 tests/e2e/powercut.py --fs $(or $(FS),all) --cuts $(or $(N),300)
 install: all
 	meson install -C build
 clean: ; rm -rf build build-*

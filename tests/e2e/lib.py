@@ -28,7 +28,7 @@ SERVICES = {"imap": 0, "imaps": 1, "pop3": 2, "pop3s": 3, "lmtp": 4, "smtp": 5}
 PASSWORD = "secret"
 HOST = "127.0.0.1"
 _passed, _failed = [], []
-_started, _scratch, _wires = [], [], []
+_started, _scratch, _wires, _endings = [], [], [], []
 imaplib._MAXLINE = 10_000_000
 
 # ---- checks ----
@@ -88,9 +88,16 @@ def main(test, seconds):
     os._exit(1 if _failed or not _passed else 0)
 
 
+def at_the_end(clean_up):
+    """After all processes have ended, before what was written goes."""
+    _endings.append(clean_up)
+
+
 def _clean_up():
     for process in reversed(_started):
         end(process)
+    for ending in _endings:
+        ending()
     for path in _scratch:
         shutil.rmtree(path, ignore_errors=True)
 
