@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: all test san fuzz faults sim install clean kill9 powercut
+.PHONY: all test san slow fuzz faults sim install clean kill9 powercut
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -7,6 +7,8 @@ build/build.ninja:
 test: all
 	tests/all
 san: ; tests/san
+slow: all
+	python3 tests/e2e/slow_clients.py $(or $(N),10000)
 # The whole server in the simulated world: make sim SEEDS=100000 FROM=1 OPTIONS="--troubles power,cut".
 SEEDS = 1000
 FROM = 1

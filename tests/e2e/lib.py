@@ -197,17 +197,17 @@ def free_ports(count=10):
 
 
 class Server:
-    def __init__(self, accounts=10):
+    def __init__(self, accounts=10, settings=()):
         self.dir = os.path.join(scratch("server"), "store")
         self.log_path = self.dir + ".log"
-        self.accounts, self.process = accounts, None
+        self.accounts, self.process, self.settings = accounts, None, settings  # "key=value"
         self.base = free_ports()
 
     def port(self, service):
         return self.base + SERVICES[service]
 
     def program(self):
-        return [PROGRAM, "demo", self.dir, "--base-port", str(self.base), "--accounts", str(self.accounts)]
+        return [PROGRAM, *(word for s in self.settings for word in ("-o", s)), "demo", self.dir, "--base-port", str(self.base), "--accounts", str(self.accounts)]
 
     def start(self, seconds=60):
         command = self.program()
@@ -222,9 +222,11 @@ class Server:
         return self
 
     def kill(self):
-        """kill -9, at once."""
-        os.kill(self.process.pid, signal.SIGKILL)
+        """kill -9 of all its processes, at once."""
+        pids = self.pids()
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
+        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10, 0.002)
         self.process.stdout.close()
 
     def stop(self, seconds=20):
@@ -247,9 +249,38 @@ class Server:
         with open(self.log_path, errors="replace") as f:
             return f.read()
 
+    def pids(self):
+        """Its processes: the warden first, if it has one."""
+        first, found = self.process.pid, [self.process.pid]
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/stat") as f:
+                    if int(f.read().rpartition(")")[2].split()[1]) == first:
+                        found.append(int(pid))
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+        return found
+
+    def role(self, name):
+        """The pids of the processes in that role: "front", "keeper", "house", "runner"."""
+        def of(pid):
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                return f.read().rstrip(b"\0").rpartition(b"\0")[2].decode()
+        return [pid for pid in self.pids()[1:] if of(pid) == name]
+
     def resident_kib(self):
-        with open(f"/proc/{self.process.pid}/status") as f:
-            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+        """Of all its processes; what they share is counted once."""
+        def of(pid):
+            with open(f"/proc/{pid}/smaps_rollup") as f:
+                return int(re.search(r"\nPss:\s+(\d+)", f.read()).group(1))
+        return sum(of(pid) for pid in self.pids())
+
+    def cpu_seconds(self):
+        """Of all its processes, so far."""
+        def of(pid):
+            with open(f"/proc/{pid}/stat") as f:
+                return sum(int(n) for n in f.read().rpartition(")")[2].split()[11:13]) / os.sysconf("SC_CLK_TCK")
+        return sum(of(pid) for pid in self.pids())
 
     def command(self, *args, input=None, seconds=60):
         """A verb of the command line, on this server's store."""
