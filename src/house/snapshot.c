@@ -59,6 +59,7 @@ Snapshot *snapshot_new(const Config *config, Auth *auth, Store *store)
                            .hostname = config->hostname,
                            .tls = tls_current,
                            .idle_ms = (int64_t)config->pop3_idle * 1000,
+                           .login_ms = (int64_t)config->login_time * 1000,
                            .apop = config->pop3_apop,
                            .last = config->pop3_last,
                            .shared_maildrop = config->pop3_shared,
@@ -93,7 +94,8 @@ AuthConfig snapshot_auth(const Config *c, const Demo *demo, Runner *runner, Aren
     Slice separator = c->subaddress_separator;
     bool simulated = run_is_simulated(); /* LMDB and OpenSSL know no other files than real ones */
     return (AuthConfig){
-        .dir = simulated ? (Slice){0} : house_path(c, a, "keeper"),
+        .dir = simulated ? (Slice){0                                      }
+            : house_path(c, a, "keeper"),
         .argon2_memory_kib = simulated ? 8 : 0,
         .argon2_passes = simulated ? 1 : 0,
         .plain_without_tls = c->plain_without_tls,
@@ -110,15 +112,15 @@ AuthConfig snapshot_auth(const Config *c, const Demo *demo, Runner *runner, Aren
         .certificates = c->tls_client_authorities.len > 0,
         .certificate_subject = c->tls_client_subject,
         .anonymous = c->imap_anonymous,
-        .oauth = {.keys_path = c->oauth_keys,
-                  .issuer = c->oauth_issuer,
-                  .audience = c->oauth_audience,
-                  .scope = c->oauth_scope,
-                  .claim = c->oauth_claim,
-                  .discovery = c->oauth_discovery,
-                  .remember_ms = (int64_t)c->oauth_remember * 1000,
-                  .introspect = runner ? runner_introspect : NULL,
-                  .introspect_arg = runner_caller(runner)},
+        .oauth = { .keys_path = c->oauth_keys,
+                                   .issuer = c->oauth_issuer,
+                                   .audience = c->oauth_audience,
+                                   .scope = c->oauth_scope,
+                                   .claim = c->oauth_claim,
+                                   .discovery = c->oauth_discovery,
+                                   .remember_ms = (int64_t)c->oauth_remember * 1000,
+                                   .introspect = runner ? runner_introspect : NULL,
+                                   .introspect_arg = runner_caller(runner)},
         .throttle = c->throttle
     };
 }

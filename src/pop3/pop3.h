@@ -12,6 +12,7 @@ typedef struct {
     Slice hostname;
     TlsContext *(*tls)(void); /* for STLS; NULL: not offered */
     int64_t idle_ms;          /* RFC 1939 3: at least 10 minutes; 0: that */
+    int64_t login_ms;         /* time to log in; 0: 60 s */
     bool apop;                /* off by default; for accounts whose password the keeper keeps */
     bool last;                /* LAST of RFC 1460 */
     bool shared_maildrop;     /* several sessions at once instead of [IN-USE] */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define LINE_MOST     8192 /* SASL's responses are the longest (RFC 5034 4); commands have 255 */
-#define LOGIN_MS      ((int64_t)3 * 60 * 1000)
+#define LOGIN_MS      ((int64_t)60 * 1000)
 #define IDLE_MS       ((int64_t)10 * 60 * 1000)
 #define LOGIN_BUDGET  65536 /* octets a stranger may send */
 #define MISTAKES_MOST 30
@@ -73,8 +73,9 @@ PARKS LineEnd pop3_line(Pop3 *s, Slice *line)
     Slice waiting = stream_peek(s->stream);
     if (slice_find(waiting, '\n') == waiting.len && stream_flush(s->stream)) return LINE_NONE;
     int64_t idle_ms = s->config->idle_ms ? s->config->idle_ms : IDLE_MS;
-    if (s->state == AUTHORIZATION) idle_ms = MIN(idle_ms, LOGIN_MS);
-    stream_set_deadline(s->stream, now_ms() + idle_ms);
+    int64_t deadline = now_ms() + idle_ms;
+    if (s->state == AUTHORIZATION) deadline = MIN(deadline, s->login_deadline_ms);
+    stream_set_deadline(s->stream, deadline);
     return stream_line(s->stream, LINE_MOST, line);
 }
 
@@ -217,6 +218,7 @@ Pop3 *pop3_new(Stream *stream, const Pop3Config *config, const Pop3Ways *ways,
                 .config = config,
                 .ended = ended,
                 .ended_arg = arg,
+                .login_deadline_ms = now_ms() + (config->login_ms ? config->login_ms : LOGIN_MS),
                 .state = AUTHORIZATION};
     stream_set_budget(stream, LOGIN_BUDGET);
     return s;

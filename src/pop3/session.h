@@ -39,8 +39,9 @@ typedef struct Pop3 {
     bool utf8;         /* RFC 6856 2.1 */
     Language language; /* RFC 6856 3 */
     unsigned mistakes;
-    Buf user;      /* of USER, for PASS */
-    Buf timestamp; /* of the banner, for APOP */
+    int64_t login_deadline_ms; /* a stranger's, whatever it says meanwhile */
+    Buf user;                  /* of USER, for PASS */
+    Buf timestamp;             /* of the banner, for APOP */
     AuthUser who;
     Buf folder; /* of the login's suffix; empty: INBOX */
     Buf device; /* the same; empty: none, this session deletes */
