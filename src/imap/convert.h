@@ -6,9 +6,9 @@
 #include "mail/convert.h"
 
 enum {
-    CONVERT_MESSAGES_MOST = 100,           /* of one command; more: MAXCONVERTMESSAGES */
-    CONVERT_ITEMS_MOST = 20,               /* MAXCONVERTPARTS */
-    CONVERT_OCTETS_MOST = 8 * 1024 * 1024, /* of a part as it is stored */
+    CONVERT_MESSAGES_MOST = 100,       /* of one command; more: MAXCONVERTMESSAGES */
+    CONVERT_ITEMS_MOST = 20,           /* MAXCONVERTPARTS */
+    CONVERT_OCTETS_MOST = 1024 * 1024, /* of a part as it is stored: 30 ms at worst */
     CONVERT_PARAMS_MOST = 20,
 };
 

@@ -42,9 +42,9 @@ void fetch_without_nul(char *at, size_t len)
     while (len) {
         char *nul = memchr(at, 0, len);
         if (!nul) return;
-        *nul = '\x80';
-        len -= (size_t)(nul + 1 - at);
-        at = nul + 1;
+        len -= (size_t)(nul - at);
+        for (at = nul; len && !*at; at++, len--)
+            *at = '\x80';
     }
 }
 

@@ -87,12 +87,19 @@ static void base64(ContentDecoder *d, Slice s, Buf *out)
  * held: "" text, "=" after an equals sign, "=X" after it and one hexadecimal digit, "=\r" a soft
  * line break that may have an LF to come. White space is held back by itself. */
 
-enum { WHITE_MOST = 64 };
+enum { WHITE_MOST = 64, HELD_MOST = WHITE_MOST + 4 };
+
+/* Nothing comes out that did not go in: there is room for a piece and all that is held back. */
+static void put(Buf *out, char c)
+{
+    out->at[out->len++] = c;
+}
 
 static void white_give(ContentDecoder *d, Buf *out)
 {
+    if (!d->white_len) return;
     for (unsigned i = d->white_len; i-- > 0;)
-        buf_char(out, d->white >> i & 1 ? '\t' : ' ');
+        put(out, d->white >> i & 1 ? '\t' : ' ');
     d->white_len = 0;
     d->white = 0;
 }
@@ -100,7 +107,7 @@ static void white_give(ContentDecoder *d, Buf *out)
 static void white_hold(ContentDecoder *d, char c, Buf *out)
 {
     if (d->white_len == WHITE_MOST) { /* a line of 64 and more is not what RFC 2045 means: text */
-        buf_char(out, d->white >> (WHITE_MOST - 1) ? '\t' : ' ');
+        put(out, d->white >> (WHITE_MOST - 1) ? '\t' : ' ');
         d->white_len--;
     }
     d->white = d->white << 1 | (c == '\t');
@@ -109,7 +116,8 @@ static void white_hold(ContentDecoder *d, char c, Buf *out)
 
 static void held_give(ContentDecoder *d, Buf *out)
 {
-    buf_add(out, slice(d->held, d->held_len));
+    for (size_t i = 0; i < d->held_len; i++)
+        put(out, d->held[i]);
     d->held_len = 0;
 }
 
@@ -127,7 +135,7 @@ static void qp_text(ContentDecoder *d, char c, Buf *out)
     if (c == '=')
         d->held[0] = c, d->held_len = 1;
     else
-        buf_char(out, c);
+        put(out, c);
 }
 
 /* What came after the "=" does not fit: it stands for itself. */
@@ -152,7 +160,7 @@ static void qp_octet(ContentDecoder *d, char c, Buf *out)
             return;
         }
         /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): "=X", see above */
-        buf_char(out, (char)(hex_value(d->held[1]) << 4 | low));
+        put(out, (char)(hex_value(d->held[1]) << 4 | low));
         d->held_len = 0;
     } else if (c == '\n') {
         d->held_len = 0, d->white_len = 0, d->white = 0;
@@ -176,20 +184,60 @@ static size_t qp_plain(Slice s)
     return i;
 }
 
+/* "=====": each but the last stands for itself. How many were taken. */
+static size_t qp_equals(ContentDecoder *d, Slice s, Buf *out)
+{
+    size_t n = 0;
+    if (d->held_len != 1 || d->white_len) return 0;
+    while (n < s.len && s.at[n] == '=')
+        put(out, s.at[n++]);
+    d->bad |= n > 0;
+    return n;
+}
+
+/* Soft line breaks at the front. */
+static size_t qp_soft(ContentDecoder *d, Slice s, Buf *out)
+{
+    size_t n = 0;
+    while (slice_starts(slice_from(s, n), S("=\r\n")))
+        n += 3;
+    if (n) white_give(d, out);
+    return n;
+}
+
+/* White space at the front: the last of it is held back. */
+static size_t qp_white(ContentDecoder *d, Slice s, Buf *out)
+{
+    size_t n = 0, at = 0;
+    while (n < s.len && (s.at[n] == ' ' || s.at[n] == '\t'))
+        n++;
+    if (n > WHITE_MOST) white_give(d, out);
+    while (at + WHITE_MOST < n)
+        put(out, s.at[at++]);
+    while (at < n)
+        white_hold(d, s.at[at++], out);
+    return n;
+}
+
+/* What needs no look at each octet. How much was taken. */
+static size_t qp_run(ContentDecoder *d, Slice s, Buf *out)
+{
+    if (d->held_len) return qp_equals(d, s, out);
+    if (s.at[0] == '=') return qp_soft(d, s, out);
+    size_t n = qp_plain(s);
+    if (!n) return qp_white(d, s, out);
+    white_give(d, out);
+    buf_add(out, slice_first(s, n));
+    return n;
+}
+
 static void quoted_printable(ContentDecoder *d, Slice s, Buf *out)
 {
+    buf_reserve(out, s.len + HELD_MOST);
     while (s.len) {
-        if (!d->held_len) {
-            size_t n = qp_plain(s);
-            if (n) {
-                white_give(d, out);
-                buf_add(out, slice_first(s, n));
-                s = slice_from(s, n);
-                continue;
-            }
-        }
-        qp_octet(d, s.at[0], out);
-        s = slice_from(s, 1);
+        size_t n = qp_run(d, s, out);
+        if (!n) qp_octet(d, s.at[n++], out);
+        s = slice_from(s, n);
     }
 }
 
@@ -218,6 +266,7 @@ void content_decode_end(ContentDecoder *d, Buf *out)
     } else if (d->encoding == CTE_QUOTED_PRINTABLE) {
         if (d->held_len == 2 && d->held[1] != '\r') {
             d->bad = true;
+            buf_reserve(out, HELD_MOST);
             held_give(d, out);
         }
         d->held_len = 0; /* a "=" at the very end is a soft break whose line end was cut off */

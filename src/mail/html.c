@@ -99,6 +99,7 @@ static bool hex_number(Slice s, uint64_t *n)
 static uint32_t entity_codepoint(Slice name)
 {
     uint64_t n;
+    if (!name.len) return 0;
     if (slice_starts_nocase(name, S("#x")))
         return hex_number(slice_from(name, 2), &n) ? numbered(n) : 0;
     if (slice_starts(name, S("#"))) return slice_to_u64(slice_from(name, 1), &n) ? numbered(n) : 0;

@@ -52,12 +52,13 @@ static JapaneseTable designated(Slice s, size_t *len)
         {{"\x1b&@\x1b$B", 6}, JP_0208 },
         {{"\x1b$(B", 4},      JP_0208 },
     };
+    *len = 0;
+    if (s.len < 3 || (s.at[1] != '(' && s.at[1] != '$' && s.at[1] != '&')) return JP_ASCII;
     for (size_t i = 0; i < COUNT(rows); i++) {
         if (!slice_starts(s, rows[i].escape)) continue;
         *len = rows[i].escape.len;
         return rows[i].table;
     }
-    *len = 0;
     return JP_ASCII;
 }
 

@@ -19,8 +19,8 @@ typedef struct {
 PARKS static Err read_block(Pop3 *s, Sending *sending, size_t *len)
 {
     Buf *out = stream_out(s->stream);
-    *len = (size_t)MIN((uint64_t)(sending->cut ? TOP_BLOCK : BLOCK),
-                       sending->message->size - sending->at);
+    size_t most = sending->cut && !sending->at ? TOP_BLOCK : BLOCK;
+    *len = (size_t)MIN((uint64_t)most, sending->message->size - sending->at);
     if (!*len) return OK;
     char *to = buf_reserve(out, *len);
     TRY(email_read(s->account, sending->message->eid, sending->at, to, *len));

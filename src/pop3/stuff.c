@@ -10,8 +10,8 @@ static size_t count_line_dots(const Stuffer *st, Slice octets)
 {
     const char *at = octets.at, *end = at + octets.len;
     size_t count = is_line_dot(st, at, at);
-    while ((at = memchr(at, '\n', (size_t)(end - at))) && ++at < end)
-        count += *at == '.';
+    for (; (at = memmem(at, (size_t)(end - at), "\n.", 2)); at++)
+        count++;
     return count;
 }
 
@@ -68,10 +68,23 @@ static void line_ends(TopCut *t)
     t->done = t->in_body && !t->lines;
 }
 
+/* Behind some text of a header line: what may be passed over at once, as it has no empty line. It
+ * ends within a line with text, too. */
+static size_t header_lines(const TopCut *t, Slice rest)
+{
+    if (t->in_body || !t->has_text) return 0;
+    const char *end = memmem(rest.at, rest.len, "\n\r", 2);
+    if (!end) end = memrchr(rest.at, '\n', rest.len);
+    if (!end) return 0;
+    const char *sooner = memmem(rest.at, (size_t)(end - rest.at) + 1, "\n\n", 2);
+    return (size_t)((sooner ? sooner : end) - rest.at);
+}
+
 size_t top_cut(TopCut *t, Slice octets)
 {
     size_t used = 0;
     while (used < octets.len && !t->done) {
+        used += header_lines(t, slice_from(octets, used));
         Slice rest = slice_from(octets, used);
         size_t end = slice_find(rest, '\n');
         Slice line = slice_first(rest, end);
