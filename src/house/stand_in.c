@@ -27,7 +27,6 @@ static void end(Actor *a)
 const RoleWork front_work = STAND_IN;
 const RoleWork keeper_work = STAND_IN;
 const RoleWork house_work = STAND_IN;
-const RoleWork runner_work = STAND_IN;
 
 __attribute__((weak)) Err ring_make(RingFds *fds)
 {
