@@ -286,7 +286,7 @@ PARKS Err house_serve(House *h, void (*ready)(void *arg), void *arg)
     TRY(house_listen(h));
     TRY(control_listen(h));
     TRY(start_runner(h));
-    TRY(sandbox_enter(house_config(h), h->config_path));
+    TRY(sandbox_enter(&(Sandbox){CAST_ALONE, house_config(h), h->config_path, NULL}));
     h->serving = true;
     log_event(LOG_LEVEL_INFO, "ready", KV("store", house_config(h)->store));
     if (ready) ready(arg);

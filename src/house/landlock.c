@@ -23,8 +23,10 @@ enum {
     MAY_REFER = 1 << 13,     /* ABI 2 */
     MAY_TRUNCATE = 1 << 14,  /* ABI 3 */
     MAY_IOCTL_DEV = 1 << 15, /* ABI 5 */
-    NET_ALL = 1 << 0 | 1 << 1,
-    SCOPE_ABSTRACT_SOCKET = 1 << 0
+    NET_BIND = 1 << 0,       /* ABI 4 */
+    NET_CONNECT = 1 << 1,
+    SCOPE_ABSTRACT_SOCKET = 1 << 0, /* ABI 6 */
+    SCOPE_SIGNAL = 1 << 1 /* ABI 6, but only from 7 on are our own threads always inside */
 };
 
 static const uint64_t on_a_file =
@@ -38,6 +40,8 @@ static const uint64_t rights[] = {
         LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
         LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK |
         LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | MAY_REFER | MAY_TRUNCATE,
+    [REACH_RUN] =
+        LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE,
 };
 
 int landlock_abi(void)
@@ -48,14 +52,15 @@ int landlock_abi(void)
 
 /* ---- the rules ---- */
 
-static RulesetAttr handled(int abi)
+static RulesetAttr handled(int abi, Beyond beyond)
 {
     RulesetAttr all = {.files = LANDLOCK_ACCESS_FS_MAKE_SYM * 2 - 1};
     if (abi >= 2) all.files |= MAY_REFER;
     if (abi >= 3) all.files |= MAY_TRUNCATE;
-    if (abi >= 4) all.net = NET_ALL;
+    if (abi >= 4) all.net = beyond == MAY_NOTHING_ELSE ? NET_BIND | NET_CONNECT : NET_BIND;
     if (abi >= 5) all.files |= MAY_IOCTL_DEV;
-    if (abi >= 6) all.scoped = SCOPE_ABSTRACT_SOCKET;
+    if (abi >= 6 && beyond != MAY_RULE) all.scoped = SCOPE_ABSTRACT_SOCKET;
+    if (abi >= 7 && beyond != MAY_RULE) all.scoped |= SCOPE_SIGNAL;
     return all;
 }
 
@@ -176,10 +181,9 @@ static Err bind_process(int ruleset)
     return err;
 }
 
-static Err enter(const Reachable *paths, size_t count, bool calls)
+Err landlock_enter(const Reachable *paths, size_t count, Beyond beyond)
 {
-    RulesetAttr all = handled(landlock_abi());
-    if (calls) all.net = 0;
+    RulesetAttr all = handled(landlock_abi(), beyond);
     long ruleset = syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
     if (ruleset < 0) return failed("landlock_create_ruleset", S(""));
     Err err = OK;
@@ -188,14 +192,4 @@ static Err enter(const Reachable *paths, size_t count, bool calls)
     if (!err) err = bind_process((int)ruleset);
     close((int)ruleset);
     return err;
-}
-
-Err landlock_enter(const Reachable *paths, size_t count)
-{
-    return enter(paths, count, false);
-}
-
-Err landlock_enter_calling(const Reachable *paths, size_t count)
-{
-    return enter(paths, count, true);
 }

@@ -1,5 +1,6 @@
 #include "house/role.h"
 
+#include "house/sandbox.h"
 #include "house/verbs.h"
 #include "run/log.h"
 #include "run/process.h"
@@ -209,6 +210,7 @@ PARKS static Err begin(Actor *a, Arena *memory)
     TRY(process_follows(a->config->cores));
     log_set_level_by_name(a->config->log_level);
     TRY(a->work->begin(a));
+    TRY(sandbox_enter(&(Sandbox){a->kind, a->config, {0}, NULL}));
     TRY(a->work->serve(a));
     actor_say(a, &(Memo){.kind = MEMO_READY});
     return OK;

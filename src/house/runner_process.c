@@ -2,7 +2,7 @@
 #include "house/runner.h"
 
 #include "base/text.h"
-#include "house/landlock.h"
+#include "house/sandbox.h"
 #include "house/verbs.h"
 #include "net/http.h"
 #include "run/child.h"
@@ -144,17 +144,10 @@ Err errands_answer(void *arg, const Memo *question, Memo *answer, Buf *memory)
 
 Err runner_close_files(void)
 {
-    static const char *const paths[] = {"/etc",
-                                        "/lib",
-                                        "/lib64",
-                                        "/usr/lib",
-                                        "/usr/share/ca-certificates",
-                                        "/run/systemd/resolve",
-                                        "/dev/urandom"};
-    Reachable list[COUNT(paths)];
-    for (size_t i = 0; i < COUNT(paths); i++)
-        list[i] = (Reachable){slice_of(paths[i]), REACH_READ};
-    return landlock_abi() ? landlock_enter_calling(list, COUNT(list)) : OK;
+    Arena a arena_scoped = {0};
+    Config *config = arena_new(&a, Config);
+    config->sandbox = true;
+    return sandbox_enter(&(Sandbox){CAST_RUNNER, config, {0}, NULL});
 }
 
 /* ---- the verb "runner" of a single process ---- */

@@ -1,17 +1,18 @@
 #include "house/sandbox.h"
 
-#include "house/control.h"
 #include "house/house.h"
-#include "house/seccomp.h"
 #include "run/context.h"
 #include "run/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Valgrind makes system calls of its own; its preloaded library tells of it. */
@@ -19,76 +20,6 @@ static bool is_watched(void)
 {
     Slice preloaded = slice_of(getenv("LD_PRELOAD"));
     return RUN_ASAN || RUN_TSAN || slice_find_slice(preloaded, S("vgpreload")) < preloaded.len;
-}
-
-/* ---- what stays within reach ---- */
-
-static void reach(Reachables *r, Slice path, Reach how)
-{
-    if (r->count == r->room) {
-        r->room = r->room ? r->room * 2 : 16;
-        r->items = mem_grow(r->items, array_bytes(r->room, sizeof *r->items));
-    }
-    r->items[r->count++] = (Reachable){arena_copy(&r->memory, path), how};
-}
-
-static Slice folder_of(Slice path)
-{
-    size_t at = slice_find_last(path, '/');
-    return at == path.len ? S(".") : at == 0 ? S("/") : slice_first(path, at);
-}
-
-/* A reload reads it again, and a renewed one is another file in the same directory; certbot's is a
- * link from live/ into archive/. */
-static void reach_pem(Reachables *r, Slice path)
-{
-    if (!path.len) return;
-    char *whole = realpath(arena_cstr(&r->memory, path), NULL);
-    reach(r, folder_of(path), REACH_READ);
-    if (whole) reach(r, folder_of(slice_of(whole)), REACH_READ);
-    free(whole);
-}
-
-/* Editors put a new file in the place of the old one, so a reload needs the directory. /etc is too
- * much to give: there, what is the file today has to do. */
-static void reach_config(Reachables *r, Slice path)
-{
-    if (!path.len) return;
-    Slice folder = folder_of(path);
-    bool shared = slice_eq(folder, S("/etc")) || slice_eq(folder, S("/"));
-    if (shared)
-        log_event(LOG_LEVEL_WARN, "sandbox_config", KV("file", path),
-                  KV_TEXT("advice", "give it a directory of its own, or a reload will not see it "
-                                    "once an editor has replaced it"));
-    reach(r, shared ? path : folder, REACH_READ);
-}
-
-static void reach_listeners(Reachables *r, const Words *where)
-{
-    for (size_t i = 0; i < where->count; i++)
-        if (slice_starts(where->items[i], S("unix:")))
-            reach(r, folder_of(slice_from(where->items[i], 5)), REACH_SOCKET);
-}
-
-void sandbox_reachables(const Config *c, Slice config_path, Reachables *out)
-{
-    Arena a arena_scoped = {0};
-    reach(out, c->store, REACH_ALL);
-    reach(out, folder_of(control_path(c, &a)), REACH_SOCKET);
-    for (Service s = 0; s < SERVICE_COUNT; s++)
-        reach_listeners(out, service_listeners(c, s));
-    reach_pem(out, c->tls_certificate);
-    reach_pem(out, c->tls_key);
-    reach_pem(out, c->tls_client_authorities);
-    reach_pem(out, c->oauth_keys);
-    reach_config(out, config_path);
-}
-
-void reachables_done(Reachables *r)
-{
-    free(r->items);
-    arena_done(&r->memory);
-    *r = (Reachables){0};
 }
 
 /* ---- are they shut? Each try is one that does no harm where it succeeds. ---- */
@@ -100,105 +31,169 @@ static int close_if_open(int fd)
     return 0;
 }
 
-static int open_root(void)
+static int open_root(const Config *c)
 {
+    (void)c;
     return close_if_open(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-static int open_passwords(void)
+static int open_passwords(const Config *c)
 {
+    (void)c;
     return close_if_open(open("/etc/shadow", O_RDONLY | O_CLOEXEC));
 }
 
-static int open_memory(void)
+static int open_memory(const Config *c)
 {
+    (void)c;
     return close_if_open(open("/proc/self/mem", O_RDWR | O_CLOEXEC));
 }
 
-static int start_nothing(void)
+static int open_below(const Config *c, const char *name)
 {
+    Arena a arena_scoped = {0};
+    return close_if_open(open(arena_cstr(&a, house_path(c, &a, name)), O_RDONLY | O_CLOEXEC));
+}
+
+static int open_store(const Config *c)
+{
+    return open_below(c, "log");
+}
+
+static int open_keys(const Config *c)
+{
+    return open_below(c, "tls");
+}
+
+static int open_credentials(const Config *c)
+{
+    return open_below(c, "keeper/data.mdb");
+}
+
+static int start_nothing(const Config *c)
+{
+    (void)c;
     return (int)syscall(SYS_execve, NULL, NULL, NULL); /* execve() promises a name */
 }
 
-static int trace_nobody(void)
+static int trace_nobody(const Config *c)
 {
+    (void)c;
     return (int)ptrace(PTRACE_DETACH, -1, NULL, NULL);
 }
 
-static int netlink_socket(void)
+static int signal_parent(const Config *c)
 {
+    (void)c;
+    return kill(getppid(), 0);
+}
+
+static int netlink_socket(const Config *c)
+{
+    (void)c;
     return close_if_open(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0));
 }
 
-static int internet_socket(void)
+static int unix_socket(const Config *c)
 {
+    (void)c;
+    return close_if_open(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+
+static int internet_socket(const Config *c)
+{
+    (void)c;
     return close_if_open(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+
+static int memory_to_run(const Config *c)
+{
+    (void)c;
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return -1;
+    munmap(page, 4096);
+    return 0;
 }
 
 typedef struct {
     const char *door;
-    int (*try)(void);
+    int (*try)(const Config *c);
+    const char *of_whom; /* as in sandbox.def */
     bool by_landlock;
 } Door;
 
 static const Door doors[] = {
-    {"list /",                open_root,       true },
-    {"read /etc/shadow",      open_passwords,  true },
-    {"open its own memory",   open_memory,     true },
-    {"start a program",       start_nothing,   false},
-    {"trace a process",       trace_nobody,    false},
-    {"make a netlink socket", netlink_socket,  false},
-    {"call other hosts",      internet_socket, false},
+    {"list /",                   open_root,        "WFKHRA", true },
+    {"read /etc/shadow",         open_passwords,   "-FKHRA", true },
+    {"open its own memory",      open_memory,      "-FKHRA", true },
+    {"read the mail",            open_store,       "-FK-R-", true },
+    {"read the keys",            open_keys,        "-F-HR-", true },
+    {"read the passwords",       open_credentials, "-F-HR-", true },
+    {"start a program",          start_nothing,    "-FKHRA", false},
+    {"trace a process",          trace_nobody,     "WFKHRA", false},
+    {"signal a process",         signal_parent,    "WFKHRA", false},
+    {"make a netlink socket",    netlink_socket,   "WFKHRA", false},
+    {"make a Unix socket",       unix_socket,      "-FKHRA", false},
+    {"call other hosts",         internet_socket,  "-FKH-A", false},
+    {"make memory that can run", memory_to_run,    "-FKHRA", false},
 };
 
-static bool is_shut(const Door *d)
+static bool is_shut(const Door *d, const Config *c)
 {
     errno = 0;
-    if (d->try() >= 0) return false;
+    if (d->try(c) >= 0) return false;
     return errno == EPERM || (d->by_landlock && (errno == EACCES || errno == ENOENT));
 }
 
-Err sandbox_try_doors(bool files, bool calls)
+Err sandbox_try_doors(const Sandbox *s, bool files, bool calls)
 {
     Err err = OK;
     seccomp_log_denied(false);
-    for (size_t i = 0; i < COUNT(doors) && !err; i++)
-        if ((doors[i].by_landlock ? files : calls) && !is_shut(&doors[i]))
+    for (size_t i = 0; i < COUNT(doors) && !err; i++) {
+        const Door *d = &doors[i];
+        bool counts = d->of_whom[s->role] != '-' && (d->by_landlock ? files : calls);
+        if (counts && !is_shut(d, s->config))
             err = fail(ERR_UNSUPPORTED,
                        "the sandbox has a hole: this process can still %s (%s). \"sandbox = no\" "
                        "serves without one",
-                       doors[i].door, errno ? strerror(errno) : "it worked");
+                       d->door, errno ? strerror(errno) : "it worked");
+    }
     seccomp_log_denied(true);
     return err;
 }
 
 /* ---- closing them ---- */
 
-static Err close_files(const Config *config, Slice config_path)
+static Err close_files(const Sandbox *s)
 {
+    Beyond beyond = s->role == CAST_WARDEN   ? MAY_RULE
+                    : s->role == CAST_RUNNER ? MAY_CALL
+                                             : MAY_NOTHING_ELSE;
     Reachables r = {0};
-    sandbox_reachables(config, config_path, &r);
-    Err err = landlock_enter(r.items, r.count);
+    sandbox_reachables(s, &r);
+    Err err = landlock_enter(r.items, r.count, beyond);
     reachables_done(&r);
     return err;
 }
 
-Err sandbox_enter(const Config *config, Slice config_path)
+Err sandbox_enter(const Sandbox *s)
 {
-    if (!config->sandbox || is_watched()) return OK;
+    if (!s->config->sandbox || is_watched()) return OK;
+    tzset(); /* libc reads the zone's file when it is first asked for a time */
     int abi = landlock_abi();
+    bool tells = s->role == CAST_WARDEN || s->role == CAST_ALONE; /* once is enough */
     if (abi)
-        TRY(close_files(config, config_path));
-    else
+        TRY(close_files(s));
+    else if (tells)
         log_event(LOG_LEVEL_WARN, "sandbox_partial",
                   KV_TEXT("advice", "this kernel has no Landlock: every file stays in reach"));
-    Err err = seccomp_enter();
+    Err err = seccomp_enter(s->role);
     if (err == ERR_UNSUPPORTED)
-        log_err(LOG_LEVEL_WARN, "sandbox_partial", err);
+        log_err(tells ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "sandbox_partial", err);
     else
         TRY(err);
-    TRY(sandbox_try_doors(abi > 0, !err));
-    log_event(LOG_LEVEL_INFO, "sandbox", KV_NUM("landlock", abi),
+    TRY(sandbox_try_doors(s, abi > 0, !err));
+    log_event(tells ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "sandbox", KV_NUM("landlock", abi),
               KV_TEXT("seccomp", err ? "no" : "yes"));
     return OK;
 }

@@ -1,7 +1,6 @@
 #include "house/sandbox.h"
 
 #include "base/test.h"
-#include "house/seccomp.h"
 #include "run/context.h"
 #include "run/file.h"
 
@@ -104,9 +103,15 @@ static bool is_possible(void)
     return !RUN_ASAN && !RUN_TSAN && landlock_abi();
 }
 
+static Err try_doors(const Config *config, bool files, bool calls)
+{
+    return sandbox_try_doors(&(Sandbox){CAST_ALONE, config, {0}, NULL}, files, calls);
+}
+
 static void enter(Place *p)
 {
-    check_ok(sandbox_enter(&p->config, under(p, "etc/posthouse.conf")));
+    Sandbox alone = {CAST_ALONE, &p->config, under(p, "etc/posthouse.conf"), NULL};
+    check_ok(sandbox_enter(&alone));
 }
 
 /* ---- what stays within reach ---- */
@@ -138,7 +143,7 @@ static void reaches_nothing_else(Place *p)
     check(!can_write(p, "etc/posthouse.conf") && !can_write(p, "run/new"));
     check(path_rename(under(p, "store"), under(p, "else/store")) != OK);
     check(open("/dev/null", O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES);
-    check_ok(sandbox_try_doors(true, true));
+    check_ok(try_doors(&p->config, true, true));
 }
 
 TEST(a_sandboxed_house_reaches_nothing_else)
@@ -167,7 +172,8 @@ TEST(what_a_house_has_to_reach)
         bool found = false;
         config_defaults(&c);
         check_ok(config_set(&c, slice_of(rows[i].key), slice_of(rows[i].value)));
-        sandbox_reachables(&c, S("/etc/posthouse/posthouse.conf"), &r);
+        sandbox_reachables(&(Sandbox){CAST_ALONE, &c, S("/etc/posthouse/posthouse.conf"), NULL},
+                           &r);
         for (size_t j = 0; j < r.count; j++)
             found |= r.items[j].reach == rows[i].how &&
                      slice_eq(r.items[j].path, slice_of(rows[i].path));
@@ -182,7 +188,7 @@ static void check_config_reach(const char *file, const char *path)
     Config c;
     Reachables r = {0};
     config_defaults(&c);
-    sandbox_reachables(&c, slice_of(file), &r);
+    sandbox_reachables(&(Sandbox){CAST_ALONE, &c, slice_of(file), NULL}, &r);
     check_slice(r.items[r.count - 1].path, slice_of(path));
     check(r.items[r.count - 1].reach == REACH_READ);
     reachables_done(&r);
@@ -200,25 +206,28 @@ TEST(the_directory_of_the_configuration_but_not_all_of_etc)
 
 TEST(an_open_door_is_noticed)
 {
-    check_err(sandbox_try_doors(true, false), ERR_UNSUPPORTED);
+    Config c;
+    config_defaults(&c);
+    check_err(try_doors(&c, true, false), ERR_UNSUPPORTED);
     check(slice_find_slice(slice_of(err_story()), S("list /")) < strlen(err_story()));
-    check_err(sandbox_try_doors(false, true), ERR_UNSUPPORTED);
-    check_ok(sandbox_try_doors(false, false));
+    check_err(try_doors(&c, false, true), ERR_UNSUPPORTED);
+    check_ok(try_doors(&c, false, false));
+    config_done(&c);
 }
 
 static void only_files(Place *p)
 {
     Reachable store = {p->config.store, REACH_ALL};
-    check_ok(landlock_enter(&store, 1));
-    check_ok(sandbox_try_doors(true, false));
-    check_err(sandbox_try_doors(false, true), ERR_UNSUPPORTED);
+    check_ok(landlock_enter(&store, 1, MAY_NOTHING_ELSE));
+    check_ok(try_doors(&p->config, true, false));
+    check_err(try_doors(&p->config, false, true), ERR_UNSUPPORTED);
 }
 
 static void only_calls(Place *p)
 {
-    check_ok(seccomp_enter());
-    check_ok(sandbox_try_doors(false, true));
-    check_err(sandbox_try_doors(true, false), ERR_UNSUPPORTED);
+    check_ok(seccomp_enter(CAST_ALONE));
+    check_ok(try_doors(&p->config, false, true));
+    check_err(try_doors(&p->config, true, false), ERR_UNSUPPORTED);
     check(can_read(p, "else/secret"));
 }
 
@@ -234,7 +243,7 @@ static void stays_outside(Place *p)
     check_ok(config_set(&p->config, S("sandbox"), S("no")));
     enter(p);
     check(can_read(p, "else/secret"));
-    check_err(sandbox_try_doors(true, true), ERR_UNSUPPORTED);
+    check_err(try_doors(&p->config, true, true), ERR_UNSUPPORTED);
 }
 
 TEST(the_sandbox_can_be_switched_off)

@@ -1,5 +1,7 @@
 #include "house/seccomp.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -35,19 +37,22 @@ static bool is_news(int number)
     return !(atomic_fetch_or(&told[number / WORD], bit) & bit);
 }
 
-/* The line of log_event, without its memory: whoever was denied may have been inside malloc. */
+/* The line of log_event, without its memory and its locks: whoever was denied may have been inside
+ * malloc, or libc on its way to a time zone. */
 static void tell(int number)
 {
     char line[128];
     struct timespec now;
-    struct tm tm;
+    int year;
+    unsigned month, day;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
+    civil_from_days(now.tv_sec / 86400, &year, &month, &day);
+    int in_day = (int)(now.tv_sec % 86400);
     int len = snprintf(line, sizeof line,
-                       "ts=%04d-%02d-%02dT%02d:%02d:%02d.%03dZ level=error event=sandbox_denied "
+                       "ts=%04d-%02u-%02uT%02d:%02d:%02d.%03dZ level=error event=sandbox_denied "
                        "syscall=%d\n",
-                       tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-                       tm.tm_sec, (int)(now.tv_nsec / 1000000), number);
+                       year, month, day, in_day / 3600, in_day / 60 % 60, in_day % 60,
+                       (int)(now.tv_nsec / 1000000), number);
     ssize_t ignored = write(STDERR_FILENO, line, MIN((size_t)len, sizeof line - 1));
     (void)ignored;
 }
@@ -75,71 +80,74 @@ static void denied(int signal, siginfo_t *info, void *context)
 
 /* ---- the list ---- */
 
-static const char *const allowed[] = {
-#define CALL(name, who) #name,
-#include "house/sandbox.def"
-#undef CALL
-};
+/* CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
+#define NAMESPACES 0x7e020000
 
 typedef struct {
-    const char *call;
-    struct scmp_arg_cmp when;
-} Conditional;
+    const char *call, *to_whom;
+    struct scmp_arg_cmp when; /* op 0: always */
+} Rule;
 
-/* No memory that can be written and run; no new process, only threads. */
-static const Conditional conditional[] = {
-    {"mmap",       {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}              },
-    {"mprotect",   {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}              },
-    {"clone",      {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}},
-    {"socketpair", {0, SCMP_CMP_EQ, AF_UNIX, 0}                       },
-    {"ioctl",      {1, SCMP_CMP_EQ, TCGETS, 0}                        }, /* stdio: isatty */
-    {"prctl",      {0, SCMP_CMP_EQ, PR_SET_NAME, 0}                   },
-    {"prctl",      {0, SCMP_CMP_EQ, 0x53564d41 /* PR_SET_VMA */, 0}   }, /* names in smaps */
-    {"prlimit64",  {2, SCMP_CMP_EQ, 0, 0}                             }, /* ask only */
+#define ARGUMENT(arg, op, a, b) ((struct scmp_arg_cmp){arg, SCMP_CMP_##op, a, b})
+static const Rule rules[] = {
+#define CALL(name, to_whom, what_for)                {#name, to_whom, {0}},
+#define WHEN(name, to_whom, arg, op, a, b, what_for) {#name, to_whom, ARGUMENT(arg, op, a, b)},
+#include "house/sandbox.def"
+#undef CALL
+#undef WHEN
 };
+
+size_t seccomp_calls(CastRole role)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < COUNT(rules); i++)
+        count += rules[i].to_whom[role] != '-';
+    return count;
+}
 
 static int add_call(scmp_filter_ctx filter, uint32_t action, const char *name,
                     const struct scmp_arg_cmp *when)
 {
     int number = seccomp_syscall_resolve_name(name);
     if (number == __NR_SCMP_ERROR) return 0;
-    return seccomp_rule_add_array(filter, action, number, when ? 1 : 0, when);
+    return seccomp_rule_add_array(filter, action, number, when->op ? 1 : 0, when);
 }
 
-static int add_all(scmp_filter_ctx filter)
+static int add_all(scmp_filter_ctx filter, CastRole role)
 {
     int bad = 0;
-    for (size_t i = 0; i < COUNT(allowed) && !bad; i++)
-        bad = add_call(filter, SCMP_ACT_ALLOW, allowed[i], NULL);
-    for (size_t i = 0; i < COUNT(conditional) && !bad; i++)
-        bad = add_call(filter, SCMP_ACT_ALLOW, conditional[i].call, &conditional[i].when);
+    for (size_t i = 0; i < COUNT(rules) && !bad; i++)
+        if (rules[i].to_whom[role] != '-')
+            bad = add_call(filter, SCMP_ACT_ALLOW, rules[i].call, &rules[i].when);
     /* Signals to ourselves: abort. */
     const struct scmp_arg_cmp us = {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
-    if (!bad) bad = add_call(filter, SCMP_ACT_ALLOW, "tgkill", &us);
+    if (!bad && role != CAST_WARDEN) bad = add_call(filter, SCMP_ACT_ALLOW, "tgkill", &us);
     /* Its flags are in memory, where a filter cannot look: libc then takes clone. */
-    if (!bad) bad = add_call(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", NULL);
+    const struct scmp_arg_cmp always = {0};
+    if (!bad) bad = add_call(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", &always);
     return bad;
 }
 
-static int set_up(scmp_filter_ctx filter)
+static int set_up(scmp_filter_ctx filter, CastRole role)
 {
     int bad = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     /* A binary tree instead of a list; and no mitigation of speculative stores, which older kernels
      * switch on with every filter: nothing here runs code that it was given. */
     if (!bad) bad = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (!bad) bad = seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
-    return bad ? bad : add_all(filter);
+    return bad ? bad : add_all(filter, role);
 }
 
-Err seccomp_enter(void)
+Err seccomp_enter(CastRole role)
 {
     if (prctl(PR_GET_SECCOMP) < 0)
         return fail(ERR_UNSUPPORTED, "the kernel has no seccomp: %s", strerror(errno));
     struct sigaction act = {.sa_sigaction = denied, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigaction(SIGSYS, &act, NULL);
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+    uint32_t otherwise = role == CAST_WARDEN ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_TRAP;
+    scmp_filter_ctx filter = seccomp_init(otherwise);
     if (!filter) return fail(ERR_IO, "sandbox: seccomp_init");
-    int bad = set_up(filter);
+    int bad = set_up(filter, role);
     if (!bad) bad = seccomp_load(filter);
     seccomp_release(filter);
     return bad ? fail(ERR_IO, "sandbox: seccomp: %s", strerror(-bad)) : OK;

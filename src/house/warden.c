@@ -1,6 +1,7 @@
 #include "house/warden.h"
 
 #include "house/board.h"
+#include "house/sandbox.h"
 #include "house/warden_inside.h"
 #include "run/log.h"
 
@@ -48,7 +49,7 @@ static const char *own_name(Arena *a)
 
 static unsigned free_slot(const Warden *w)
 {
-    for (unsigned slot = 0;; slot++) {
+    for (unsigned slot = 1;; slot++) { /* 0 is ours */
         bool is_used = false;
         list_each (link, &w->members)
             is_used |= CONTAINER(link, Member, of_warden)->slot == slot;
@@ -183,6 +184,7 @@ static void warden_free(Warden *w)
         free(CONTAINER(link, Member, of_warden));
     }
     doors_close(w);
+    board_free(w->own);
     if (w->board >= 0) close(w->board);
     config_done(&w->config);
     arena_done(&w->memory);
@@ -241,12 +243,15 @@ PARKS static Err begin(Warden *w)
     w->upgrade = w->start->program ? w->start->program : own_name(&w->memory);
     w->program = w->start->program ? w->start->program : "/proc/self/exe";
     TRY(doors_open(w));
-    return board_make(w->slots, &w->board);
+    TRY(board_make(w->slots, &w->board));
+    TRY(board_open(w->board, w->slots, 0, &w->own));
+    return sandbox_enter(&(Sandbox){CAST_WARDEN, &w->config, w->start->config_path, w->upgrade});
 }
 
 PARKS static void run(Warden *w)
 {
     cast_all(w);
+    board_watch_memory(w->own, w->config.memory_reserve);
     fiber_start("signals", hear_signals, w);
     watch(w);
     notify("STOPPING=1");

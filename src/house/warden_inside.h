@@ -1,6 +1,7 @@
 #pragma once
 /* Internal to the warden: its files share these. */
 #include "base/memo.h"
+#include "house/board.h"
 #include "house/warden.h"
 #include "run/process.h"
 
@@ -56,6 +57,7 @@ typedef struct Warden {
     size_t doorway_count;
     int control, board;
     unsigned slots;
+    Board *own; /* our slot */
     Link members;
     uint32_t last_number;
     Cond news; /* something of what follows, or a member's state, has changed */

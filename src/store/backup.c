@@ -50,7 +50,7 @@ void backup_found_none(Engine *e)
 /* ---- remembered of the last one, in DIR/backed-up ---- */
 static Slice backed_path(const Engine *e, Arena *a)
 {
-    return engine_path(e, a, "backed-up");
+    return engine_path(e, a, "log/backed-up"); /* the top is not the house's to write */
 }
 
 /* Nothing depends on it but how far back one can go, so what cannot be read is passed over. */
