@@ -1,5 +1,7 @@
 #include "pop3/stuff.h"
 
+#include "run/run.h"
+
 /* Whether the octet at `at` is a dot that begins a line; `first` is where the piece begins. */
 static bool is_line_dot(const Stuffer *st, const char *first, const char *at)
 {
@@ -35,6 +37,7 @@ void stuff_written(Stuffer *st, Buf *out, size_t len)
     if (!len) return;
     Slice fresh = slice(out->at + out->len, len);
     size_t start = out->len, dots = count_line_dots(st, fresh);
+    if (PLANTED("dot_lost")) dots = 0;
     bool ends_mid_line = fresh.at[len - 1] != '\n';
     out->len += len;
     if (dots) {

@@ -63,6 +63,11 @@ PARKS static Err remove_messages(Pop3 *s, const UidSet *going)
 {
     CopyResult moved;
     if (!going->count) return OK;
+    if (PLANTED("quit_in_two")) {
+        UidSet one = {0};
+        uidset_add(&s->arena, &one, going->ranges[0].first, going->ranges[0].first);
+        TRY(mailbox_expunge(s->inbox, &one, true, &s->arena, NULL));
+    }
     if (!s->pref.delete_to_trash) return mailbox_expunge(s->inbox, going, true, &s->arena, NULL);
     Mailbox *trash scoped(mailbox) = NULL;
     TRY(open_trash(s, &trash));

@@ -15,7 +15,8 @@ bool fault_hit(const char *name)
     bool hit = false;
     real_world.mutex_lock(&faults_lock);
     for (size_t i = 0; i < MOST_FAULTS; i++)
-        if (faults[i].after && !strcmp(faults[i].name, name)) hit = --faults[i].after == 0;
+        if (faults[i].after && !strcmp(faults[i].name, name))
+            hit = faults[i].after == FAULT_ALWAYS || --faults[i].after == 0;
     real_world.mutex_unlock(&faults_lock);
     return hit;
 }

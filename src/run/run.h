@@ -143,3 +143,6 @@ extern bool fault_is_on;
 void fault_set(
     const char *name,
     unsigned after); /* fails at the after-th time from now (1: the next), then never again */
+#define FAULT_ALWAYS UINT32_MAX
+/* A mistake made on purpose, for the test of the tests (src/sim/plants.def): it has to be found. */
+#define PLANTED(name) FAULT("plant." name)

@@ -4,7 +4,7 @@
 Arrival *arrival_add(World *w, unsigned account, uint32_t token, unsigned folder)
 {
     Arrivals *a = &w->arrivals[account];
-    if (a->count == ARRIVALS) return NULL;
+    must(a->count < ARRIVALS);
     Arrival *one = &a->list[a->count++];
     *one = (Arrival){.token = token, .folder = (uint8_t)folder};
     return one;

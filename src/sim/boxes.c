@@ -200,10 +200,12 @@ PARKS static Said store(Work *o)
 
 PARKS static Said copy_or_move(Work *o)
 {
-    unsigned from = any_box(o, true), to = any_box(o, true);
+    unsigned from = any_box(o, true), to = from;
+    for (unsigned tries = 0; to == from && tries < 8; tries++)
+        to = any_box(o, true);
     if (from == BOXES || from == to || !o->next->boxes[from].count) return SAID_BAD;
     Box *a = &o->next->boxes[from], *b = &o->next->boxes[to];
-    bool move = below(o, 2);
+    bool move = below(o, 3);
     o->by = &o->owner;
     if (!select_box(o, from)) return SAID_BAD;
     say(o, "UID %s ", move ? "MOVE" : "COPY");
@@ -339,9 +341,9 @@ PARKS static bool connect(Talker *t, unsigned account)
 PARKS static Said operate(Work *o)
 {
     static Said (*const operations[])(Work *) = {
-        append,       append, append,     append,     store,      store,    store,
-        copy_or_move, store,  expunge,    expunge,    replace,    create,   create,
-        copy_or_move, create, remove_box, rename_box, set_rights, annotate,
+        append, append,       append,       append,       store,      store,      store,
+        store,  copy_or_move, copy_or_move, copy_or_move, expunge,    expunge,    replace,
+        create, create,       create,       remove_box,   rename_box, set_rights, annotate,
     };
     o->command.len = 0;
     o->next = &o->ledger->pending;
@@ -361,7 +363,7 @@ PARKS static bool find_out(Work *o)
             o->owner.box = -1;
             return true;
         }
-        if (o->c->w->fails_after) return false;
+        if (o->c->w->unsure) return false;
     }
     return false;
 }
@@ -376,8 +378,8 @@ PARKS static bool step(Work *o)
         return true;
     }
     if (!o->ledger->in_flight && o->owner.stream && (o->guest.stream || o->by == &o->owner))
-        return true;                                                /* there was nothing to do */
-    if (o->ledger->in_flight && o->c->w->fails_after) return false; /* the next life shows it */
+        return true;                                           /* there was nothing to do */
+    if (o->ledger->in_flight && o->c->w->unsure) return false; /* the next life shows it */
     if (o->ledger->in_flight && said != SAID_NOTHING) {
         if (!o->c->w->lenient)
             talker_failed(o->by, "\"%s\" was answered %.*s", o->ledger->what, SP(o->by->done));

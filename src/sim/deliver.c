@@ -62,7 +62,6 @@ PARKS static bool greet(Post *p)
 static void add(Post *p, unsigned account, unsigned folder)
 {
     Arrival *a = arrival_add(p->t.client->w, account, p->token, folder);
-    if (!a) return;
     p->reply_of[p->count] = p->replies;
     p->arrivals[p->count++] = a;
 }
@@ -148,6 +147,8 @@ static void fate_of(Post *p, unsigned from, unsigned to, unsigned code)
 PARKS static void deliver(Post *p)
 {
     World *w = p->t.client->w;
+    for (unsigned i = 0; i < ACCOUNTS; i++)
+        if (w->arrivals[i].count + 2 > ARRIVALS) return;
     p->token = ++w->tokens;
     p->count = p->replies = 0;
     arena_reset(&p->t.arena);

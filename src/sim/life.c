@@ -158,10 +158,12 @@ PARKS static void work(World *w)
             start(w, (ClientKind)kind, i);
     if (plan_has(&w->plan, TROUBLE_clock)) befall(w, "clock", clock_jumps);
     if (w->fills) befall(w, "filling", disk_fills);
+    if (w->crash_after) plan->crash_at = plan->operations + w->crash_after;
     if (w->fails_after) plan->fail_at = plan->operations + w->fails_after;
+    if (w->read_fails_after) plan->fail_read_at = plan->reads + w->read_fails_after;
     while (w->waiting)
         (void)fiber_sleep(5);
-    plan->fail_at = 0;
+    plan->fail_at = plan->fail_read_at = 0;
 }
 
 PARKS_UNCHECKED void life(void *arg)
@@ -169,6 +171,7 @@ PARKS_UNCHECKED void life(void *arg)
     World *w = arg;
     Config config;
     doing(w, "open");
+    if (w->plan.plant[0]) fault_set(w->plan.plant, FAULT_ALWAYS);
     open_house(w, &config);
     doing(w, "prepare");
     prepare(w);

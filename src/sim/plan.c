@@ -2,6 +2,8 @@
  * smaller while it still fails. */
 #include "sim/sim.h"
 
+#include <stdio.h>
+
 const char *const client_names[CLIENT_KINDS] = {
 #define CLIENT(name, function, count, what) #name,
 #include "sim/clients.def"
@@ -48,7 +50,7 @@ void plan_print(const Plan *p, Buf *out)
                p->steps);
     print_set(out, "clients", p->clients, client_names, CLIENT_KINDS);
     print_set(out, "troubles", p->troubles, trouble_names, TROUBLES);
-    if (p->plant[0]) buf_printf(out, " --plant %s", p->plant);
+    if (p->plant[0]) buf_printf(out, " --plant %s", p->plant + sizeof "plant." - 1);
 }
 
 static bool read_set(unsigned *set, Slice value, const char *const *names, unsigned count)
@@ -72,12 +74,8 @@ bool plan_option(Plan *p, Slice name, Slice value)
         return read_set(&p->clients, value, client_names, CLIENT_KINDS);
     if (slice_eq(name, S("--troubles")))
         return read_set(&p->troubles, value, trouble_names, TROUBLES);
-    if (slice_eq(name, S("--plant"))) {
-        if (value.len >= sizeof p->plant) return false;
-        memcpy(p->plant, value.at, value.len);
-        p->plant[value.len] = 0;
-        return true;
-    }
+    if (slice_eq(name, S("--plant")))
+        return snprintf(p->plant, sizeof p->plant, "plant.%.*s", SP(value)) < (int)sizeof p->plant;
     if (!slice_to_u64(value, &n)) return false;
     if (slice_eq(name, S("--lives")) && n >= 1 && n <= LIVES_MOST)
         p->lives = (unsigned)n;

@@ -45,7 +45,7 @@ typedef struct {
     uint64_t seed;
     unsigned lives, steps;      /* steps: of each client in each life */
     unsigned clients, troubles; /* sets of bits */
-    char plant[32];             /* a named fault of the server, always on; empty: none */
+    char plant[48]; /* a named fault of the server, always on: "plant.no_sync"; empty: none */
 } Plan;
 extern const char *const client_names[CLIENT_KINDS], *const trouble_names[TROUBLES];
 void plan_make(Plan *p, uint64_t seed);
@@ -123,7 +123,9 @@ typedef struct World {
     bool last, verifying;
     bool lenient; /* the disk fails in this life, so operations may */
     bool fills, killed_at_rest, traced;
-    uint64_t fails_after; /* operations of the work until one fails; 0: none */
+    uint64_t crash_after; /* operations of the work; 0: not there */
+    bool unsure;          /* what fails may be on the disk: the next life shows it */
+    uint64_t fails_after, read_fails_after; /* operations of the work until one does; 0: none */
     uint32_t tokens, groups;
     unsigned waiting; /* clients that have not ended */
     House *house;     /* of this life */
@@ -159,7 +161,7 @@ PARKS void verify_watches(World *w);
 PARKS void verify_recount(World *w); /* the verbs check and scrub find nothing */
 
 /* ---- arrivals ---- */
-Arrival *arrival_add(World *w, unsigned account, uint32_t token, unsigned folder); /* NULL: full */
+Arrival *arrival_add(World *w, unsigned account, uint32_t token, unsigned folder);
 Arrival *arrival_find(World *w, unsigned account, uint32_t token);
 /* Somebody read a message of this account: it has to be one that can be there. */
 void arrival_seen(World *w, unsigned account, uint32_t token, uint32_t uid);

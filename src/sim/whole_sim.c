@@ -3,10 +3,10 @@
  *     whole_sim [--seeds N] [--from SEED]     many worlds; the last line is "N passed, N failed"
  *     whole_sim --seed N [--lives N] [--steps N] [--clients A,B] [--troubles A,B] [--plant NAME]
  *     ... --shrink                            looks for the smallest plan that still fails
+ *     whole_sim --plants [NAME]               each mistake of plants.def has to be found
  *     ... --trace                             shows every line that clients say and hear
  *
- * A world that fails prints the command that repeats it, to the last octet. --plant turns a named
- * fault of the server on (FAULT), which has to be found. */
+ * A world that fails prints the command that repeats it, to the last octet. */
 #include "mail/charset.h"
 #include "sim/sim.h"
 
@@ -45,7 +45,7 @@ static uint64_t next(uint64_t *state) /* splitmix64 */
 
 static void choose(World *w, uint64_t *random, SimConfig *sim)
 {
-    static const uint32_t spans[] = {40, 200, 600, 2500};
+    static const uint32_t spans[] = {10, 40, 150, 400};
     SimDiskPlan *plan = sim_disk_plan(w->disk);
     const Plan *p = &w->plan;
     bool crash = plan_has(p, TROUBLE_power) || plan_has(p, TROUBLE_kill);
@@ -53,13 +53,21 @@ static void choose(World *w, uint64_t *random, SimConfig *sim)
     uint64_t crash_after = 1 + next(random) % span;
     w->last = w->life + 1 == p->lives;
     w->killed_at_rest = crash && !w->last && next(random) % 2;
-    plan->crash_at = crash && !w->last ? plan->operations + crash_after : 0;
+    w->crash_after = crash && !w->last ? crash_after : 0;
+    bool at_work = next(random) % 4; /* else while it recovers and is verified */
+    plan->crash_at = w->crash_after && !at_work ? plan->operations + crash_after : 0;
+    plan->crash = (SimCrash)(next(random) % 3);
     w->fails_after = 1 + next(random) % 300;
-    if (!plan_has(p, TROUBLE_eio) || w->last) w->fails_after = 0;
+    w->read_fails_after = 1 + next(random) % 200;
+    if (!plan_has(p, TROUBLE_unread) || w->last) w->read_fails_after = 0;
     w->fills = plan_has(p, TROUBLE_full) && !w->last;
-    w->lenient = w->fails_after || w->fills;
+    bool fails = plan_has(p, TROUBLE_eio), partly = plan_has(p, TROUBLE_partly);
+    if ((!fails && !partly) || w->last) w->fails_after = 0;
+    w->unsure = (fails && w->fails_after) || w->read_fails_after;
+    w->lenient = w->unsure || w->fills;
+    plan->failing = fails ? SIM_FAILS : next(random) % 2 ? SIM_SHORT : SIM_INTERRUPTED;
     plan->failure = next(random) % 2 ? ERR_IO : ERR_DISK_FULL;
-    plan->fail_at = plan->capacity_bytes = 0;
+    plan->fail_at = plan->fail_read_at = plan->capacity_bytes = 0;
     *sim = (SimConfig){.seed = next(random), .disk = w->disk, .loops = 2, .disk_latency_us = 200};
     sim->net_latency_us = plan_has(p, TROUBLE_far) ? 20000 : 50;
     int64_t day = 24 * 60 * 60 * 1000, new_year_2026 = 1767225600000;
@@ -159,8 +167,7 @@ static void shrink(Plan plan)
 /* ---- many ---- */
 
 typedef struct {
-    Plan over; /* what was said about the plan */
-    bool one, shrink, twice;
+    bool one, shrink, plants;
     uint64_t seeds, from;
     const char *argv[64];
     int argc;
@@ -168,9 +175,9 @@ typedef struct {
 
 static void usage(void)
 {
-    fprintf(stderr,
-            "usage: whole_sim [--seeds N] [--from SEED] | --seed N; [--lives N] "
-            "[--steps N] [--clients A,B] [--troubles A,B] [--plant NAME] [--shrink] [--trace]\n");
+    fprintf(stderr, "usage: whole_sim [--seeds N] [--from SEED] | --seed N; [--lives N] "
+                    "[--steps N] [--clients A,B] [--troubles A,B] [--plant NAME] [--plants] "
+                    "[--shrink] [--trace]\n");
     exit(2);
 }
 
@@ -187,6 +194,10 @@ static void read_options(Wish *w, int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (slice_eq(name, S("--shrink"))) {
             w->shrink = true;
+            continue;
+        }
+        if (slice_eq(name, S("--plants"))) {
+            w->plants = true;
             continue;
         }
         if (slice_eq(name, S("--trace"))) {
@@ -236,6 +247,44 @@ static bool one_seed(const Wish *wish, uint64_t seed)
     return false;
 }
 
+/* ---- the test of the tests ---- */
+
+static const struct {
+    const char *name;
+    uint64_t within;
+} plants[] = {
+#define PLANT(name, within, what) {#name, within},
+#include "sim/plants.def"
+#undef PLANT
+};
+
+static bool is_found(const Wish *wish, const char *name, uint64_t within)
+{
+    for (uint64_t seed = wish->from; seed < wish->from + within; seed++) {
+        Plan plan;
+        plan_of(wish, seed, &plan);
+        must(plan_option(&plan, S("--plant"), slice_of(name)));
+        if (!fails(&plan)) continue;
+        printf("ok %s: found in world %llu\n", name, (unsigned long long)seed);
+        fflush(stdout);
+        if (wish->shrink) shrink(plan);
+        return true;
+    }
+    printf("%s: not found in %llu worlds\n", name, (unsigned long long)within);
+    return false;
+}
+
+static int find_plants(const Wish *wish)
+{
+    unsigned found = 0;
+    quiet = true;
+    if (!traced) must(freopen("/dev/null", "w", stderr) != NULL);
+    for (size_t i = 0; i < COUNT(plants); i++)
+        found += is_found(wish, plants[i].name, plants[i].within);
+    printf("%u passed, %u failed\n", found, (unsigned)COUNT(plants) - found);
+    return found == COUNT(plants) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     Wish wish;
@@ -243,6 +292,7 @@ int main(int argc, char **argv)
     read_options(&wish, argc, argv);
     verbose = wish.one;
     charset_warm_up();
+    if (wish.plants) return find_plants(&wish);
     for (uint64_t seed = wish.from; seed < wish.from + (wish.one ? 1 : wish.seeds); seed++) {
         if (one_seed(&wish, seed))
             passed++;

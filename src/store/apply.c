@@ -195,7 +195,7 @@ static Err unlink_message(Applying *ap, const Box *b, const Message *m)
     EmailPage *p;
     TRY(email_page(a, m->eid / EMAILS, &p));
     Email *e = &p->emails[m->eid % EMAILS];
-    quota_less(a, b, m);
+    if (!PLANTED("quota_stays")) quota_less(a, b, m);
     if (m->marks & MARK_ANNOTATED) notes_drop(a, ap->seq, b->s.id, m);
     if (!e->thread) return OK;
     link_remove(e, b->s.id, m->uid);
@@ -217,6 +217,8 @@ typedef struct {
 static Err expunged(Applying *ap, Box *b, const Messages *gone)
 {
     if (!gone->count) return OK;
+    if (PLANTED("uid_again") && b->s.uid_next == gone->list[gone->count - 1].uid + 1)
+        b->s.uid_next = --b->next_uid;
     TRY(vanished_add(b, ap->seq, gone->list, gone->count));
     views_expunged(b, gone->list, gone->count, ap->seq);
     happened(ap->account, about(HAPPENED_EXPUNGED, b));

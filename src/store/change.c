@@ -302,6 +302,10 @@ PARKS Err mailbox_copy(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a,
 
 PARKS Err mailbox_move(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a, CopyResult *result)
 {
+    if (PLANTED("move_in_two")) {
+        TRY(copy_or_move(from, uids, to, false, a, result));
+        return mailbox_expunge(from, uids, true, a, NULL);
+    }
     return copy_or_move(from, uids, to, true, a, result);
 }
 

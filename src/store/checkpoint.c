@@ -56,6 +56,7 @@ static void change_add(PageBatch *b, Slice key, Slice value, bool remove)
 void batch_put(PageBatch *b, uint32_t acct, Slice key, Slice value)
 {
     must(key.len <= 400);
+    if (PLANTED("page_lost")) return;
     change_add(b, key_page(&b->arena, acct, key), arena_copy(&b->arena, value), false);
 }
 
