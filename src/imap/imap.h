@@ -15,6 +15,7 @@ typedef struct {
     Slice hostname;
     TlsContext *(*tls)(void); /* for STARTTLS; NULL: not offered */
     int64_t login_ms;         /* time to log in; 0: 60 s */
+    uint32_t sessions_most;   /* of one account; 0: any number */
     int64_t idle_ms;          /* RFC 9051 5.4: at least 30 minutes; 0: that */
     int64_t still_here_ms;    /* how often IDLE says that it is still there; 0: 2 minutes */
     int64_t progress_ms;      /* how often a long command says how far it is; 0: 10 s */

@@ -1,6 +1,7 @@
 /* A session changes hands: after the login, when the house restarts, and back after UNAUTHENTICATE.
  * Who lets go writes a record (record.h); who takes up makes of it the same session. */
 #include "auth/handover.h"
+#include "base/metric.h"
 #include "imap/annotate.h"
 #include "imap/notify.h"
 #include "imap/record.h"
@@ -108,11 +109,39 @@ static AuthUser user_of(const Handover *h)
     return user;
 }
 
-bool imap_become(Imap *s, const AuthUser *user)
+PARKS static Err enter_account(Imap *s, uint32_t most)
+{
+    Account *account scoped(account) = NULL;
+    TRY(account_open(s->config->store, s->user.acct, &account));
+    TRY(account_enter(account, most));
+    s->account = account;
+    account = NULL;
+    return OK;
+}
+
+static void log_crowded(const Imap *s)
+{
+    Buf remote buf_scoped = {0};
+    Address peer = stream_peer(s->stream);
+    address_print(&remote, &peer);
+    metric_add(METRIC_REFUSED_ACCOUNT, 1);
+    log_event(LOG_LEVEL_WARN, "refused", KV("remote", buf_slice(&remote)),
+              KV_TEXT("service", "imap"), KV_TEXT("limit", "sessions_per_account"),
+              KV_TEXT("user", s->user.login));
+}
+
+/* Whoever was in before the house started again is in, however many they are. */
+bool imap_become(Imap *s, const AuthUser *user, bool again)
 {
     s->user = *user;
     imap_go(s, user->acct);
-    Err err = account_open(s->config->store, user->acct, &s->account);
+    Err err = enter_account(s, again ? 0 : s->config->sessions_most);
+    if (err == ERR_LIMIT) {
+        log_crowded(s);
+        imap_answer_err(s, err);
+        imap_goodbye(s, "[LIMIT] Too many sessions of this account");
+        return false;
+    }
     if (err) {
         log_err(LOG_LEVEL_ERROR, "imap_account", err, KV_TEXT("user", user->login));
         imap_answer_err(s, err);
@@ -128,7 +157,7 @@ bool imap_become(Imap *s, const AuthUser *user)
 PARKS static void welcome(Imap *s, const AuthUser *user)
 {
     bool has_public, elsewhere = imap_lives_elsewhere(s, user, &has_public);
-    if (!imap_become(s, user)) return;
+    if (!imap_become(s, user, false)) return;
     if (elsewhere) {
         (void)imap_ok(s, "[REFERRAL%.*s] The account is on another server", SP(s->referral));
         return;
@@ -195,7 +224,7 @@ PARKS static Err go_on(Imap *s, const Handover *h)
     AuthUser user = user_of(h);
     TRY(imap_read_at_rest(h->body, &s->arena, &r));
     TRY(store_find_account(s->config->store, slice_of(user.login), &user.acct));
-    if (!imap_become(s, &user)) return OK;
+    if (!imap_become(s, &user, true)) return OK;
     s->enabled = r.enabled;
     s->in->utf8 = imap_has(s, ENABLED_REV2 | ENABLED_UTF8);
     s->language = r.language;

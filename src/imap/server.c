@@ -330,7 +330,7 @@ void imap_serve_known(Stream *stream, const ImapConfig *config, const AuthUser *
                       void (*ended)(void *arg), void *arg)
 {
     Imap *s = imap_new(stream, config, ended, arg);
-    if (imap_become(s, user)) greet(s, "PREAUTH");
+    if (imap_become(s, user, false)) greet(s, "PREAUTH");
     run(s);
 }
 

@@ -294,7 +294,7 @@ Imap *imap_new(Stream *stream, const ImapConfig *config, void (*ended)(void *arg
  * answer. */
 Err imap_welcome(Imap *s, const AuthUser *user);
 /* Goes to the account's home. False: it cannot be opened, which has been said. */
-PARKS bool imap_become(Imap *s, const AuthUser *user);
+PARKS bool imap_become(Imap *s, const AuthUser *user, bool again);
 /* Of who comes with a record. It may be LEAVING. */
 PARKS Imap *imap_take_up(Stream *stream, const ImapConfig *config, Slice record,
                          void (*ended)(void *arg), void *arg);

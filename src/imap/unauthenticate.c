@@ -7,6 +7,7 @@ void imap_forget_user(Imap *s)
     imap_notify_free(s);
     imap_unselect(s);
     if (s->account) imap_go(s, s->user.acct);
+    account_leave(s->account);
     account_close(s->account);
     s->account = NULL;
     s->enabled = 0;

@@ -72,7 +72,11 @@ PARKS static void count_messages(Pop3 *s)
 /* A device deletes nothing, so it need not be alone. */
 PARKS static Err lock(Pop3 *s)
 {
-    TRY(account_open(s->config->store, s->who.acct, &s->account));
+    Account *account scoped(account) = NULL;
+    TRY(account_open(s->config->store, s->who.acct, &account));
+    TRY(account_enter(account, s->config->sessions_most));
+    s->account = account;
+    account = NULL;
     if (s->config->shared_maildrop || is_device(s)) return OK;
     TRY(maildrop_lock(s->account));
     s->is_locked = true;
@@ -137,6 +141,7 @@ void maildrop_close(Pop3 *s)
     mailbox_close(s->inbox);
     device_close(s);
     if (s->is_locked) maildrop_unlock(s->account);
+    account_leave(s->account);
     account_close(s->account);
     arena_done(&s->marks_arena);
     s->marked[0] = s->marked[1] = (UidSet){0};

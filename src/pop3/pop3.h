@@ -13,6 +13,7 @@ typedef struct {
     TlsContext *(*tls)(void); /* for STLS; NULL: not offered */
     int64_t idle_ms;          /* RFC 1939 3: at least 10 minutes; 0: that */
     int64_t login_ms;         /* time to log in; 0: 60 s */
+    uint32_t sessions_most;   /* of one account; 0: any number */
     bool apop;                /* off by default; for accounts whose password the keeper keeps */
     bool last;                /* LAST of RFC 1460 */
     bool shared_maildrop;     /* several sessions at once instead of [IN-USE] */

@@ -105,10 +105,11 @@ const char *pop3_words_for(Err err)
         return "[SYS/TEMP] The store takes no changes now";
     case ERR_CANCELLED:
         return "[SYS/TEMP] Shutting down";
+    case ERR_LIMIT:
+        return "[SYS/TEMP] Too many at once, try again later";
     case ERR_TIMEOUT:
     case ERR_END:
     case ERR_IO:
-    case ERR_LIMIT:
     case ERR_TOO_BIG:
     case ERR_EXISTS:
     case ERR_HAS_CHILDREN:

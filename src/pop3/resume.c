@@ -1,6 +1,7 @@
 /* A session changes hands: after the login, when the house restarts, and back when the maildrop
  * does not open. Who lets go writes a record (record.h); who takes up makes of it the same session.
  */
+#include "base/metric.h"
 #include "base/text.h"
 #include "pop3/record.h"
 #include "run/log.h"
@@ -101,6 +102,22 @@ PARKS static Err go_home(Pop3 *s)
     return stream_attach(s->stream);
 }
 
+static void log_refused(const Pop3 *s, Err err)
+{
+    Buf remote buf_scoped = {0};
+    Address peer = stream_peer(s->stream);
+    address_print(&remote, &peer);
+    if (err == ERR_LIMIT) {
+        metric_add(METRIC_REFUSED_ACCOUNT, 1);
+        log_event(LOG_LEVEL_WARN, "refused", KV("remote", buf_slice(&remote)),
+                  KV_TEXT("service", "pop3"), KV_TEXT("limit", "sessions_per_account"),
+                  KV("user", slice_of(s->who.login)));
+    } else {
+        log_err(LOG_LEVEL_INFO, "maildrop_refused", err, KV("user", slice_of(s->who.login)),
+                KV("remote", buf_slice(&remote)));
+    }
+}
+
 PARKS static void arrive(Pop3 *s)
 {
     Err err =
@@ -111,8 +128,7 @@ PARKS static void arrive(Pop3 *s)
             return;
         }
         err = maildrop_open(s);
-        if (err)
-            log_err(LOG_LEVEL_INFO, "maildrop_refused", err, KV("user", slice_of(s->who.login)));
+        if (err) log_refused(s, err);
     }
     s->ways->arrived(s, err);
     if (err) pop3_hand_back(s);

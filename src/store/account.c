@@ -274,6 +274,20 @@ PARKS Err account_open(Store *store, uint32_t number, Account **account)
     return OK;
 }
 
+Err account_enter(Account *a, uint32_t most)
+{
+    if (most && a->sessions >= most) return fail(ERR_LIMIT, "%u sessions are open", a->sessions);
+    a->sessions++;
+    return OK;
+}
+
+void account_leave(Account *a)
+{
+    if (!a) return;
+    must(a->sessions);
+    a->sessions--;
+}
+
 /* ---- keeping the house in bounds ---- */
 
 static void slim_boxes(Account *a)

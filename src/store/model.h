@@ -128,7 +128,7 @@ struct Account {
     Store *store;
     Home *home;
     uint32_t number;
-    uint32_t refs;
+    uint32_t refs, sessions;
     int64_t idle_since;
     int64_t emails_used; /* when an email page was asked for last */
     Link link;           /* in Home.accounts, least recently used first */

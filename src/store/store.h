@@ -57,6 +57,9 @@ PARKS Err account_open(Store *store, uint32_t acct,
                        Account **account) MUST_USE; /* on its home loop; a reference */
 void account_close(Account *account);               /* any loop; the other calls are for its home */
 SCOPED(Account, account, account_close)
+/* One more session of its user; ERR_LIMIT: there are `most` already (0: any number). At home. */
+Err account_enter(Account *account, uint32_t most) MUST_USE;
+void account_leave(Account *account); /* NULL is fine */
 uint32_t account_number(const Account *account);
 Slice account_login(const Account *account);
 Store *account_store(const Account *account);
