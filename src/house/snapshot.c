@@ -76,7 +76,8 @@ Snapshot *snapshot_new(const Config *config, Auth *auth, Store *store)
                            .recipients_most = (uint32_t)config->recipients_most,
                            .idle_ms = (int64_t)config->smtp_idle * 1000,
                            .tls = tls_current,
-                           .subaddress_creates = config->subaddress_creates};
+                           .subaddress_creates = config->subaddress_creates,
+                           .resume_always = config->resume_always};
     return s;
 }
 

@@ -37,6 +37,7 @@ void imap_record_logged_in(Buf *out, const ImapRecord *r)
     buf_varint(out, r->login_ms);
     buf_varint(out, r->mistakes);
     buf_varint(out, r->language);
+    buf_u8(out, r->after_literal);
 }
 
 Err imap_read_logged_in(Slice body, ImapRecord *r)
@@ -47,6 +48,7 @@ Err imap_read_logged_in(Slice body, ImapRecord *r)
     r->login_ms = number(&in, 24 * 3600 * 1000);
     r->mistakes = (unsigned)number(&in, UINT16_MAX);
     r->language = (uint8_t)number(&in, LANGUAGE_COUNT - 1);
+    r->after_literal = octet(&in, 1);
     return end(&in);
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 /* What a session is when it changes hands (auth/handover.h), and its octets, the record's body.
  *
- *     LOGGED_IN:  bytes tag  varint ms left to log in  mistakes  language
+ *     LOGGED_IN:  bytes tag  varint ms left to log in  mistakes  language  u8 after a literal
  *     AT_REST:    varint enabled  language  u8 collation  u8 descending  varint mistakes
  *                 u8 quota known, over, after a literal  varint level told  bytes tag of IDLE
  *                 bytes arguments of NOTIFY  u8 selected; and if so:

@@ -24,7 +24,8 @@ Err imap_welcome(Imap *s, const AuthUser *user)
     ImapRecord r = {.tag = s->in->tag,
                     .login_ms = (uint64_t)MAX(s->login_deadline_ms - now_ms(), 0),
                     .mistakes = s->mistakes,
-                    .language = s->language};
+                    .language = s->language,
+                    .after_literal = s->in->literal.is_there};
     imap_record_logged_in(&body, &r);
     handover_write(&s->handed, HANDOVER_LOGGED_IN, S("imap"), user, buf_slice(&body), NULL);
     return OK;
@@ -177,6 +178,7 @@ PARKS static Err begin(Imap *s, const Handover *h)
     s->mistakes = r.mistakes;
     s->login_deadline_ms = now_ms() + (int64_t)r.login_ms;
     s->in->tag = arena_copy(&s->arena, r.tag);
+    s->in->literal.is_there = r.after_literal;
     Err err = auth_find_account(s->config->auth, "imap", s->stream, &user);
     if (!err) {
         welcome(s, &user);

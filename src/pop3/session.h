@@ -106,6 +106,7 @@ static inline bool maildrop_is_marked(const Pop3 *s)
 }
 static inline uint8_t maildrop_marks(const Pop3 *s, uint32_t number)
 {
+    if (!maildrop_is_marked(s)) return 0;
     return (uint8_t)((uidset_has(&s->marked[0], number) ? MARK_DELETED : 0) |
                      (uidset_has(&s->marked[1], number) ? MARK_RETRIEVED : 0));
 }

@@ -1,7 +1,7 @@
 /* One connection: greeting, a command at a time, the end. */
 #include "base/text.h"
 #include "run/log.h"
-#include "smtp/session.h"
+#include "smtp/record.h"
 
 #include <stdlib.h>
 
@@ -65,11 +65,37 @@ PARKS static void do_command(Smtp *s, Slice line)
     (void)stream_drain(s->stream); /* a failure sticks */
 }
 
+/* All that is left of it is the record. */
+static void begin_anew(Smtp *s, Slice record)
+{
+    Smtp old = {.stream = s->stream, .config = s->config, .lmtp = s->lmtp, .peer = s->peer};
+    smtp_reset(s);
+    arena_done(&s->arena);
+    *s = old;
+    Err err = smtp_record_read(record, s);
+    must(!err);
+}
+
+/* What another house would go on from, to who has the connection. */
+PARKS static void keep(Smtp *s)
+{
+    Buf record buf_scoped = {0};
+    bool remote = stream_is_remote(s->stream);
+    if ((!remote && !s->config->resume_always) || !smtp_record_write(s, &record)) return;
+    if (remote)
+        stream_keep(s->stream, buf_slice(&record));
+    else
+        begin_anew(s, buf_slice(&record));
+}
+
 /* Replies to a group of commands are sent together (RFC 2920 3.2), but before we wait. */
 PARKS static LineEnd next_line(Smtp *s, Slice *line)
 {
     Slice waiting = stream_peek(s->stream);
-    if (slice_find(waiting, '\n') == waiting.len && stream_flush(s->stream)) return LINE_NONE;
+    if (slice_find(waiting, '\n') == waiting.len) {
+        keep(s);
+        if (stream_flush(s->stream)) return LINE_NONE;
+    }
     int64_t idle_ms = s->config->idle_ms ? s->config->idle_ms : IDLE_MS;
     stream_set_deadline(s->stream, now_ms() + idle_ms);
     return stream_line(s->stream, LINE_MOST, line);
@@ -103,14 +129,35 @@ PARKS static void converse(Smtp *s)
     }
 }
 
-PARKS void smtp_serve(Stream *stream, const SmtpConfig *config, bool lmtp)
+static Smtp *session_new(Stream *stream, const SmtpConfig *config, bool lmtp)
 {
     Smtp *s = NEW(Smtp);
     *s = (Smtp){.stream = stream, .config = config, .lmtp = lmtp, .peer = stream_peer(stream)};
-    smtp_reply(s, 220, "%.*s %s posthouse", SP(config->hostname), lmtp ? "LMTP" : "ESMTP");
+    return s;
+}
+
+PARKS static void run(Smtp *s)
+{
     converse(s);
-    (void)stream_flush(stream); /* the last words; a failure sticks */
+    (void)stream_flush(s->stream); /* the last words; a failure sticks */
     smtp_reset(s);
     arena_done(&s->arena);
     free(s);
+}
+
+PARKS void smtp_serve(Stream *stream, const SmtpConfig *config, bool lmtp)
+{
+    Smtp *s = session_new(stream, config, lmtp);
+    smtp_reply(s, 220, "%.*s %s posthouse", SP(config->hostname), lmtp ? "LMTP" : "ESMTP");
+    run(s);
+}
+
+PARKS void smtp_resume(Stream *stream, const SmtpConfig *config, bool lmtp, Slice record)
+{
+    Smtp *s = session_new(stream, config, lmtp);
+    if (smtp_record_read(record, s)) {
+        smtp_reply(s, 421, "4.3.0 The conversation cannot go on here");
+        s->over = true;
+    }
+    run(s);
 }

@@ -18,6 +18,10 @@ typedef struct {
     int64_t idle_ms;          /* RFC 5321 4.5.3.2.7: 5 minutes; 0: that */
     TlsContext *(*tls)(void); /* for STARTTLS; NULL: not offered */
     bool subaddress_creates;  /* user+folder creates the folder */
+    bool resume_always;       /* for tests: between transactions it is taken up from its record */
 } SmtpConfig;
 /* One connection, from greeting to end; the stream stays the caller's. */
 PARKS void smtp_serve(Stream *stream, const SmtpConfig *config, bool lmtp);
+/* The same without a greeting: goes on from the record that was kept between two transactions
+ * (stream_keep) with another house. One that does not fit is ended with 421. */
+PARKS void smtp_resume(Stream *stream, const SmtpConfig *config, bool lmtp, Slice record);
