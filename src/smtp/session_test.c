@@ -367,6 +367,7 @@ TEST(a_full_mailbox_says_so)
     world_open(&w);
     world_connect(&w, true);
     check_ok(auth_login(w.auth, "imap", w.client, S("u00001"), S("secret"), &user));
+    check_ok(auth_find_account(w.auth, "imap", w.client, &user)); /* exists from then on */
     loop_call(store_home(w.store, user.acct), set_quota, &w);
     script(w.client,
            "S: 220 *\nC: LHLO x\nS: ...\nS: 250 HELP\nC: MAIL FROM:<a@b> SIZE=1001\n"

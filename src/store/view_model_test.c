@@ -18,6 +18,8 @@ typedef struct {
     size_t count;
     uint32_t uid_end;
     bool news[MOST]; /* by letter: somebody else changed it since */
+    Buf kept;        /* the view as it was at some time since it was synced; empty: too much */
+    bool is_other;   /* made of what was kept: what has gone may have lost its flags */
 } Eye;
 typedef struct {
     World *w;
@@ -57,6 +59,12 @@ static UidSet some(Scene *s, Arena *a, unsigned one_in)
     return uids;
 }
 
+static void keep(Eye *e)
+{
+    buf_clear(&e->kept);
+    if (!view_keep(e->view, &e->kept)) buf_clear(&e->kept);
+}
+
 static PARKS void change(Scene *s)
 {
     Arena a arena_scoped = {0};
@@ -73,7 +81,9 @@ static PARKS void change(Scene *s)
         for (Eye *e = s->eyes; e < s->eyes + VIEWS; e++)
             if (e != own) e->news[l - s->letters] = true;
     }
-    if (own && own->view) view_mark_own(own->view, modseq);
+    if (!own || !own->view) return;
+    view_mark_own(own->view, modseq);
+    keep(own);
 }
 
 static PARKS void expunge(Scene *s)
@@ -99,10 +109,42 @@ static PARKS void open_or_close(Scene *s)
     Eye *e = &s->eyes[below(s, VIEWS)];
     if (e->view) {
         view_close(e->view);
+        buf_done(&e->kept);
         *e = (Eye){0};
     } else {
         check_ok(view_open(s->box, below(s, 2), &e->view));
         see_new(s, e);
+        keep(e);
+    }
+}
+
+/* A view ends and is made again of what was kept of it, perhaps long ago. */
+static PARKS void come_back(Scene *s, Eye *e)
+{
+    View *other;
+    if (!e->view || !e->kept.len) return;
+    check_ok(view_resume(s->box, buf_slice(&e->kept), &other));
+    view_close(e->view);
+    e->view = other;
+    e->is_other = true;
+    if (below(s, 2)) keep(e);
+}
+
+/* All end, as does the store, and those of which something was kept are there again. */
+static PARKS void restart(Scene *s)
+{
+    for (Eye *e = s->eyes; e < s->eyes + VIEWS; e++) {
+        view_close(e->view);
+        e->view = NULL;
+        if (!e->kept.len) *e = (Eye){.kept = e->kept};
+    }
+    mailbox_close(s->box);
+    world_reopen(s->w);
+    s->box = world_box(s->w, "INBOX");
+    for (Eye *e = s->eyes; e < s->eyes + VIEWS; e++) {
+        if (!e->kept.len) continue;
+        check_ok(view_resume(s->box, buf_slice(&e->kept), &e->view));
+        e->is_other = true;
     }
 }
 
@@ -110,6 +152,7 @@ static PARKS void open_or_close(Scene *s)
 static void look(Scene *s, Eye *e)
 {
     uint32_t uid = 1, first_unseen = 0;
+    bool all_known = true;
     check_u64(view_exists(e->view), e->count);
     for (uint32_t i = 0; i < e->count; i++) {
         Message m;
@@ -120,7 +163,9 @@ static void look(Scene *s, Eye *e)
         check_u64(m.uid, l->uid);
         check_u64(number, i + 1);
         check(gone == !l->alive);
-        check_u64(m.flags, l->flags);
+        bool knows_flags = !gone || !e->is_other;
+        if (knows_flags) check_u64(m.flags, l->flags);
+        all_known = all_known && knows_flags;
         check_u64(view_uid(e->view, i + 1), l->uid);
         check_u64(view_number(e->view, l->uid), i + 1);
         if (!first_unseen && !(l->flags & FLAG_SEEN)) first_unseen = i + 1;
@@ -129,7 +174,7 @@ static void look(Scene *s, Eye *e)
     Message m;
     check(!view_next(e->view, uid, &m, NULL, NULL));
     check_u64(view_uid(e->view, (uint32_t)e->count + 1), 0);
-    check_u64(view_first_unseen(e->view), first_unseen);
+    if (all_known) check_u64(view_first_unseen(e->view), first_unseen);
 }
 
 /* What expunges are to be reported, in the words of RFC 9051 7.5.1 and as uids. */
@@ -148,6 +193,7 @@ static void see_expunged(Scene *s, Eye *e, const ViewNews *news)
     check_u64(news->expunged_count, gone);
     check_u64(uidset_size(&news->vanished), gone);
     e->count = kept;
+    e->is_other = false;
 }
 
 static void sync_one(Scene *s)
@@ -174,11 +220,12 @@ static void sync_one(Scene *s)
     see_new(s, e);
     check(news.exists_changed == (e->count > before));
     check(!news.mailbox_deleted);
+    keep(e);
 }
 
 static PARKS void act(Scene *s)
 {
-    switch (below(s, 8)) {
+    switch (below(s, 10)) {
     case 0:
     case 1:
         arrive(s);
@@ -191,6 +238,12 @@ static PARKS void act(Scene *s)
         break;
     case 4:
         open_or_close(s);
+        break;
+    case 5:
+        come_back(s, &s->eyes[below(s, VIEWS)]);
+        break;
+    case 6:
+        if (!below(s, 10)) restart(s);
         break;
     default:
         sync_one(s);
@@ -211,7 +264,7 @@ static PARKS void one_scene(uint64_t seed)
             if (s->eyes[k].view) look(s, &s->eyes[k]);
     }
     for (unsigned k = 0; k < VIEWS; k++)
-        view_close(s->eyes[k].view);
+        view_close(s->eyes[k].view), buf_done(&s->eyes[k].kept);
     mailbox_close(s->box);
     free(s);
     world_close(&w);
