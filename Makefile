@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: all test san slow fuzz faults sim install clean kill9 powercut
+.PHONY: all test san slow fuzz faults sim install clean kill9 powercut backups
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -15,6 +15,9 @@ FROM = 1
 sim: all
 	ninja -C build whole_sim
 	build/whole_sim --seeds $(SEEDS) --from $(FROM) $(OPTIONS)
+backups: all # backups and restores in the simulated world: make backups SEEDS=1000
+	ninja -C build backup_sim
+	BACKUP_SEEDS=$(SEEDS) build/backup_sim
 fuzz: ; tests/fuzz
 faults: all # the fault walk, every call (N=20: every twentieth; OP=name: of one operation)
 	ninja -C build fault_test

@@ -268,8 +268,9 @@ Err job_segment(BackupJob *j, size_t i)
     const BackupSegment *s = &j->plan->segments[i];
     const BackupFile *have = (const BackupFile *)number_table_get(&j->segments, s->number);
     BackupFile f = {.id = s->number, .size = s->end};
-    BackupCopy c = {.from = arena_printf(&j->arena, "%.*s/log/%08u.seg", SP(j->store), s->number),
-                    .to = arena_printf(&j->arena, "%.*s/log/%08u.seg", SP(j->set), s->number),
+    Arena arena_scoped a = {0};
+    BackupCopy c = {.from = arena_printf(&a, "%.*s/log/%08u.seg", SP(j->store), s->number),
+                    .to = arena_printf(&a, "%.*s/log/%08u.seg", SP(j->set), s->number),
                     .begin = have ? have->size : 0,
                     .end = s->end,
                     .known = have ? have->sha256 : NULL,
@@ -282,7 +283,7 @@ Err job_segment(BackupJob *j, size_t i)
         return OK;
     }
     TRY(backup_copy_file(&c));
-    if (!c.begin) TRY(path_sync_dir(arena_printf(&j->arena, "%.*s/log", SP(j->set))));
+    if (!c.begin) TRY(path_sync_dir(arena_printf(&a, "%.*s/log", SP(j->set))));
     memcpy(f.sha256, c.sha256, sizeof f.sha256);
     *backup_file_add(&j->now.segments) = f;
     j->copied += c.end - c.begin;
@@ -309,7 +310,8 @@ static int by_id(const void *a, const void *b)
 
 static Err copy_big(BackupJob *j, Slice from, BackupFile f)
 {
-    Slice to = arena_printf(&j->arena, "%.*s/big/%016llx", SP(j->set), (unsigned long long)f.id);
+    Arena arena_scoped a = {0};
+    Slice to = arena_printf(&a, "%.*s/big/%016llx", SP(j->set), (unsigned long long)f.id);
     BackupCopy c = {
         .from = from, .to = to, .end = f.size, .told = j->told, .told_arg = j->told_arg};
     Err err = backup_copy_file(&c);
@@ -351,13 +353,14 @@ static Err big_are_there(BackupJob *j)
 
 static Err big_dir(BackupJob *j, Slice dir)
 {
+    Arena arena_scoped a = {0};
     Slice *names;
     size_t count;
-    TRY(path_list(dir, &j->arena, &names, &count));
+    TRY(path_list(dir, &a, &names, &count));
     for (size_t i = 0; i < count; i++) {
         uint64_t id;
         if (!backup_id_decode(names[i], &id)) continue;
-        TRY(take_big(j, arena_printf(&j->arena, "%.*s/%.*s", SP(dir), SP(names[i])), id));
+        TRY(take_big(j, arena_printf(&a, "%.*s/%.*s", SP(dir), SP(names[i])), id));
     }
     return big_are_there(j);
 }

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { LIVES = 4, ROUNDS = 3, STEPS = 25, DISK_BYTES = 1024 * 1024 * 1024, NOTES = 64 };
+enum { LIVES = 4, ROUNDS = 3, STEPS = 25, GIB = 1024 * 1024 * 1024, NOTES = 64 };
 
 typedef struct {
     WorkWorld world;
@@ -252,7 +252,7 @@ static bool one_life(SharedMemory *s, SimDisk *disk)
 
 static bool one_world(SharedMemory *s, uint64_t seed)
 {
-    SimDisk *disk = sim_disk_new(DISK_BYTES);
+    SimDisk *disk = sim_disk_new((size_t)4 * GIB);
     bool good = true, crashed;
     memset(s, 0, sizeof *s);
     world_init(&s->world, seed);
