@@ -4,7 +4,7 @@
  * work, and moments of rest in between, whose mail was partly expunged and compacted away before
  * the next backup. What comes back has to be what the model says of that moment.
  *
- * BACKUP_SEED=n runs that one world only, BACKUP_SEEDS=n so many instead of 12. */
+ * BACKUP_SEED=n runs that one world only, BACKUP_SEEDS=n so many instead of 6. */
 #include "run/file.h"
 #include "run/sim.h"
 #include "store/backup.h"
@@ -285,7 +285,7 @@ int main(void)
     SharedMemory *s =
         mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(s != MAP_FAILED);
-    uint64_t only = number_of("BACKUP_SEED", 0), worlds = number_of("BACKUP_SEEDS", 12);
+    uint64_t only = number_of("BACKUP_SEED", 0), worlds = number_of("BACKUP_SEEDS", 6);
     uint64_t restored = 0, passed = 0, failed = 0;
     for (uint64_t seed = only ? only : 1; passed + failed < (only ? 1 : worlds); seed++) {
         bool good = one_world(s, seed);
