@@ -13,6 +13,7 @@ typedef struct {
     Talker owner, guest;
     Talker *by, *latest; /* who does this one, who did the last one */
     Buf command;
+    unsigned done;
     Boxes *next; /* the ledger's pending */
 } Work;
 
@@ -35,6 +36,7 @@ static void acknowledge(Work *o)
     o->ledger->acked = *o->next;
     o->ledger->in_flight = false;
     o->c->w->done[o->c->kind]++;
+    o->done++;
 }
 
 /* UIDs as "APPENDUID validity set" told them. */
@@ -224,6 +226,47 @@ PARKS static Said copy_or_move(Work *o)
     return said;
 }
 
+/* Those of which there is no other copy can be brought back. */
+static void note_gone(Work *o, unsigned at, uint32_t chosen)
+{
+    for (uint32_t i = 0; i < o->next->boxes[at].count; i++) {
+        const Mail *m = &o->next->boxes[at].mails[i];
+        unsigned copies = 0;
+        for (unsigned b = 0; b < BOXES; b++)
+            for (uint32_t k = 0; k < o->next->boxes[b].count; k++)
+                copies += o->next->boxes[b].mails[k].token == m->token;
+        if (copies == 1 && chosen >> i & 1)
+            o->next->gone[o->next->gone_next++ % GONES] = (Gone){m->token, m->flags, (uint8_t)at};
+    }
+}
+
+static void forget_gone(Boxes *boxes, unsigned at, uint32_t token)
+{
+    for (unsigned i = 0; i < GONES; i++)
+        if (boxes->gone[i].box == at && (!token || boxes->gone[i].token == token))
+            boxes->gone[i].token = 0;
+}
+
+/* It goes back to where it was, under another uid, and without \Deleted. */
+PARKS static Said bring_back(Work *o)
+{
+    Gone gone = o->next->gone[below(o, GONES)];
+    Box *box = &o->next->boxes[gone.box];
+    if (!world_keeps(o->c->w) || !gone.token || !box->exists || box->count >= FEW) return SAID_BAD;
+    box->mails[box->count++] = (Mail){0, gone.token, gone.flags & (uint8_t)~FLAG_DELETED};
+    forget_gone(o->next, gone.box, gone.token);
+    snprintf(o->ledger->what, sizeof o->ledger->what, "undelete %u", gone.token);
+    o->by = &o->owner;
+    o->latest = NULL;
+    o->ledger->in_flight = true;
+    int code =
+        client_verb(o->c, &o->owner.cut, "undelete u%05u --message-id <%u.%llu@sim>",
+                    own_account(o->own) + 1, gone.token, (unsigned long long)o->c->w->plan.seed);
+    if (o->owner.cut) o->ledger->in_flight = false;
+    if (code) return code < 0 ? SAID_NOTHING : SAID_NO;
+    return SAID_OK;
+}
+
 PARKS static Said expunge(Work *o)
 {
     unsigned at = any_box(o, true);
@@ -241,6 +284,7 @@ PARKS static Said expunge(Work *o)
     } else {
         say(o, "EXPUNGE");
     }
+    note_gone(o, at, deleted);
     drop(box, deleted);
     return ask(o);
 }
@@ -284,6 +328,7 @@ PARKS static Said remove_box(Work *o)
     say(o, "DELETE ");
     say_name(o, at);
     o->next->boxes[at] = (Box){.generation = o->next->boxes[at].generation};
+    forget_gone(o->next, at, 0);
     return ask(o);
 }
 
@@ -341,9 +386,10 @@ PARKS static bool connect(Talker *t, unsigned account)
 PARKS static Said operate(Work *o)
 {
     static Said (*const operations[])(Work *) = {
-        append, append,       append,       append,       store,      store,      store,
-        store,  copy_or_move, copy_or_move, copy_or_move, expunge,    expunge,    replace,
-        create, create,       create,       remove_box,   rename_box, set_rights, annotate,
+        append,     append,     append,       append,       store,        store,
+        store,      store,      copy_or_move, copy_or_move, copy_or_move, expunge,
+        expunge,    replace,    create,       create,       create,       remove_box,
+        rename_box, set_rights, annotate,     bring_back,   bring_back,
     };
     o->command.len = 0;
     o->next = &o->ledger->pending;
@@ -375,7 +421,7 @@ PARKS static bool step(Work *o)
     Said said = operate(o);
     if (said == SAID_OK) {
         acknowledge(o);
-        return true;
+        return o->latest || own_settle(&o->owner, o->own, false) || find_out(o); /* its uid */
     }
     if (!o->ledger->in_flight && o->owner.stream && (o->guest.stream || o->by == &o->owner))
         return true;                                           /* there was nothing to do */
@@ -393,7 +439,8 @@ PARKS void boxes_client(Client *c)
     Work o = {.c = c, .own = c->number, .ledger = &c->w->owns[c->number]};
     o.owner = (Talker){.client = c, .who = "owner", .box = -1};
     o.guest = (Talker){.client = c, .who = "guest", .box = -1};
-    for (unsigned i = 0; i < c->w->plan.steps && step(&o); i++) {
+    unsigned most = c->w->plan.steps; /* a step may find that there is nothing to do */
+    for (unsigned tries = 0; o.done < most && tries < 8 * most && step(&o); tries++) {
     }
     talker_done(&o.owner);
     talker_done(&o.guest);

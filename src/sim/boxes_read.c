@@ -210,10 +210,9 @@ static bool box_differs(const Box *wanted, const Box *found, const Told *told, B
 static bool differs(const Boxes *wanted, const Found *f, const Own *own, Buf *why)
 {
     for (unsigned i = 0; i < BOXES; i++) {
-        size_t len = why->len;
         buf_printf(why, "box %u: ", i);
         if (box_differs(&wanted->boxes[i], &f->boxes.boxes[i], &own->told[i], why)) return true;
-        why->len = len;
+        why->len = 0;
     }
     return false;
 }
@@ -254,6 +253,9 @@ PARKS bool own_settle(Talker *t, unsigned number, bool may_be_pending)
                           own->what, SP(buf_slice(&why)), SP(buf_slice(&why_pending)));
     }
     never_back(t, own, f);
+    const Boxes *true_one = why.len ? &own->pending : &own->acked;
+    memcpy(f->boxes.gone, true_one->gone, sizeof f->boxes.gone);
+    f->boxes.gone_next = true_one->gone_next;
     own->acked = f->boxes;
     own->in_flight = false;
     free(f);

@@ -1,6 +1,7 @@
 /* One life of the server: it recovers, is verified, and is used until it ends. */
 #include "house/control.h"
 #include "run/file.h"
+#include "run/log.h"
 #include "sim/sim.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ static void configure(const World *w, Config *c)
         set(c, settings[i][0], settings[i][1]);
     set(c, "checkpoint_milliseconds", seed % 3 ? "20" : "500");
     set(c, "zero_ahead", seed % 5 ? "no" : "yes");
-    set(c, "undelete", seed % 4 ? "0" : "7d");
+    set(c, "undelete", world_keeps(w) ? "7d" : "0");
 }
 
 PARKS static void prepare(World *w)
@@ -170,12 +171,16 @@ PARKS_UNCHECKED void life(void *arg)
 {
     World *w = arg;
     Config config;
+    log_set_level(w->traced ? LOG_LEVEL_WARN : LOG_LEVEL_NONE);
     doing(w, "open");
     if (w->plan.plant[0]) fault_set(w->plan.plant, FAULT_ALWAYS);
     open_house(w, &config);
     doing(w, "prepare");
     prepare(w);
-    verify(w);
+    if (w->flips)
+        verify_damaged(w);
+    else
+        verify(w);
     if (!w->last) {
         work(w);
         (void)fiber_sleep(QUIET_MS); /* what clients left behind comes to its end */

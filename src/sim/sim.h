@@ -18,6 +18,7 @@ enum {
     OWNS = 4,
     BOXES = 3,
     MAILS = 24,
+    GONES = 8,
     ARRIVALS = 400,
     WATCHES = 3,
     WATCHED = 400,
@@ -72,7 +73,13 @@ typedef struct {
     Mail mails[MAILS];
 } Box;
 typedef struct {
+    uint32_t token; /* 0: none */
+    uint8_t flags, box;
+} Gone; /* expunged, of which there was no other copy: undelete brings it back */
+typedef struct {
     Box boxes[BOXES];
+    Gone gone[GONES]; /* the latest; a ring */
+    unsigned gone_next;
 } Boxes;
 typedef struct { /* never goes back: of a mailbox, or of its name while it is gone */
     uint32_t validity, uid_next;
@@ -126,6 +133,7 @@ typedef struct World {
     uint64_t crash_after; /* operations of the work; 0: not there */
     bool unsure;          /* what fails may be on the disk: the next life shows it */
     uint64_t fails_after, read_fails_after; /* operations of the work until one does; 0: none */
+    unsigned flips;                         /* bits that are not what was written */
     uint32_t tokens, groups;
     unsigned waiting; /* clients that have not ended */
     House *house;     /* of this life */
@@ -145,6 +153,13 @@ typedef struct {
 } Client;
 uint32_t client_below(Client *c, uint32_t n);
 bool client_one_in(Client *c, uint32_t n);
+static inline bool world_keeps(const World *w) /* what is expunged, for a week */
+{
+    return w->plan.seed % 4 == 0;
+}
+/* A verb over the control connection: its exit code, or -1 when the connection was lost; *cut: by
+ * us, before all was said. */
+PARKS int client_verb(Client *c, bool *cut, const char *fmt, ...) PRINTF(3, 4);
 
 /* ---- messages ---- */
 void text_put(Buf *out, const World *w, uint32_t token);
@@ -158,6 +173,8 @@ PARKS void verify(World *w);
 PARKS void verify_boxes(World *w);
 PARKS void verify_arrivals(World *w);
 PARKS void verify_watches(World *w);
+/* With flipped bits: whatever is given out is what was sent, and the rest an error. */
+PARKS void verify_damaged(World *w);
 PARKS void verify_recount(World *w); /* the verbs check and scrub find nothing */
 
 /* ---- arrivals ---- */

@@ -68,6 +68,23 @@ static void done(Caller *c)
     buf_done(&c->said);
 }
 
+PARKS int client_verb(Client *client, bool *cut, const char *fmt, ...)
+{
+    Caller c = {
+        .t = {.client = client, .who = "verb"}
+    };
+    Buf words buf_scoped = {0};
+    va_list args;
+    va_start(args, fmt);
+    buf_vprintf(&words, fmt, args);
+    va_end(args);
+    call(&c, buf_slice(&words));
+    int code = c.code;
+    *cut = c.t.cut;
+    done(&c);
+    return code;
+}
+
 PARKS void verbs_client(Client *client)
 {
     static const char *const verbs[] = {

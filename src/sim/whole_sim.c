@@ -8,6 +8,7 @@
  *
  * A world that fails prints the command that repeats it, to the last octet. */
 #include "mail/charset.h"
+#include "run/sim_disk.h"
 #include "sim/sim.h"
 
 #include <stdio.h>
@@ -75,11 +76,29 @@ static void choose(World *w, uint64_t *random, SimConfig *sim)
     if (plan_has(p, TROUBLE_clock)) sim->start_wall_ms += (int64_t)(next(random) % 3) * day - day;
 }
 
+/* Of the log: the index is another one than the server's, and is rebuilt. */
+static void flip_bits(World *w, uint64_t *random)
+{
+    const SimDisk *d = w->disk;
+    uint32_t logs[64], count = 0;
+    for (uint32_t i = 1; i < d->name_count && count < COUNT(logs); i++)
+        if (d->names[i].now && slice_starts(slice_of(d->names[i].path), S("store/log/")) &&
+            d->inodes[d->names[i].now].size)
+            logs[count++] = i;
+    w->flips = count ? 1 + (unsigned)(next(random) % 3) : 0;
+    for (unsigned i = 0; i < w->flips; i++) {
+        const SimName *name = &d->names[logs[next(random) % count]];
+        uint64_t bits = MIN(d->inodes[name->now].size, 1 << 16) * 8; /* most is not used yet */
+        sim_disk_flip_bit(w->disk, slice_of(name->path), next(random) % bits);
+    }
+}
+
 static bool one_life(World *w, uint64_t *random)
 {
     SimConfig sim;
     int code;
     choose(w, random, &sim);
+    if (w->last && plan_has(&w->plan, TROUBLE_flip)) flip_bits(w, random);
     Err err = sim_run_child(&sim, life, w, &code);
     bool crashed = code == SIM_CRASHED;
     if (verbose && !quiet)
