@@ -1,4 +1,5 @@
 /* status, check, scrub: how the house is. */
+#include "house/role.h"
 #include "house/verbs.h"
 
 #include <unistd.h>
@@ -101,6 +102,13 @@ PARKS static void say_fibers(Talk *t)
                  list[i].waits_for, (long long)list[i].parked_ms);
 }
 
+PARKS static void say_members(Talk *t)
+{
+    Slice rest = t->house->actor ? buf_slice(&t->house->actor->members) : (Slice){0}, line;
+    while (slice_cut(&rest, '\n', &line))
+        talk_out(t, "%-22s %.*s\n", "process", SP(line));
+}
+
 PARKS int verb_status(Talk *t)
 {
     bool fibers = t->arg_count > 1 && slice_eq(t->args[1], S("--fibers"));
@@ -114,6 +122,7 @@ PARKS int verb_status(Talk *t)
     say(t, "loops", loop_count());
     say_connections(t);
     say_engine(t);
+    say_members(t);
     if (fibers) say_fibers(t);
     return health ? EXIT_IO : EXIT_OK;
 }

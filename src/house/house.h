@@ -27,6 +27,7 @@ typedef struct House {
     Board *board;
     bool own_board;
     struct Caller *keeper; /* NULL: in this process */
+    struct Actor *actor;   /* NULL: a house alone */
     Porch porch;
     atomic_uint busy; /* fibers that use the house without being connections of the porch */
 } House;

@@ -23,6 +23,10 @@ struct ActorInside {
     Joint coming; /* its rings so far */
     bool has_begun, stops, is_over;
     Fiber *fiber;
+    bool is_upgraded; /* an answer has come */
+    Err upgrade_err;
+    char upgrade_story[400];
+    Cond upgraded;
 };
 
 /* ---- the post ---- */
@@ -74,11 +78,19 @@ static Err take_sock(Actor *a, Sock **sock)
     return fd < 0 ? fail(ERR_SYNTAX, "a descriptor is missing") : sock_of_fd(fd, sock);
 }
 
-static Err take_entrance(Actor *a, uint64_t service)
+PARKS static Err take_entrance(Actor *a, uint64_t service)
 {
     Sock *sock;
     if (service >= SERVICE_COUNT) return fail(ERR_SYNTAX, "no such service");
     TRY(take_sock(a, &sock));
+    if (a->inside->has_begun) {
+        Entrance e = {(Service)service, sock};
+        if (a->work->opened)
+            a->work->opened(a, &e);
+        else
+            sock_close(sock);
+        return OK;
+    }
     a->listeners = mem_grow(a->listeners, array_bytes(a->listener_count + 1, sizeof(Entrance)));
     a->listeners[a->listener_count++] = (Entrance){(Service)service, sock};
     return OK;
@@ -171,6 +183,7 @@ PARKS static Err take_any(Actor *a, const Memo *m)
         return a->inside->text.len > 4 << 20 ? fail(ERR_SYNTAX, "too much configuration") : OK;
     }
     if (m->kind == MEMO_JOINT) return take_joint(a, m);
+    if (m->kind == MEMO_LISTENER) return take_entrance(a, m->number[0]);
     if (m->kind == MEMO_MEMBERS) {
         buf_clear(&a->members);
         buf_add(&a->members, m->text[0]);
@@ -183,7 +196,6 @@ PARKS static Err take_any(Actor *a, const Memo *m)
 
 PARKS static Err take_for_start(Actor *a, const Memo *m)
 {
-    if (m->kind == MEMO_LISTENER) return take_entrance(a, m->number[0]);
     if (m->kind == MEMO_CONTROL && !a->control) return take_sock(a, &a->control);
     if (m->kind == MEMO_BOARD) return take_board(a, m);
     return take_any(a, m);
@@ -243,6 +255,25 @@ PARKS static void answer_ping(Actor *a)
     actor_say(a, &(Memo){.kind = MEMO_PONG});
 }
 
+static void take_upgraded(Actor *a, const Memo *m)
+{
+    struct ActorInside *in = a->inside;
+    in->is_upgraded = true;
+    in->upgrade_err = m->number[0] ? ERR_TEMPORARY : OK;
+    snprintf(in->upgrade_story, sizeof in->upgrade_story, "%.*s", SP(m->text[0]));
+    cond_broadcast(&in->upgraded);
+}
+
+PARKS Err actor_upgrade(Actor *a)
+{
+    struct ActorInside *in = a->inside;
+    in->is_upgraded = false;
+    actor_say(a, &(Memo){.kind = MEMO_UPGRADE});
+    while (!in->is_upgraded)
+        cond_wait(&in->upgraded, NEVER);
+    return in->upgrade_err ? fail(in->upgrade_err, "%s", in->upgrade_story) : OK;
+}
+
 PARKS static Err take_later(Actor *a, const Memo *m)
 {
     switch ((int)m->kind) {
@@ -262,7 +293,7 @@ PARKS static Err take_later(Actor *a, const Memo *m)
         a->inside->stops = true;
         return OK;
     case MEMO_UPGRADED:
-        if (a->work->upgraded) a->work->upgraded(a, (Err)m->number[0], m->text[0]);
+        take_upgraded(a, m);
         return OK;
     default:
         return take_any(a, m);

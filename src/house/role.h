@@ -49,8 +49,9 @@ typedef struct {
     /* The orderly end, in at most STOP_MS; returns when all is done. The front: accepts nobody,
      * says goodbye to those before login, and waits for the house to end the others. */
     PARKS void (*stop)(Actor *actor);
-    /* The house, which has said UPGRADE: how it went. May be NULL. */
-    PARKS void (*upgraded)(Actor *actor, Err err, Slice story);
+    /* A front that has to accept at one more: another front's, which does not get ready. Takes the
+     * socket over. NULL: it is closed. */
+    PARKS void (*opened)(Actor *actor, const Entrance *entrance);
 } RoleWork;
 enum { STOP_MS = 8000 };
 
@@ -78,5 +79,9 @@ extern const RoleWork front_work, keeper_work, house_work, runner_work;
 PARKS int actor_play(CastRole kind, const RoleWork *work);
 /* To the warden; loop 0. */
 void actor_say(Actor *actor, const Memo *memo);
+/* The house: asks the warden to start all roles again from the program as it is now, and waits
+ * until all but the house are, which comes last. ERR_TEMPORARY: the new program does not get ready;
+ * what there was goes on. Loop 0. */
+PARKS Err actor_upgrade(Actor *actor) MUST_USE;
 /* The work is done; the role ends without having been told to. Loop 0. */
 void actor_is_over(Actor *actor);

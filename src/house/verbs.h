@@ -63,6 +63,7 @@ PARKS int verb_mailbox(Talk *t);
 PARKS int verb_mailbox_acl(Talk *t);
 PARKS int verb_undelete(Talk *t);
 PARKS int verb_status(Talk *t);
+PARKS int verb_upgrade(Talk *t);
 PARKS int verb_metrics(Talk *t);
 PARKS int verb_check(Talk *t);
 PARKS int verb_scrub(Talk *t);

@@ -47,19 +47,21 @@ static const char *own_name(Arena *a)
 
 /* ---- the cast ---- */
 
-static unsigned free_slot(const Warden *w)
+static bool slot_is_used(const Warden *w, unsigned slot)
 {
-    for (unsigned slot = 1;; slot++) { /* 0 is ours */
-        bool is_used = false;
-        list_each (link, &w->members)
-            is_used |= CONTAINER(link, Member, of_warden)->slot == slot;
-        if (!is_used) return slot;
+    list_each (link, &w->members) {
+        const Member *m = CONTAINER(link, Member, of_warden);
+        if (m->slot == slot && m->state != MEMBER_GONE) return true;
     }
+    return false;
 }
 
-static Member *cast(Warden *w, CastRole kind, unsigned place)
+Member *warden_cast(Warden *w, CastRole kind, unsigned place)
 {
-    unsigned slot = free_slot(w);
+    unsigned slot = 1; /* 0 is ours */
+    while (slot < w->slots && slot_is_used(w, slot))
+        slot++;
+    if (slot == w->slots) return NULL;
     Member *m = member_new(w, kind, place);
     m->slot = slot;
     return m;
@@ -67,11 +69,10 @@ static Member *cast(Warden *w, CastRole kind, unsigned place)
 
 static void cast_all(Warden *w)
 {
-    cast(w, CAST_KEEPER, 0);
-    cast(w, CAST_RUNNER, 0);
-    cast(w, CAST_HOUSE, 0);
+    must(warden_cast(w, CAST_KEEPER, 0) && warden_cast(w, CAST_RUNNER, 0) &&
+         warden_cast(w, CAST_HOUSE, 0));
     for (unsigned i = 0; i < w->fronts; i++)
-        cast(w, CAST_FRONT, i);
+        must(warden_cast(w, CAST_FRONT, i));
 }
 
 /* ---- reloading ---- */
@@ -146,6 +147,19 @@ PARKS static void reload_and_tell(Warden *w)
     notify("READY=1");
 }
 
+/* ---- upgrading ---- */
+
+PARKS static void upgrade_and_tell(Warden *w)
+{
+    notify("STATUS=starting all roles again");
+    Err err = warden_upgrade(w);
+    if (err)
+        log_err(LOG_LEVEL_ERROR, "upgrade_failed", err);
+    else
+        log_event(LOG_LEVEL_INFO, "upgraded", KV_TEXT("program", w->program));
+    notify("STATUS=serving");
+}
+
 /* ---- the end ---- */
 
 static bool is_anybody(const Warden *w, bool door_or_house)
@@ -217,6 +231,7 @@ PARKS static void watch(Warden *w)
         if (takes(w, SIGTERM) || takes(w, SIGINT)) return;
         if (!w->was_ready && members_are_ready(w)) tell_ready(w);
         if (w->was_ready && takes(w, SIGHUP)) reload_and_tell(w);
+        if (w->was_ready && takes(w, SIGUSR2)) upgrade_and_tell(w);
         if (beat_ms) notify("WATCHDOG=1");
         cond_wait(&w->news, beat_ms ? now_ms() + beat_ms : NEVER);
     }

@@ -120,16 +120,14 @@ static Err bind_all(Member *m)
 
 /* ---- sockets ---- */
 
-static void hand_doors(Member *m)
+void hand_doors(Member *m, unsigned place)
 {
     const Warden *w = m->warden;
-    if (m->kind == CAST_HOUSE)
-        member_say(m, &(Memo){.kind = MEMO_CONTROL}, &(Fds){{w->control}, 1});
-    if (m->kind != CAST_FRONT) return;
     for (size_t i = 0; i < w->doorway_count; i++) {
         const Doorway *d = &w->doorways[i];
         Memo memo = {.kind = MEMO_LISTENER, .number = {d->service}};
-        member_say(m, &memo, &(Fds){{d->fds[m->place % d->count]}, 1});
+        bool has_it = place != m->place && place % d->count == m->place % d->count;
+        if (!has_it) member_say(m, &memo, &(Fds){{d->fds[place % d->count]}, 1});
     }
 }
 
@@ -146,7 +144,9 @@ Err hand_all(Member *m)
     if (demo && m->kind == CAST_KEEPER) begin.text[0] = demo->password;
     member_say(m, &board, &(Fds){{w->board}, 1});
     hand_config(m);
-    hand_doors(m);
+    if (m->kind == CAST_FRONT) hand_doors(m, m->place);
+    if (m->kind == CAST_HOUSE)
+        member_say(m, &(Memo){.kind = MEMO_CONTROL}, &(Fds){{w->control}, 1});
     TRY(bind_all(m));
     member_say(m, &begin, NULL);
     return OK;

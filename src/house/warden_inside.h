@@ -32,7 +32,8 @@ typedef struct Member {
     unsigned place; /* among the fronts: whose sockets it has */
     unsigned slot;  /* of the board */
     MemberState state;
-    uint32_t number; /* of its process */
+    uint32_t number;  /* of its process */
+    uint32_t lent_to; /* number of the front that accepts at our sockets, too */
     Process *process;
     Post *post;
     Fiber *fiber;
@@ -80,10 +81,17 @@ void member_say(Member *m, const Memo *memo, const Fds *fds); /* fds: duplicated
 void member_say_later(Member *m, const Member *peer, const Memo *memo, const Fds *fds);
 void members_report(Warden *w); /* to the house, for the status verb */
 bool members_are_ready(const Warden *w);
+/* The place is another one's from now on, or nobody's: it is not started again. */
+void member_retire(Member *m);
 void member_stop(Member *m, int64_t ms); /* in good order; killed after so many */
+Member *warden_cast(Warden *w, CastRole kind, unsigned place); /* ERR: NULL, no slot is free */
 void warden_fail(Warden *w, Err err, const char *story);
 
+/* ---- warden_upgrade.c ---- */
+PARKS Err warden_upgrade(Warden *w) MUST_USE;
+
 /* ---- warden_hand.c: what a role gets ---- */
+void hand_doors(Member *m, unsigned place); /* those of that place */
 void hand_config(Member *m);
 Err hand_all(Member *m) MUST_USE; /* for a start, up to BEGIN */
 void hand_gone(Member *m);

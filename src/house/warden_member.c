@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SETTLED_MS = 10000, BACKOFF_MS = 100, BACKOFF_MOST_MS = 10000, ENDING_MS = 2000 };
+enum {
+    SETTLED_MS = 10000,
+    LENT_FROM_MS = 400,
+    BACKOFF_MS = 100,
+    BACKOFF_MOST_MS = 10000,
+    ENDING_MS = 2000
+};
 
 const char *const member_states[] = {"starts", "ready", "waits", "retired", "gone"};
 
@@ -116,8 +122,10 @@ void members_report(Warden *w)
 {
     Buf text buf_scoped = {0};
     Member *house = NULL;
+    buf_printf(&text, "warden ready pid=%ld\n", (long)getpid());
     list_each (link, &w->members) {
         Member *m = CONTAINER(link, Member, of_warden);
+        if (m->state == MEMBER_GONE) continue;
         if (m->kind == CAST_HOUSE) house = m;
         buf_printf(&text, "%s %s pid=%ld since=%lld restarts=%u\n", cast_names[m->kind],
                    member_states[m->state], m->process ? (long)process_pid(m->process) : 0,
@@ -133,7 +141,7 @@ bool members_are_ready(const Warden *w)
 {
     list_each (link, &w->members) {
         const Member *m = CONTAINER(link, Member, of_warden);
-        if (m->state != MEMBER_READY && m->state != MEMBER_RETIRED) return false;
+        if (m->state < MEMBER_READY || m->state == MEMBER_WAITS) return false;
     }
     return true;
 }
@@ -351,10 +359,25 @@ static int64_t back_off_ms(Member *m)
     return MIN((int64_t)BACKOFF_MS << MIN(step - 1, 10u), (int64_t)BACKOFF_MOST_MS);
 }
 
+/* The kernel still gives it its share of the connections: somebody else takes them meanwhile, too.
+ */
+static void lend_doors(Member *m)
+{
+    if (member_of_number(m->warden, m->lent_to)) return;
+    list_each (link, &m->warden->members) {
+        Member *other = CONTAINER(link, Member, of_warden);
+        if (other->kind != CAST_FRONT || other->state != MEMBER_READY) continue;
+        hand_doors(other, m->place);
+        m->lent_to = other->number;
+        return;
+    }
+}
+
 PARKS static void pause_before(Member *m, int64_t ms)
 {
+    if (ms >= LENT_FROM_MS && m->kind == CAST_FRONT) lend_doors(m);
     int64_t until = now_ms() + ms;
-    while (!m->warden->stops && now_ms() < until)
+    while (!m->warden->stops && m->state == MEMBER_WAITS && now_ms() < until)
         (void)fiber_park(until);
 }
 
@@ -367,10 +390,10 @@ void member_tend(void *arg)
         bury(m);
         if (w->stops || w->err || m->state == MEMBER_RETIRED) break;
         m->restarts++;
-        metric_add(METRIC_ROLE_RESTARTS, 1);
+        if (!m->ends_by_ms) metric_add(METRIC_ROLE_RESTARTS, 1);
         changed(m, MEMBER_WAITS);
         pause_before(m, back_off_ms(m));
-        if (w->stops) break;
+        if (w->stops || m->state == MEMBER_RETIRED) break;
     }
     m->fiber = NULL;
     changed(m, MEMBER_GONE);
@@ -387,6 +410,13 @@ Member *member_new(Warden *w, CastRole kind, unsigned place)
     list_add(&w->members, &m->of_warden);
     m->fiber = fiber_start(cast_names[kind], member_tend, m);
     return m;
+}
+
+void member_retire(Member *m)
+{
+    if (m->state == MEMBER_GONE) return;
+    changed(m, MEMBER_RETIRED);
+    if (m->fiber) fiber_nudge(m->fiber);
 }
 
 void member_stop(Member *m, int64_t ms)
