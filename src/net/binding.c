@@ -65,6 +65,7 @@ static Err tls_unique(SSL *ssl, Buf *out)
 
 Err stream_channel_binding(Stream *s, ChannelBinding type, Buf *out)
 {
+    if (s->remote) return remote_channel_binding(s, type, out);
     if (!s->shaken) return unsupported("no TLS");
     switch (type) {
     case BINDING_TLS_EXPORTER:

@@ -20,6 +20,15 @@ char *inbox_reserve(Inbox *in, size_t octets)
     return buf_reserve(&in->bytes, octets);
 }
 
+void inbox_prepend(Inbox *in, Slice octets)
+{
+    Buf all = {0};
+    buf_add(&all, octets);
+    buf_add(&all, inbox_waiting(in));
+    inbox_done(in);
+    in->bytes = all;
+}
+
 void inbox_done(Inbox *in)
 {
     buf_done(&in->bytes);

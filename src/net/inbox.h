@@ -15,6 +15,7 @@ static inline Slice inbox_waiting(const Inbox *in)
 Slice inbox_take(Inbox *in, size_t most);
 /* Room for this many more octets behind the waiting ones; what was given out is gone. */
 char *inbox_reserve(Inbox *in, size_t octets);
+void inbox_prepend(Inbox *in, Slice octets); /* before what waits; what was given out is gone */
 void inbox_done(Inbox *in);
 
 /* The search for one line, kept while more of it comes in; {0} to begin. */

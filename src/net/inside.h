@@ -6,6 +6,15 @@
 #include "net/stream.h"
 #include <openssl/ssl.h>
 
+/* A stream whose connection a front has (stream_remote.c). */
+PARKS Err remote_start_tls(Stream *s) MUST_USE;
+PARKS Err remote_set_deflate(Stream *s, bool on) MUST_USE;
+bool remote_is_tls(const Stream *s);
+bool remote_is_deflated(const Stream *s);
+Slice remote_tls_text(const Stream *s, bool cipher);
+size_t remote_client_names(const Stream *s, ClientName kind, Arena *a, Slice **names);
+Err remote_channel_binding(Stream *s, ChannelBinding type, Buf *out) MUST_USE;
+
 struct TlsContext {
     unsigned refs; /* atomic */
     SSL_CTX *ssl;
@@ -32,7 +41,7 @@ struct Stream {
     SSL *ssl;
     Inbox in;
     Buf out;
-    Buf alpn;           /* the protocol's name in ALPN */
+    Buf alpn; /* the protocol's name in ALPN */
     void (*on_free)(void *arg);
     void *on_free_arg;
     size_t chunk;       /* octets to ask for next */
@@ -68,6 +77,9 @@ void press_free(Press *p);
 
 /* For the rooms of TLS: drains OpenSSL's queue into the story. */
 Err tls_failed(Err err, const char *what);
+
+/* One try to send octets from where they are, when nothing is before them; never waits. */
+size_t stream_send_now(Stream *s, Slice octets);
 BIO_METHOD *sock_method_new(void);
 int tls_choose_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_len,
                     const unsigned char *offered, unsigned offered_len, void *nothing);

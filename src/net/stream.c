@@ -1,6 +1,7 @@
 /* A stream as such: its life, its limits, its output. Input is in stream_input.c, TLS in
  * stream_tls.c. */
 #include "net/inside.h"
+#include "net/remote.h"
 
 #include <stdlib.h>
 
@@ -12,6 +13,7 @@ Stream *stream_new(Sock *sock)
 {
     Stream *s = NEW(Stream);
     s->sock = sock;
+    s->remote = remote_of(sock);
     s->chunk = FIRST_CHUNK;
     s->deadline_ms = NEVER;
     s->write_timeout_ms = WRITE_TIMEOUT;
@@ -117,6 +119,20 @@ PARKS static Err wait_to_write(Stream *s, SockEvents wants)
         return fail(ERR_CANCELLED, "stopped while writing");
     }
     return OK;
+}
+
+/* What is not sent is in nobody's way: a failure is found by the fiber that flushes. */
+size_t stream_send_now(Stream *s, Slice octets)
+{
+    size_t all = 0;
+    if (s->press || s->out.len || s->mute) return 0;
+    for (size_t sent = 1; sent && octets.len; octets = slice_from(octets, sent)) {
+        SockEvents wants;
+        if (channel_try_write(s, octets, &sent, &wants)) break;
+        s->octets_out += sent;
+        all += sent;
+    }
+    return all;
 }
 
 PARKS static Err send_packed(Stream *s, Slice octets)
@@ -240,6 +256,7 @@ PARKS void stream_finish(Stream *s)
 
 PARKS Err stream_start_deflate(Stream *s)
 {
+    if (s->remote) return remote_set_deflate(s, true);
     must(!s->press);
     TRY(stream_flush(s));
     s->press = press_new(&s->in);
@@ -248,6 +265,7 @@ PARKS Err stream_start_deflate(Stream *s)
 
 PARKS Err stream_end_deflate(Stream *s)
 {
+    if (s->remote) return remote_set_deflate(s, false);
     must(s->press);
     Err err = flush_as(s, DEFLATE_END);
     press_end(s->press, &s->in);
@@ -259,7 +277,7 @@ PARKS Err stream_end_deflate(Stream *s)
 
 bool stream_is_deflated(const Stream *s)
 {
-    return s->press != NULL;
+    return s->remote ? remote_is_deflated(s) : s->press != NULL;
 }
 
 /* ---- moving, tests ---- */

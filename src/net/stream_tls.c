@@ -197,6 +197,7 @@ PARKS static Err finish_tls(Stream *s)
 
 PARKS Err stream_start_tls(Stream *s, TlsContext *ctx)
 {
+    if (s->remote) return remote_start_tls(s);
     TRY(begin_tls(s, ctx, SSL_set_accept_state));
     return finish_tls(s);
 }
@@ -245,15 +246,17 @@ PARKS void stream_end_tls(Stream *s)
 
 bool stream_is_tls(const Stream *s)
 {
-    return s->shaken;
+    return s->remote ? remote_is_tls(s) : s->shaken;
 }
 
 Slice stream_tls_version(const Stream *s)
 {
+    if (s->remote) return remote_tls_text(s, false);
     return s->shaken ? slice_of(SSL_get_version(s->ssl)) : (Slice){0};
 }
 
 Slice stream_tls_cipher(const Stream *s)
 {
+    if (s->remote) return remote_tls_text(s, true);
     return s->shaken ? slice_of(SSL_get_cipher_name(s->ssl)) : (Slice){0};
 }

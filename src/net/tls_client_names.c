@@ -75,6 +75,7 @@ static void add_subject(X509 *certificate, int nid, Arena *a, Slice *names, size
 
 size_t stream_client_names(const Stream *s, ClientName kind, Arena *a, Slice **names)
 {
+    if (s->remote) return remote_client_names(s, kind, a, names);
     size_t count = 0;
     X509 *certificate = s->shaken ? SSL_get0_peer_certificate(s->ssl) : NULL;
     if (!certificate || SSL_get_verify_result(s->ssl) != X509_V_OK) return 0;

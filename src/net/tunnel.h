@@ -5,10 +5,11 @@
  * any other. What TLS and DEFLATE are to it the front does (net/stream.h).
  *
  * The frames are rows of base/memos.def (CONN_...), each behind one octet of kind; the connection's
- * number is chosen by the front, below TUNNEL_CONNECTIONS_MOST. Either side ends a connection with
- * one last frame (CONN_END; CONN_FINISH or CONN_DROP), and the number is free when both have been
- * said. A direction of a connection has a credit of 256 KiB: what its writer may send that the
- * reader has not taken yet; more waits with its writer, so a slow reader holds up only itself.
+ * number is chosen by the front, below TUNNEL_CONNECTIONS_MOST. The house
+ * ends a connection with one last frame (CONN_FINISH or CONN_DROP), the front answers with its last
+ * one (CONN_OVER), and the number is free. A direction of a connection has a credit of 256 KiB:
+ * what its writer may send that the reader has not taken yet; more waits with its writer, so a slow
+ * reader holds up only itself.
  *
  * A front is not believed: a frame that cannot be at that point (no such connection, more than the
  * credit, a length that does not fit) ends the whole Tunnel, and all its connections see the end.

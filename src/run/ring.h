@@ -39,7 +39,8 @@ SCOPED(Ring, ring, ring_close)
 bool ring_put(Ring *r, const Slice *parts, size_t count);
 bool ring_has_room(Ring *r, size_t octets); /* for a message of so many, now */
 /* The next message, where it lies: the other process may change it under our eyes, so every length
- * in it is read once, and what is looked at twice is copied first. Valid until ring_took. False:
+ * in it is read once, and what is looked at twice is copied first. Valid until ring_took;
+ * asked again before that, it is the same one. False:
  * none now, or never more (ring_error). */
 bool ring_next(Ring *r, Slice *message);
 void ring_took(Ring *r);
