@@ -55,9 +55,8 @@ static Err split(Slice address, Parts *p)
     return at < address.len ? auth_to_a_labels(slice_from(address, at + 1), &p->domain) : OK;
 }
 
-bool auth_is_local_domain(const Auth *auth, Slice domain)
+bool config_has_domain(const AuthConfig *config, Slice domain)
 {
-    const AuthConfig *config = auth_config(auth);
     for (size_t i = 0; i < config->domain_count; i++)
         if (slice_eq_nocase(config->domains[i], domain)) return true;
     return false;
@@ -132,7 +131,7 @@ PARKS Err auth_resolve(Auth *auth, Slice address, Arena *a, Recipient **recipien
     Parts p = {0};
     Found f = {.auth = auth, .a = a};
     Err err = split(address, &p);
-    if (!err && p.domain.len && !auth_is_local_domain(auth, buf_slice(&p.domain)))
+    if (!err && p.domain.len && !config_has_domain(auth_config(auth), buf_slice(&p.domain)))
         err = fail(ERR_FORBIDDEN, "%.*s is not a domain of ours", SP(buf_slice(&p.domain)));
     if (!err) err = resolve(&f, &p);
     buf_done(&p.local);

@@ -3,9 +3,9 @@
  * that alone holds password hashes and SCRAM keys.
  *
  * Vocabulary: a login is an account's name (SASLprep, lower case: "anna" or "anna@example.org"); an
- * address is what mail is sent to. The Keeper answers typed messages (keeper.def): today in this
- * process, later in one of its own, so nothing but keeper.c may look at a hash. A Sasl is one
- * authentication exchange. Begin reading with auth_login, sasl_start. */
+ * address is what mail is sent to. The Keeper (keeper.h) answers questions, in this process or in
+ * one of its own: nothing else may look at a hash. A Sasl is one authentication exchange. Begin
+ * reading with auth_login, sasl_start. */
 #include "auth/grant.h"
 #include "net/stream.h"
 #include "store/store.h"
@@ -24,6 +24,7 @@ typedef struct {
     void *introspect_arg;
 } OauthConfig;
 typedef struct {
+    struct Keeper *keeper;  /* whom to ask (keeper.h); NULL: one in this process */
     Slice dir;              /* the keeper's own directory: DIR/keeper */
     bool plain_without_tls; /* allow plain-text passwords on bare connections (the demo) */
     const Slice *domains;   /* local domains, A-labels or U-labels */
@@ -44,6 +45,7 @@ typedef struct {
     OauthConfig oauth;
     bool throttle; /* delay after failures, per address and per login */
 } AuthConfig;
+/* store NULL: it is in another process; then there are no accounts and no addresses here. */
 PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth) MUST_USE;
 PARKS void auth_close(Auth *auth);
 /* Domains, catch-all, postmaster, sub-addresses and whether plain text needs TLS: from now on, for

@@ -1,7 +1,7 @@
-#include "auth/auth.h"
-#include "auth/throttle.h"
+#include "auth/keeper.h"
 #include "base/test.h"
 #include "base/text.h"
+#include "net/caller.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,43 @@ typedef struct {
     Auth *auth;
     Stream *client, *server;
     char dir[40];
+    Keeper *real, *remote;
+    Caller *caller;
+    Answerer answerer;
+    Sock *sock;
+    bool ended;
 } World;
+
+static bool keeper_is_elsewhere; /* asked over a Caller, as in another process */
+
+PARKS static void keeper_serves(void *arg)
+{
+    World *w = arg;
+    check_ok(answerer_serve(&w->answerer, w->sock));
+    w->ended = true;
+}
+
+PARKS static void keeper_elsewhere(World *w, AuthConfig *config)
+{
+    Sock *ours;
+    check_ok(keeper_open(config, &w->real));
+    check_ok(sock_pair(&ours, &w->sock));
+    w->answerer = (Answerer){CAST_KEEPER, CAST_HOUSE, 16, keeper_answer, w->real};
+    fiber_start("keeper", keeper_serves, w);
+    w->caller = caller_new(CAST_HOUSE, CAST_KEEPER, 16);
+    caller_replace(w->caller, ours);
+    config->keeper = w->remote = keeper_remote(w->caller);
+}
+
+PARKS static void keeper_ends(World *w)
+{
+    if (!w->remote) return;
+    keeper_close(w->remote);
+    caller_free(w->caller);
+    while (!w->ended)
+        fiber_sleep(1);
+    keeper_close(w->real);
+}
 
 PARKS static void world_open(World *w, bool plain, uint32_t demo)
 {
@@ -33,6 +69,7 @@ PARKS static void world_open(World *w, bool plain, uint32_t demo)
                          .argon2_memory_kib = 64,
                          .argon2_passes = 1,
                          .scram_iterations = 16};
+    if (keeper_is_elsewhere) keeper_elsewhere(w, &config);
     check_ok(auth_open(&config, w->store, &w->auth));
     check_ok(stream_pair(&w->client, &w->server));
 }
@@ -43,6 +80,7 @@ PARKS static void world_close(World *w)
     stream_free(w->client);
     stream_free(w->server);
     auth_close(w->auth);
+    keeper_ends(w);
     store_close(w->store);
     snprintf(command, sizeof command, "rm -rf %s", w->dir);
     check(system(command) == 0);
@@ -201,44 +239,6 @@ TEST(addresses_find_their_people)
     world_close(&w);
 }
 
-TEST(pauses_double_and_are_forgiven)
-{
-    Throttle *t = throttle_new();
-    int64_t before = 0;
-    for (int i = 0; i < 12; i++) {
-        check_ok(throttle_begin(t, S("192.0.2.1")));
-        int64_t pause = throttle_end(t, S("192.0.2.1"), S("anna"), true);
-        check(pause >= before && pause <= 15000);
-        before = pause;
-    }
-    check(before == 15000);
-    check_ok(throttle_begin(t, S("192.0.2.9")));
-    check(throttle_end(t, S("192.0.2.9"), S("bob"), true) ==
-          0); /* another address, another login: a typo is free */
-    check_ok(throttle_begin(t, S("2001:db8:1:2:3::4")));
-    check(throttle_end(t, S("2001:db8:1:2:3::4"), S("eve"), true) == 0);
-    check_ok(throttle_begin(t, S("2001:db8:1:2:ffff::9")));
-    check(throttle_end(t, S("2001:db8:1:2:ffff::9"), S("eva"), true) > 0); /* the same /64 */
-    throttle_free(t);
-}
-
-TEST(attempts_given_up_are_not_in_flight)
-{
-    Throttle *t = throttle_new();
-    for (int i = 0; i < 2; i++) {
-        check_ok(throttle_begin(t, S("192.0.2.1")));
-        throttle_end(t, S("192.0.2.1"), S("anna"), true);
-    }
-    for (int i = 0; i < 100; i++) {
-        check_ok(throttle_begin(t, S("192.0.2.1")));
-        throttle_abandon(t, S("192.0.2.1"));
-    }
-    for (int i = 0; i < 8; i++)
-        check_ok(throttle_begin(t, S("192.0.2.1")));
-    check_err(throttle_begin(t, S("192.0.2.1")), ERR_THROTTLED);
-    throttle_free(t);
-}
-
 TEST(empty_logins_are_wrong_not_fatal)
 {
     World w;
@@ -268,4 +268,18 @@ TEST(apop_is_a_login)
     check_err(auth_apop(w.auth, w.server, S("mrose"), timestamp, S("00"), &user), ERR_AUTH);
     check_err(auth_apop(w.auth, w.server, (Slice){0}, timestamp, (Slice){0}, &user), ERR_AUTH);
     world_close(&w);
+}
+
+TEST(all_the_same_with_a_keeper_elsewhere)
+{
+    keeper_is_elsewhere = true;
+    test_users_come_log_in_and_go();
+    test_no_plain_password_without_tls();
+    test_demo_accounts_are_exactly_those();
+    test_sasl_plain_and_login();
+    test_scram_salts_of_strangers_stay_the_same();
+    test_addresses_find_their_people();
+    test_empty_logins_are_wrong_not_fatal();
+    test_apop_is_a_login();
+    keeper_is_elsewhere = false;
 }

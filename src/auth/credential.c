@@ -43,7 +43,7 @@ static bool derive_keys(Credential *c, ScramHash hash, Slice password)
     return true;
 }
 
-Err credential_make(Credential *c, Slice password, const KeeperConfig *config)
+Err credential_make(Credential *c, Slice password, const AuthConfig *config)
 {
     uint64_t passes = config->argon2_passes ? config->argon2_passes : 2;
     size_t memory = (size_t)(config->argon2_memory_kib ? config->argon2_memory_kib : 19456) * 1024;

@@ -1,6 +1,6 @@
 #pragma once
 /* One login's credential and its stored form: an argon2id string and SCRAM keys, made together when
- * the password is set. Only keeper.c and the tests use this header. */
+ * the password is set. Only the keeper and the tests use this header. */
 #include "auth/keeper.h"
 
 typedef struct {
@@ -13,7 +13,7 @@ typedef struct {
 } Credential;
 
 Err credential_make(Credential *c, Slice password,
-                    const KeeperConfig *config) MUST_USE;    /* blocks for tens of ms */
+                    const AuthConfig *config) MUST_USE;      /* blocks for tens of ms */
 bool credential_verify(const Credential *c, Slice password); /* blocks for tens of ms */
 /* RFC 5802 3: checks ClientProof for AuthMessage and makes ServerSignature. */
 bool credential_scram(const Credential *c, ScramHash hash, Slice auth_message,

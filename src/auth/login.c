@@ -1,6 +1,8 @@
-#include "auth/oauth.h"
 #include "auth/prep.h"
 #include "auth/state.h"
+#include "auth/throttle.h"
+#include "base/json.h"
+#include "base/metric.h"
 #include "base/text.h"
 #include "run/log.h"
 
@@ -13,54 +15,34 @@ bool auth_plain_allowed(const Auth *auth, const Stream *stream)
            stream_local(stream).port == 0;
 }
 
-void keeper_request_free(KeeperRequest *q)
-{
-    if (!q) return;
-    wipe(q, sizeof *q);
-    free(q);
-}
-
-Err keeper_request(KeeperAsk ask, Slice login, Slice password, KeeperRequest **out)
-{
-    if (!login.len || login.len > KEEPER_LOGIN_MOST || memchr(login.at, 0, login.len))
-        return fail(ERR_SYNTAX, "a login of %zu octets", login.len);
-    if (password.len > KEEPER_PASSWORD_MOST)
-        return fail(ERR_SYNTAX, "a password of %zu octets", password.len);
-    KeeperRequest *q = NEW(KeeperRequest);
-    q->ask = (uint8_t)ask;
-    memcpy(q->login, login.at, login.len);
-    if (password.len) memcpy(q->password, password.at, password.len);
-    q->password_len = (uint16_t)password.len;
-    *out = q;
-    return OK;
-}
-
 PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct)
 {
     Err err = store_find_account(auth->store, login, acct);
-    if (err != ERR_NOT_FOUND || !keeper_is_demo(&auth->demo, login)) return err;
+    if (err != ERR_NOT_FOUND || !keeper_is_demo(auth_config(auth), login)) return err;
     err = store_create_account(auth->store, login, acct);
     return err == ERR_EXISTS ? store_find_account(auth->store, login, acct) : err;
 }
 
-PARKS static bool has_credential(Auth *auth, Slice login)
-{
-    KeeperRequest *ask scoped(request) = NULL;
-    KeeperReply reply;
-    if (keeper_request(KEEPER_HAS, login, (Slice){0}, &ask)) return false;
-    keeper_ask(auth->keeper, ask, &reply);
-    return !reply.err;
-}
-
 PARKS Err auth_canonical_login(Auth *auth, Slice given, Buf *login)
 {
+    Buf memory buf_scoped = {0};
     TRY(login_normalise(given, login));
-    Slice whole = buf_slice(login);
-    size_t at = slice_find_last(whole, '@');
-    if (at == whole.len || !auth_is_local_domain(auth, slice_from(whole, at + 1))) return OK;
-    if (!has_credential(auth, whole)) login->len = at;
+    Memo answer, question = {.kind = MEMO_CANONICAL, .text = {buf_slice(login)}};
+    size_t at = slice_find_last(buf_slice(login), '@');
+    Slice domain = slice_from(buf_slice(login), at + 1);
+    if (at == login->len || !config_has_domain(auth_config(auth), domain)) return OK;
+    TRY(keeper_ask(auth->keeper, &question, &answer, &memory));
+    /* It says whether the domain belongs to it, not somebody else's name. */
+    if (answer.text[0].len == at) login->len = at;
     return OK;
 }
+
+/* ---- attempts ---- */
+
+typedef struct {
+    Err err;
+    int64_t hold_ms;
+} Outcome;
 
 static Slice remote_of(Stream *stream, Buf *out)
 {
@@ -69,47 +51,70 @@ static Slice remote_of(Stream *stream, Buf *out)
     return buf_slice(out);
 }
 
-PARKS Err auth_attempt_begins(Auth *auth, Stream *stream)
+static bool is_an_outcome(uint64_t n)
 {
-    Buf remote buf_scoped = {0};
-    return auth->throttle ? throttle_begin(auth->throttle, remote_of(stream, &remote)) : OK;
+    return n == OK || n == ERR_AUTH || n == ERR_THROTTLED || n == ERR_TEMPORARY;
 }
 
-void auth_attempt_abandoned(Auth *auth, const char *service, const char *mechanism, Stream *stream,
-                            Slice login, bool failed)
+static void take_login(Buf *login, Slice kept)
 {
-    Buf remote buf_scoped = {0};
-    remote_of(stream, &remote);
-    if (auth->throttle && failed)
-        (void)throttle_end(auth->throttle, buf_slice(&remote), login, true);
-    else if (auth->throttle)
-        throttle_abandon(auth->throttle, buf_slice(&remote));
-    if (failed)
-        log_event(LOG_LEVEL_WARN, "login_failed", KV_TEXT("service", service),
-                  KV_TEXT("mechanism", mechanism), KV("user", login),
-                  KV("remote", buf_slice(&remote)), KV("tls", stream_tls_version(stream)),
-                  KV_TEXT("err", err_name(ERR_AUTH)));
+    if (!kept.len || kept.len > KEEPER_LOGIN_MOST || memchr(kept.at, 0, kept.len)) return;
+    buf_clear(login);
+    buf_add(login, kept);
 }
 
-PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechanism, Stream *stream,
-                            Slice login, Err err, AuthUser *user)
+static Outcome take_verdict(const Memo *verdict, Buf *login, AuthUser *user, Buf *signature)
 {
-    Buf remote buf_scoped = {0};
-    remote_of(stream, &remote);
-    if (err == ERR_NOT_FOUND || err == ERR_SYNTAX) err = ERR_AUTH;
-    if (auth->throttle) {
-        int64_t pause = throttle_end(auth->throttle, buf_slice(&remote), login, err == ERR_AUTH);
-        if (pause) fiber_sleep(pause);
-    }
-    log_event(err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, err ? "login_failed" : "login",
-              KV_TEXT("service", service), KV_TEXT("mechanism", mechanism), KV("user", login),
-              KV("remote", buf_slice(&remote)), KV("tls", stream_tls_version(stream)),
-              KV_TEXT("err", err ? err_name(err) : "none"));
-    if (err) return err;
+    Outcome o = {.err = is_an_outcome(verdict->number[0]) ? (Err)verdict->number[0] : ERR_TEMPORARY,
+                 .hold_ms = MIN((int64_t)verdict->number[1], (int64_t)THROTTLE_HOLD_MOST_MS)};
+    take_login(login, verdict->text[0]);
+    if (o.err) return o;
     *user = (AuthUser){0};
-    must(login.len < sizeof user->login);
-    memcpy(user->login, login.at, login.len);
-    return OK;
+    memcpy(user->login, login->at, login->len);
+    user->has_grant = verdict->text[1].len == GRANT_OCTETS;
+    if (user->has_grant) memcpy(user->grant, verdict->text[1].at, GRANT_OCTETS);
+    if (signature) buf_add(signature, verdict->text[2]);
+    return o;
+}
+
+/* Told to the log at once, to the client when it has waited. */
+PARKS static void conclude(const Attempt *a, Slice login, Outcome o)
+{
+    Buf remote buf_scoped = {0};
+    metric_add(!o.err                   ? METRIC_LOGINS
+               : o.err == ERR_THROTTLED ? METRIC_LOGINS_THROTTLED
+                                        : METRIC_LOGINS_FAILED,
+               1);
+    log_event(o.err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, o.err ? "login_failed" : "login",
+              KV_TEXT("service", a->service), KV_TEXT("mechanism", a->mechanism), KV("user", login),
+              KV("remote", remote_of(a->stream, &remote)), KV("tls", stream_tls_version(a->stream)),
+              KV_TEXT("err", o.err ? err_name(o.err) : "none"));
+    if (o.hold_ms) fiber_sleep(o.hold_ms);
+}
+
+/* Where the login stands among the texts of a question. */
+PARKS Err auth_attempt(const Attempt *a, Memo *question, Buf *login, AuthUser *user, Buf *signature)
+{
+    Buf remote buf_scoped = {0}, memory secret_scoped = {0};
+    Memo verdict;
+    question->text[0] = buf_slice(login);
+    question->text[1] = remote_of(a->stream, &remote);
+    question->text[2] = slice_of(a->service);
+    Outcome o = {.err = keeper_ask(a->auth->keeper, question, &verdict, &memory)};
+    if (o.err)
+        o.err = ERR_TEMPORARY;
+    else
+        o = take_verdict(&verdict, login, user, signature);
+    conclude(a, buf_slice(login), o);
+    return o.err;
+}
+
+PARKS Err auth_attempt_is_wrong(const Attempt *a, Buf *login)
+{
+    Memo wrong = {.kind = MEMO_WRONG};
+    AuthUser nobody;
+    Err err = auth_attempt(a, &wrong, login, &nobody, NULL);
+    return err ? err : ERR_AUTH;
 }
 
 PARKS Err auth_find_account(Auth *auth, const char *service, Stream *stream, AuthUser *user)
@@ -125,54 +130,39 @@ PARKS Err auth_find_account(Auth *auth, const char *service, Stream *stream, Aut
     return err;
 }
 
-PARKS static Err verify(Auth *auth, Slice given, Slice password, Buf *login)
+PARKS static Err verify(const Attempt *a, Slice given, Slice password, Buf *login, AuthUser *user)
 {
-    Buf prepared buf_scoped = {0};
-    KeeperRequest *ask scoped(request) = NULL;
-    KeeperReply reply;
-    Err err = auth_canonical_login(auth, given, login);
-    if (!err) err = saslprep(password, &prepared);
-    if (!err) err = keeper_request(KEEPER_VERIFY, buf_slice(login), buf_slice(&prepared), &ask);
-    if (prepared.at) wipe(prepared.at, prepared.len);
-    if (err) return ERR_AUTH;
-    keeper_ask(auth->keeper, ask, &reply);
-    return reply.err;
+    Buf prepared secret_scoped = {0};
+    Memo question = {.kind = MEMO_VERIFY};
+    bool sound = !login_normalise(given, login) && !saslprep(password, &prepared) &&
+                 prepared.len <= KEEPER_PASSWORD_MOST;
+    if (!sound) return auth_attempt_is_wrong(a, login);
+    question.text[3] = buf_slice(&prepared);
+    return auth_attempt(a, &question, login, user, NULL);
 }
 
 PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice login, Slice password,
                      AuthUser *user)
 {
+    Buf canonical buf_scoped = {0};
+    Attempt a = {auth, service, "password", stream};
     if (!auth_plain_allowed(auth, stream))
         return fail(ERR_NEEDS_TLS, "plain-text passwords only with TLS");
-    TRY(auth_attempt_begins(auth, stream));
-    Buf canonical buf_scoped = {0};
-    Err err = verify(auth, login, password, &canonical);
-    return auth_attempt_ends(auth, service, "password", stream, buf_slice(&canonical), err, user);
-}
-
-PARKS static Err check_digest(Auth *auth, Slice given, Slice timestamp, Slice digest, Buf *login)
-{
-    Buf octets buf_scoped = {0};
-    KeeperRequest *ask scoped(request) = NULL;
-    KeeperReply reply;
-    TRY(auth_canonical_login(auth, given, login));
-    TRY(keeper_request(KEEPER_APOP, buf_slice(login), (Slice){0}, &ask));
-    if (!hex_decode(&octets, digest) || octets.len != 16 || timestamp.len > sizeof ask->message)
-        return fail(ERR_AUTH, "APOP: not a digest");
-    memcpy(ask->message, timestamp.at, timestamp.len);
-    ask->message_len = (uint16_t)timestamp.len;
-    memcpy(ask->proof, octets.at, octets.len);
-    keeper_ask(auth->keeper, ask, &reply);
-    return reply.err;
+    return verify(&a, login, password, &canonical, user);
 }
 
 PARKS Err auth_apop(Auth *auth, Stream *stream, Slice login, Slice timestamp, Slice digest,
                     AuthUser *user)
 {
-    Buf canonical buf_scoped = {0};
-    TRY(auth_attempt_begins(auth, stream));
-    Err err = check_digest(auth, login, timestamp, digest, &canonical);
-    return auth_attempt_ends(auth, "pop3", "APOP", stream, buf_slice(&canonical), err, user);
+    Buf canonical buf_scoped = {0}, octets buf_scoped = {0};
+    Attempt a = {auth, "pop3", "APOP", stream};
+    bool sound = !login_normalise(login, &canonical) && hex_decode(&octets, digest) &&
+                 octets.len == 16 && timestamp.len <= 512;
+    if (!sound) return auth_attempt_is_wrong(&a, &canonical);
+    Memo question = {
+        .kind = MEMO_APOP, .text = {[3] = timestamp, [4] = buf_slice(&octets)}
+    };
+    return auth_attempt(&a, &question, &canonical, user, NULL);
 }
 
 /* ---- opening ---- */
@@ -185,9 +175,8 @@ static Slice keep_domain(Arena *a, Slice domain)
     return arena_copy(a, buf_slice(&labels));
 }
 
-static const AuthConfig *keep_config(Auth *auth, const AuthConfig *config)
+const AuthConfig *config_keep(Arena *a, const AuthConfig *config)
 {
-    Arena *a = &auth->memory;
     AuthConfig *kept = arena_new(a, AuthConfig);
     *kept = *config;
     kept->dir = arena_copy(a, config->dir);
@@ -207,45 +196,36 @@ static const AuthConfig *keep_config(Auth *auth, const AuthConfig *config)
     for (size_t i = 0; i < config->domain_count; i++)
         domains[i] = keep_domain(a, config->domains[i]);
     kept->domains = domains;
-    atomic_store(&auth->config, kept);
     return kept;
 }
 
 void auth_reload(Auth *auth, const AuthConfig *config)
 {
-    keep_config(auth, config);
+    atomic_store(&auth->config, config_keep(&auth->memory, config));
+    if (auth->owns_keeper) keeper_reload(auth->keeper, config);
 }
 
 PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth)
 {
     Auth *new = NEW(Auth);
-    config = keep_config(new, config);
+    atomic_store(&new->config, config_keep(&new->memory, config));
     new->store = store;
-    new->demo = (KeeperConfig){.dir = config->dir,
-                               .argon2_memory_kib = config->argon2_memory_kib,
-                               .argon2_passes = config->argon2_passes,
-                               .scram_iterations = config->scram_iterations,
-                               .demo_accounts = config->demo_accounts,
-                               .demo_password = config->demo_password,
-                               .reversible = config->reversible};
-    if (config->throttle) new->throttle = throttle_new();
+    new->keeper = config->keeper;
+    new->owns_keeper = !config->keeper;
     json_seed(random_u64());
     new->oauth = oauth_new();
-    Err err = oauth_load(new->oauth, &config->oauth);
-    if (!err) err = keeper_open(&new->demo, &new->keeper);
-    if (err) {
+    Err err = new->owns_keeper ? keeper_open(config, &new->keeper) : OK;
+    if (err)
         auth_close(new);
-        return err;
-    }
-    *auth = new;
-    return OK;
+    else
+        *auth = new;
+    return err;
 }
 
 PARKS void auth_close(Auth *auth)
 {
     if (!auth) return;
-    keeper_close(auth->keeper);
-    throttle_free(auth->throttle);
+    if (auth->owns_keeper) keeper_close(auth->keeper);
     oauth_free(auth->oauth);
     arena_done(&auth->memory);
     free(auth);

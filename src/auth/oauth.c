@@ -208,8 +208,9 @@ Err oauth_judge(const OauthConfig *config, const JsonTree *claims, bool signed_t
 
 /* ---- signed tokens ---- */
 
-PARKS static Err check_signed(Oauth *o, const OauthConfig *config, Slice token, Buf *user)
+Err oauth_check_signed(Oauth *o, const OauthConfig *config, Slice token, Buf *user)
 {
+    if (!config->keys_path.len) return fail(ERR_UNSUPPORTED, "signed tokens are not taken");
     JsonTree *claims scoped(json_tree) = NULL;
     look(o, config);
     KeySet *set = current(o);
@@ -268,11 +269,14 @@ PARKS static Err ask_issuer(Oauth *o, const OauthConfig *config, Slice token, Sl
     return OK;
 }
 
-Err oauth_check(Oauth *o, const OauthConfig *config, Slice token, Buf *user)
+bool oauth_is_signed(const OauthConfig *config, Slice token)
+{
+    return config->keys_path.len && (jose_looks_like_token(token) || !config->introspect);
+}
+
+Err oauth_check_opaque(Oauth *o, const OauthConfig *config, Slice token, Buf *user)
 {
     if (!token.len || token.len > JOSE_TOKEN_MOST) return fail(ERR_AUTH, "no token");
-    if (config->keys_path.len && (jose_looks_like_token(token) || !config->introspect))
-        return check_signed(o, config, token, user);
     Buf key buf_scoped = {0};
     token_digest(token, &key); /* no tokens lie about in memory */
     if (remembers(o, buf_slice(&key), user)) return OK;

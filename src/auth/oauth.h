@@ -10,9 +10,12 @@ void oauth_free(Oauth *o);
  * when the new one is no good. */
 Err oauth_load(Oauth *o, const OauthConfig *config) MUST_USE;
 
+/* Which of the two is for this token: the keeper's, who has the keys, or the issuer's. */
+bool oauth_is_signed(const OauthConfig *config, Slice token);
 /* The text of the claim that names the user. ERR_AUTH; ERR_TEMPORARY: the issuer cannot be asked.
  */
-PARKS Err oauth_check(Oauth *o, const OauthConfig *config, Slice token, Buf *user) MUST_USE;
+PARKS Err oauth_check_signed(Oauth *o, const OauthConfig *config, Slice token, Buf *user) MUST_USE;
+PARKS Err oauth_check_opaque(Oauth *o, const OauthConfig *config, Slice token, Buf *user) MUST_USE;
 
 /* What a token says about itself, judged: RFC 9068 4, RFC 7662 2.2. `signed_token`: the issuer and
  * the audience have to be named. */

@@ -28,6 +28,7 @@ static bool is_prohibited(uint32_t c)
 
 static Err map(Slice given, Buf *out)
 {
+    buf_reserve(out, given.len); /* a password is not left behind in what was too small */
     while (given.len) {
         uint32_t c;
         size_t used = utf8_decode(given, &c);
@@ -82,19 +83,26 @@ Err saslprep(Slice given, Buf *out)
     return err;
 }
 
+static Err add_lower(Slice text, Buf *out)
+{
+    while (text.len) {
+        uint32_t c;
+        size_t used = utf8_decode(text, &c);
+        if (!used) return fail(ERR_SYNTAX, "not UTF-8");
+        utf8_encode(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
+        text = slice_from(text, used);
+    }
+    return OK;
+}
+
 /* Logins do not tell upper from lower case: people type "Anna". */
 Err login_normalise(Slice given, Buf *out)
 {
-    Buf prepared buf_scoped = {0};
+    Buf prepared buf_scoped = {0}, lower buf_scoped = {0};
     if (!given.len) return fail(ERR_SYNTAX, "an empty login");
     TRY(saslprep(given, &prepared));
-    if (prepared.len > 255) return fail(ERR_LIMIT, "a login of more than 255 octets");
-    for (Slice rest = buf_slice(&prepared); rest.len;) {
-        uint32_t c;
-        size_t used = utf8_decode(rest, &c);
-        if (!used) return fail(ERR_SYNTAX, "not UTF-8");
-        utf8_encode(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
-        rest = slice_from(rest, used);
-    }
+    TRY(add_lower(buf_slice(&prepared), &lower));
+    if (lower.len > 255) return fail(ERR_LIMIT, "a login of more than 255 octets");
+    buf_add(out, buf_slice(&lower));
     return OK;
 }

@@ -14,11 +14,6 @@ Sasl *sasl_new(Auth *auth, const char *service, Stream *stream)
 void sasl_free(Sasl *s)
 {
     if (!s) return;
-    if (s->counted)
-        auth_attempt_abandoned(s->auth, s->service, s->mechanism->name, s->stream,
-                               buf_slice(&s->login), s->verdict != OK);
-    if (s->password.at) wipe(s->password.at, s->password.room);
-    buf_done(&s->password);
     buf_done(&s->login);
     arena_done(&s->arena);
     free(s);
@@ -29,12 +24,23 @@ const AuthUser *sasl_user(const Sasl *s)
     return &s->user;
 }
 
-SaslState sasl_judge(Sasl *s, Err verdict, Err *err)
+Attempt sasl_as_attempt(const Sasl *s)
 {
-    s->counted = false;
-    *err = auth_attempt_ends(s->auth, s->service, s->mechanism->name, s->stream,
-                             buf_slice(&s->login), verdict, &s->user);
+    return (Attempt){s->auth, s->service, s->mechanism->name, s->stream};
+}
+
+SaslState sasl_attempt(Sasl *s, Memo *question, Err *err)
+{
+    Attempt a = sasl_as_attempt(s);
+    *err = auth_attempt(&a, question, &s->login, &s->user, NULL);
     return *err ? SASL_FAILED : SASL_DONE;
+}
+
+SaslState sasl_is_wrong(Sasl *s, Err *err)
+{
+    Attempt a = sasl_as_attempt(s);
+    *err = auth_attempt_is_wrong(&a, &s->login);
+    return SASL_FAILED;
 }
 
 /* ---- PLAIN (RFC 4616) and LOGIN ---- */
@@ -120,24 +126,33 @@ static Slice new_nonce(Sasl *s)
     return arena_printf(&s->arena, "%.*s%.*s", SP(s->first.nonce), (int)text.len, text.at);
 }
 
+PARKS static Err ask_salt(Sasl *s, uint32_t *iterations, Buf *salt)
+{
+    Buf memory buf_scoped = {0};
+    Memo answer, question = {.kind = MEMO_SCRAM_BEGIN,
+                             .number = {(uint64_t)s->mechanism->hash},
+                             .text = {buf_slice(&s->login)}};
+    if (keeper_ask(s->auth->keeper, &question, &answer, &memory)) return ERR_TEMPORARY;
+    *iterations = (uint32_t)answer.number[0];
+    base64_encode(salt, answer.text[1]);
+    Slice kept = answer.text[0];
+    if (kept.len && kept.len <= s->login.len) s->login.len = kept.len; /* without our domain */
+    return OK;
+}
+
 PARKS static Err scram_begin(Sasl *s, Slice response)
 {
-    KeeperRequest *ask scoped(request) = NULL;
-    KeeperReply reply;
+    uint32_t iterations;
     Buf salt buf_scoped = {0};
     TRY(scram_first_parse(arena_copy(&s->arena, response), &s->arena, &s->first));
     TRY(check_binding_flag(s));
     if (s->first.authzid.len && !slice_eq(s->first.authzid, s->first.username))
         return fail(ERR_AUTH, "SCRAM: authzid is another");
-    TRY(auth_canonical_login(s->auth, sasl_bare_login(s, s->first.username), &s->login));
-    TRY(keeper_request(KEEPER_SCRAM_BEGIN, buf_slice(&s->login), (Slice){0}, &ask));
-    ask->hash = (uint8_t)s->mechanism->hash;
-    keeper_ask(s->auth->keeper, ask, &reply);
-    TRY(reply.err);
-    base64_encode(&salt, slice(reply.salt, sizeof reply.salt));
+    TRY(login_normalise(sasl_bare_login(s, s->first.username), &s->login));
+    TRY(ask_salt(s, &iterations, &salt));
     s->nonce = new_nonce(s);
     s->server_first = arena_printf(&s->arena, "r=%.*s,s=%.*s,i=%u", SP(s->nonce), (int)salt.len,
-                                   salt.at, reply.iterations);
+                                   salt.at, iterations);
     return OK;
 }
 
@@ -156,29 +171,44 @@ static Err check_binding(Sasl *s, Slice got)
     return OK;
 }
 
-PARKS static Err scram_end(Sasl *s, Slice response, Buf *challenge)
+/* What is wrong whatever the password is. */
+static Err check_final(Sasl *s, Slice response, ScramFinal *final)
+{
+    TRY(scram_final_parse(response, &s->arena, final));
+    TRY(check_binding(s, final->channel_binding));
+    if (!slice_eq(final->nonce, s->nonce) || final->proof.len != scram_hash_len(s->mechanism->hash))
+        return fail(ERR_AUTH, "SCRAM: nonce or proof");
+    return OK;
+}
+
+PARKS static SaslState wrong_as(Sasl *s, Err why, Err *err)
+{
+    if (why == ERR_TEMPORARY) return sasl_failed(err, why);
+    SaslState state = sasl_is_wrong(s, err);
+    if (why == ERR_SYNTAX) *err = ERR_SYNTAX;
+    return state;
+}
+
+PARKS static SaslState scram_end(Sasl *s, Slice response, Buf *challenge, Err *err)
 {
     ScramFinal final;
-    KeeperRequest *ask scoped(request) = NULL;
-    KeeperReply reply;
-    size_t len = scram_hash_len(s->mechanism->hash);
-    TRY(scram_final_parse(response, &s->arena, &final));
-    TRY(check_binding(s, final.channel_binding));
-    if (!slice_eq(final.nonce, s->nonce) || final.proof.len != len)
-        return fail(ERR_AUTH, "SCRAM: nonce or proof");
+    Buf signature buf_scoped = {0};
+    Attempt a = sasl_as_attempt(s);
+    Err why = check_final(s, response, &final);
+    if (why) return wrong_as(s, why, err);
     Slice message = arena_printf(&s->arena, "%.*s,%.*s,%.*s", SP(s->first.bare),
                                  SP(s->server_first), SP(final.without_proof));
-    TRY(keeper_request(KEEPER_SCRAM_END, buf_slice(&s->login), (Slice){0}, &ask));
-    if (message.len > sizeof ask->message) return fail(ERR_SYNTAX, "SCRAM: messages too long");
-    ask->hash = (uint8_t)s->mechanism->hash;
-    memcpy(ask->message, message.at, message.len);
-    ask->message_len = (uint16_t)message.len;
-    memcpy(ask->proof, final.proof.at, len);
-    keeper_ask(s->auth->keeper, ask, &reply);
-    TRY(reply.err);
+    if (message.len > SCRAM_MESSAGE_MOST) return wrong_as(s, ERR_SYNTAX, err);
+    Memo question = {
+        .kind = MEMO_SCRAM_END,
+        .number = {(uint64_t)s->mechanism->hash},
+        .text = { [3] = message,           [4] = final.proof}
+    };
+    *err = auth_attempt(&a, &question, &s->login, &s->user, &signature);
+    if (*err) return SASL_FAILED;
     buf_add(challenge, S("v="));
-    base64_encode(challenge, slice(reply.signature, len));
-    return OK;
+    base64_encode(challenge, buf_slice(&signature));
+    return SASL_CONTINUE;
 }
 
 /* Our signature goes out as one more challenge; the client answers it with nothing (RFC 5802 5, RFC
@@ -186,23 +216,14 @@ PARKS static Err scram_end(Sasl *s, Slice response, Buf *challenge)
 PARKS static SaslState step_scram(Sasl *s, Slice response, Buf *challenge, Err *err)
 {
     if (s->turn == 1) {
-        *err = auth_attempt_begins(s->auth, s->stream);
-        if (*err) return SASL_FAILED;
-        s->counted = true;
-        *err = scram_begin(s, response);
-        if (!*err) buf_add(challenge, s->server_first);
-    } else if (s->turn == 2) {
-        *err = scram_end(s, response, challenge);
-    } else if (response.len) {
-        *err = fail(ERR_SYNTAX, "SCRAM: something after the end");
+        Err why = scram_begin(s, response);
+        if (why) return wrong_as(s, why, err);
+        buf_add(challenge, s->server_first);
+        return SASL_CONTINUE;
     }
-    if (!*err && s->turn < 3) return SASL_CONTINUE;
-    Err verdict = *err == ERR_TEMPORARY ? ERR_TEMPORARY : *err ? ERR_AUTH : OK;
-    s->counted = false;
-    verdict = auth_attempt_ends(s->auth, s->service, s->mechanism->name, s->stream,
-                                buf_slice(&s->login), verdict, &s->user);
-    if (*err != ERR_SYNTAX) *err = verdict;
-    return *err ? SASL_FAILED : SASL_DONE;
+    if (s->turn == 2) return scram_end(s, response, challenge, err);
+    if (response.len) return sasl_failed(err, fail(ERR_SYNTAX, "SCRAM: something after the end"));
+    return SASL_DONE;
 }
 
 /* ---- the table ---- */

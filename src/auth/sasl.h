@@ -19,16 +19,14 @@ struct Sasl {
     Stream *stream;
     const char *service;
     const Mechanism *mechanism;
-    int turn;     /* responses seen */
-    bool counted; /* the attempt has begun and not ended */
+    int turn; /* responses seen */
     AuthUser user;
-    Buf login, password; /* canonical login; LOGIN keeps the user name as typed here until the
-                            password is there */
-    LoginSuffix suffix;  /* in the arena */
-    Arena arena;         /* SCRAM's texts */
+    Buf login;          /* as far as it is known; canonical when it is */
+    LoginSuffix suffix; /* in the arena */
+    Arena arena;        /* SCRAM's texts */
     ScramFirst first;
     Slice nonce, server_first;
-    Err verdict; /* OAUTHBEARER: known, but the client has a word yet (RFC 7628 3.2.3) */
+    Err verdict; /* known, but the client has a word yet (RFC 7628 3.2.3, RFC 5802 5) */
 };
 
 static inline SaslState sasl_failed(Err *out, Err err)
@@ -38,8 +36,11 @@ static inline SaslState sasl_failed(Err *out, Err err)
 }
 /* The login in the name that the client gave; what POP3 has behind it stays in s->suffix. */
 Slice sasl_bare_login(Sasl *s, Slice given);
-/* The attempt is judged: logs it, pauses, fills s->user. OK is SASL_DONE. */
-PARKS SaslState sasl_judge(Sasl *s, Err verdict, Err *err);
+/* auth_attempt for s->login; OK is SASL_DONE. */
+PARKS SaslState sasl_attempt(Sasl *s, Memo *question, Err *err);
+/* It is wrong whatever the keeper knows. */
+PARKS SaslState sasl_is_wrong(Sasl *s, Err *err);
+Attempt sasl_as_attempt(const Sasl *s);
 
 bool may_external(const Sasl *s);
 bool may_anonymous(const Sasl *s);

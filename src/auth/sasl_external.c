@@ -41,10 +41,9 @@ PARKS static Err identify(Sasl *s, Slice wanted)
 
 SaslState step_external(Sasl *s, Slice response, Buf *challenge, Err *err)
 {
+    Memo vouch = {.kind = MEMO_VOUCH, .number = {VOUCH_CERTIFICATE}};
     (void)challenge;
-    *err = auth_attempt_begins(s->auth, s->stream);
-    if (*err) return SASL_FAILED;
-    return sasl_judge(s, identify(s, response) ? ERR_AUTH : OK, err);
+    return identify(s, response) ? sasl_is_wrong(s, err) : sasl_attempt(s, &vouch, err);
 }
 
 /* ---- ANONYMOUS ---- */
@@ -64,11 +63,10 @@ SaslState step_anonymous(Sasl *s, Slice response, Buf *challenge, Err *err)
 {
     (void)challenge;
     if (!is_trace(response)) return sasl_failed(err, fail(ERR_SYNTAX, "ANONYMOUS: not a trace"));
-    *err = auth_attempt_begins(s->auth, s->stream);
-    if (*err) return SASL_FAILED;
     log_event(LOG_LEVEL_INFO, "anonymous", KV_TEXT("service", s->service), KV("trace", response));
-    Err found = auth_canonical_login(s->auth, auth_config(s->auth)->anonymous, &s->login);
-    SaslState state = sasl_judge(s, found, err);
+    Memo vouch = {.kind = MEMO_VOUCH, .number = {VOUCH_ANONYMOUS}};
+    buf_add(&s->login, auth_config(s->auth)->anonymous);
+    SaslState state = sasl_attempt(s, &vouch, err);
     s->user.guest = true;
     return state;
 }

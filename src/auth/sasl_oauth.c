@@ -90,45 +90,62 @@ static void say_error(const OauthConfig *c, bool xoauth2, Buf *out)
     buf_char(out, '}');
 }
 
-/* The login that the token stands for; the client's own idea of it may only be the same. */
-PARKS static Err check(Sasl *s, Slice token, Slice wanted)
+/* The login that a token stands for which only its issuer can read; the client's own idea of it may
+ * only be the same. */
+PARKS static Err check_opaque(Sasl *s, Slice token, Slice wanted, Buf *login)
 {
     Buf user buf_scoped = {0}, other buf_scoped = {0};
-    const OauthConfig *c = &auth_config(s->auth)->oauth;
-    TRY(oauth_check(s->auth->oauth, c, token, &user));
-    TRY(auth_canonical_login(s->auth, buf_slice(&user), &s->login));
+    TRY(oauth_check_opaque(s->auth->oauth, &auth_config(s->auth)->oauth, token, &user));
+    TRY(auth_canonical_login(s->auth, buf_slice(&user), login));
     if (!wanted.len) return OK;
-    TRY(auth_canonical_login(s->auth, sasl_bare_login(s, wanted), &other));
-    return slice_eq(buf_slice(&other), buf_slice(&s->login))
+    TRY(auth_canonical_login(s->auth, wanted, &other));
+    return slice_eq(buf_slice(&other), buf_slice(login))
                ? OK
                : fail(ERR_AUTH, "the token is another user's");
+}
+
+PARKS static SaslState try_opaque(Sasl *s, Slice token, Err *err)
+{
+    Buf login buf_scoped = {0};
+    Memo vouch = {.kind = MEMO_VOUCH, .number = {VOUCH_TOKEN}};
+    Err verdict = check_opaque(s, token, buf_slice(&s->login), &login);
+    if (verdict) log_err(LOG_LEVEL_INFO, "token_refused", verdict, KV_TEXT("service", s->service));
+    if (verdict == ERR_TEMPORARY) return sasl_failed(err, verdict);
+    if (verdict) return sasl_is_wrong(s, err);
+    buf_clear(&s->login);
+    buf_add(&s->login, buf_slice(&login));
+    return sasl_attempt(s, &vouch, err);
+}
+
+PARKS static SaslState try_token(Sasl *s, Slice token, Err *err)
+{
+    Memo question = {.kind = MEMO_TOKEN, .text = {[3] = token}};
+    if (token.len > JOSE_TOKEN_MOST) return sasl_is_wrong(s, err);
+    return oauth_is_signed(&auth_config(s->auth)->oauth, token) ? sasl_attempt(s, &question, err)
+                                                                : try_opaque(s, token, err);
 }
 
 PARKS static SaslState judge(Sasl *s, bool fits, Slice token, const Buf *wanted, Buf *challenge,
                              Err *err)
 {
-    Err verdict = fits ? OK : fail(ERR_SYNTAX, "%s: not as its grammar says", s->mechanism->name);
-    *err = auth_attempt_begins(s->auth, s->stream);
-    if (*err) return SASL_FAILED;
-    s->counted = true;
-    if (fits) verdict = check(s, token, buf_slice(wanted));
-    if (!verdict) return sasl_judge(s, OK, err);
-    log_err(LOG_LEVEL_INFO, "token_refused", verdict, KV_TEXT("service", s->service));
-    s->verdict = verdict == ERR_TEMPORARY ? ERR_TEMPORARY : ERR_AUTH;
-    if (!s->login.len) buf_add(&s->login, slice_first(buf_slice(wanted), 255));
-    if (verdict == ERR_TEMPORARY || verdict == ERR_SYNTAX) {
-        SaslState state = sasl_judge(s, s->verdict, err);
-        if (verdict == ERR_SYNTAX) *err = ERR_SYNTAX;
+    buf_add(&s->login, slice_first(sasl_bare_login(s, buf_slice(wanted)), KEEPER_LOGIN_MOST));
+    if (!fits) {
+        SaslState state = sasl_is_wrong(s, err);
+        *err = fail(ERR_SYNTAX, "%s: not as its grammar says", s->mechanism->name);
         return state;
     }
+    if (try_token(s, token, err) == SASL_DONE) return SASL_DONE;
+    if (*err != ERR_AUTH) return SASL_FAILED;
+    s->verdict = ERR_AUTH;
+    *err = OK;
     say_error(&auth_config(s->auth)->oauth, s->mechanism->step == step_xoauth2, challenge);
     return SASL_CONTINUE;
 }
 
 /* 3.2.3: whatever it is (a %x01, or nothing in XOAUTH2), the exchange is over. */
-PARKS static SaslState end(Sasl *s, Err *err)
+static SaslState end(const Sasl *s, Err *err)
 {
-    return sasl_judge(s, s->verdict, err);
+    return sasl_failed(err, s->verdict);
 }
 
 SaslState step_oauthbearer(Sasl *s, Slice response, Buf *challenge, Err *err)

@@ -128,7 +128,7 @@ TEST(logins_ignore_case)
 
 TEST(credentials_survive_their_stored_form)
 {
-    KeeperConfig cheap = {.argon2_memory_kib = 64, .argon2_passes = 1, .scram_iterations = 4};
+    AuthConfig cheap = {.argon2_memory_kib = 64, .argon2_passes = 1, .scram_iterations = 4};
     Credential c, back;
     Buf stored buf_scoped = {0};
     check_ok(credential_make(&c, S("secret"), &cheap));
@@ -143,7 +143,7 @@ TEST(credentials_survive_their_stored_form)
 
 TEST(rfc_1939_7_example)
 {
-    KeeperConfig cheap = {
+    AuthConfig cheap = {
         .argon2_memory_kib = 64, .argon2_passes = 1, .scram_iterations = 4, .reversible = true};
     Credential c, back;
     Buf digest buf_scoped = {0}, stored buf_scoped = {0};

@@ -3,7 +3,6 @@
 #include "auth/auth.h"
 #include "auth/keeper.h"
 #include "auth/oauth.h"
-#include "auth/throttle.h"
 
 #include <stdatomic.h>
 
@@ -11,34 +10,38 @@ struct Auth {
     /* In `memory`, as are those before it: somebody may be reading them. */
     _Atomic(const AuthConfig *) config;
     Arena memory;
-    Store *store;
+    Store *store; /* NULL: elsewhere */
     Keeper *keeper;
-    Throttle *throttle; /* NULL: off */
+    bool owns_keeper;
     Oauth *oauth;
-    KeeperConfig demo; /* for keeper_is_demo */
 };
 
 static inline const AuthConfig *auth_config(const Auth *auth)
 {
     return atomic_load(&auth->config);
 }
+/* A copy that lives as long as the arena; its domains as DNS has them. */
+const AuthConfig *config_keep(Arena *a, const AuthConfig *config);
+bool config_has_domain(const AuthConfig *config, Slice domain);
 /* The domain as DNS has it, lower case; ERR_NOT_FOUND: it cannot be one. */
 Err auth_to_a_labels(Slice domain, Buf *out) MUST_USE;
-bool auth_is_local_domain(const Auth *auth, Slice domain);
 /* What the user typed to the login it means: normalised, and without a local domain if only that
  * exists. */
 PARKS Err auth_canonical_login(Auth *auth, Slice given, Buf *login) MUST_USE;
-/* A request for this login, on the heap: it is larger than a stack frame should be. ERR_SYNTAX when
- * a field is too long. */
-Err keeper_request(KeeperAsk ask, Slice login, Slice password, KeeperRequest **out) MUST_USE;
-void keeper_request_free(KeeperRequest *q); /* wipes */
-SCOPED(KeeperRequest, request, keeper_request_free)
-/* The attempt is over: pause after a failure, log it, fill user on success. */
-PARKS Err auth_attempt_ends(Auth *auth, const char *service, const char *mechanism, Stream *stream,
-                            Slice login, Err err, AuthUser *user) MUST_USE;
-PARKS Err auth_attempt_begins(Auth *auth, Stream *stream) MUST_USE;
-/* It began and never came to an end: the client gave up. failed: it had lost by then. */
-void auth_attempt_abandoned(Auth *auth, const char *service, const char *mechanism, Stream *stream,
-                            Slice login, bool failed);
+
+/* One who tries to log in, on this stream. */
+typedef struct {
+    Auth *auth;
+    const char *service, *mechanism;
+    Stream *stream;
+} Attempt;
+/* Asks the keeper, who knows how often it went wrong; holds a failure back as long as the keeper
+ * says, logs it. The question's login, address and service, in texts first, first + 1 and first +
+ * 2, are filled in from `login` (as it is kept, afterwards) and the stream. signature may be NULL.
+ * ERR_AUTH, ERR_THROTTLED, ERR_TEMPORARY. */
+PARKS Err auth_attempt(const Attempt *a, Memo *question, Buf *login, AuthUser *user,
+                       Buf *signature);
+/* One that needs no keeper to be wrong: counted, held back and logged like others. */
+PARKS Err auth_attempt_is_wrong(const Attempt *a, Buf *login);
 /* The logins an address is an alias of, separated by ' '; ERR_NOT_FOUND. */
 PARKS Err alias_get(Auth *auth, Slice address, Arena *a, Slice *logins) MUST_USE;

@@ -2,118 +2,207 @@
 
 #include "base/table.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 enum {
-    KNOWN_MOST = 65536,    /* addresses and logins remembered; then all is forgotten at once */
+    KNOWN_MOST = 32768,    /* of each kind; twice as many before the oldest are forgotten */
     FORGET_MS = 60 * 1000, /* one failure less each minute */
     FREE_FAILURES = 1,     /* a typo costs nothing */
-    PAUSE_FIRST_MS = 500,
-    PAUSE_MOST_MS = 15 * 1000,
-    WAITING_MOST = 8, /* attempts in flight of an address that has failed lately */
+    PAUSE_FIRST_MS = 2000,
+    PAUSE_MOST_MS = 10 * 1000,
+    DEBT_MOST_MS = 60 * PAUSE_MOST_MS,
+    OWN_DEBT_MOST_MS = 60 * 1000,
+    FAILURES_MOST = 1000, /* more make no difference */
 };
+#define FRIEND_MS ((int64_t)30 * 24 * 3600 * 1000)
 
 typedef struct {
-    uint32_t failures, in_flight;
-    int64_t last_ms;
+    uint32_t failures;
+    int64_t last_ms; /* of the last failure, moved on as they are forgotten */
+    int64_t told_ms; /* when the last one is told */
+    int64_t good_ms; /* of the last success; 0: none */
 } Record;
+
+/* Two tables: what is looked up moves to the young one; when that is full the old one goes. */
+typedef struct {
+    Table young, old;
+} Memory;
+
+/* Kept apart, so that a flood of one kind makes us forget none of another. */
+typedef enum { BY_ADDRESS, BY_LOGIN, BY_BOTH, KINDS } Kind;
 
 struct Throttle {
     Mutex lock;
-    Table records; /* "a:" address or "l:" login */
+    Memory memories[KINDS];
 };
+
+/* ---- what is remembered ---- */
+
+static void forget(Table *t)
+{
+    size_t cursor = 0;
+    Slice key;
+    void *record;
+    while (table_next(t, &cursor, &key, &record))
+        free(record);
+    table_done(t);
+}
+
+static Record *recall(Memory *m, Slice key)
+{
+    Record *r = table_get(&m->young, key);
+    if (r) return r;
+    if (m->young.count >= KNOWN_MOST) {
+        forget(&m->old);
+        m->old = m->young;
+        m->young = (Table){0};
+    }
+    r = table_take(&m->old, key);
+    if (!r) r = NEW(Record);
+    table_put(&m->young, key, r);
+    return r;
+}
+
+/* The first 64 bits of an IPv6 address belong to one customer (RFC 6177). */
+static Slice network_of(Slice address, char room[INET6_ADDRSTRLEN])
+{
+    struct in6_addr v6;
+    char text[INET6_ADDRSTRLEN] = {0};
+    if (address.len >= sizeof text || !address.len) return address;
+    memcpy(text, address.at, address.len);
+    if (inet_pton(AF_INET6, text, &v6) != 1) return address;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+        inet_ntop(AF_INET, v6.s6_addr + 12, room, INET6_ADDRSTRLEN);
+    } else {
+        memset(v6.s6_addr + 8, 0, 8);
+        inet_ntop(AF_INET6, &v6, room, INET6_ADDRSTRLEN);
+    }
+    return slice_of(room);
+}
+
+typedef struct {
+    Record *by[KINDS];
+} Records;
+
+static void decay(Record *r, int64_t now)
+{
+    int64_t fewer = (now - r->last_ms) / FORGET_MS;
+    if (!r->failures || fewer <= 0) return;
+    r->failures -= (uint32_t)MIN((int64_t)r->failures, fewer);
+    r->last_ms += fewer * FORGET_MS;
+}
+
+static Records records_of(Throttle *t, Slice address, Slice login)
+{
+    char room[INET6_ADDRSTRLEN];
+    Slice network = network_of(address, room);
+    Buf both buf_scoped = {0};
+    buf_bytes(&both, network);
+    buf_add(&both, login);
+    Slice keys[KINDS] = {network, login, buf_slice(&both)};
+    Records r;
+    for (Kind k = 0; k < KINDS; k++) {
+        r.by[k] = recall(&t->memories[k], keys[k]);
+        decay(r.by[k], now_ms());
+    }
+    return r;
+}
 
 Throttle *throttle_new(void)
 {
     return NEW(Throttle);
 }
 
-static void forget_all(Throttle *t)
-{
-    size_t cursor = 0;
-    Slice key;
-    void *record;
-    while (table_next(&t->records, &cursor, &key, &record))
-        free(record);
-    table_done(&t->records);
-}
-
 void throttle_free(Throttle *t)
 {
     if (!t) return;
-    forget_all(t);
+    for (Kind k = 0; k < KINDS; k++) {
+        forget(&t->memories[k].young);
+        forget(&t->memories[k].old);
+    }
     free(t);
 }
 
-/* The first 64 bits of an IPv6 address belong to one customer. */
-static Slice network_of(Slice address)
+/* ---- the verdicts ---- */
+
+static bool is_friend(const Record *both)
 {
-    size_t colons = 0;
-    for (size_t i = 0; i < address.len; i++)
-        if (address.at[i] == ':' && ++colons == 4) return slice_first(address, i);
-    return address;
+    return both->good_ms && now_ms() - both->good_ms < FRIEND_MS;
 }
 
-static Record *record_of(Throttle *t, char kind, Slice name)
+static int64_t debt(const Record *r)
 {
-    char key[300] = {kind, ':'};
-    name = slice_first(name, sizeof key - 2);
-    if (name.len) memcpy(key + 2, name.at, name.len);
-    Slice k = slice(key, name.len + 2);
-    Record *r = table_get(&t->records, k);
-    if (!r) table_put(&t->records, k, r = NEW(Record));
-    int64_t fewer = (now_ms() - r->last_ms) / FORGET_MS;
-    if (r->failures && fewer > 0) {
-        r->failures -= (uint32_t)MIN((int64_t)r->failures, fewer);
-        r->last_ms = now_ms();
-    }
-    return r;
+    return MAX(r->told_ms - now_ms(), (int64_t)0);
 }
 
-static bool is_crowded(const Record *r)
+Err throttle_admits(Throttle *t, Slice address, Slice login)
 {
-    return r->failures > FREE_FAILURES && r->in_flight >= WAITING_MOST;
-}
-
-Err throttle_begin(Throttle *t, Slice address)
-{
+    if (!t) return OK;
     mutex_lock(&t->lock);
-    if (t->records.count > KNOWN_MOST) forget_all(t);
-    Record *r = record_of(t, 'a', network_of(address));
-    bool crowded = is_crowded(r);
-    if (!crowded) r->in_flight++;
+    Records r = records_of(t, address, login);
+    bool shut = debt(r.by[BY_ADDRESS]) > DEBT_MOST_MS &&
+                !(is_friend(r.by[BY_BOTH]) && debt(r.by[BY_BOTH]) <= OWN_DEBT_MOST_MS);
     mutex_unlock(&t->lock);
-    return crowded ? fail(ERR_THROTTLED, "too many attempts from this address") : OK;
-}
-
-void throttle_abandon(Throttle *t, Slice address)
-{
-    mutex_lock(&t->lock);
-    Record *r = record_of(t, 'a', network_of(address));
-    if (r->in_flight) r->in_flight--;
-    mutex_unlock(&t->lock);
+    return shut ? fail(ERR_THROTTLED, "too many attempts from this address") : OK;
 }
 
 static int64_t pause_for(uint32_t failures)
 {
     if (failures <= FREE_FAILURES) return 0;
-    uint32_t doublings = MIN(failures - FREE_FAILURES - 1, 10u);
+    uint32_t doublings = MIN(failures - FREE_FAILURES - 1, 8u);
     return MIN((int64_t)PAUSE_FIRST_MS << doublings, (int64_t)PAUSE_MOST_MS);
 }
 
-int64_t throttle_end(Throttle *t, Slice address, Slice login, bool failed)
+static void count(Record *r, int64_t debt_most)
 {
+    int64_t now = now_ms();
+    if (!r->failures) r->last_ms = now;
+    r->failures = MIN(r->failures + 1, (uint32_t)FAILURES_MOST);
+    r->told_ms = MAX(r->told_ms, now) + pause_for(r->failures);
+    r->told_ms = MIN(r->told_ms, now + debt_most);
+}
+
+int64_t throttle_failed(Throttle *t, Slice address, Slice login, bool *told)
+{
+    *told = true;
+    if (!t) return 0;
     mutex_lock(&t->lock);
-    Record *a = record_of(t, 'a', network_of(address)), *l = record_of(t, 'l', login);
-    if (a->in_flight) a->in_flight--;
-    if (failed) {
-        a->failures++, l->failures++;
-        a->last_ms = l->last_ms = now_ms();
-    } else {
-        l->failures = 0;
-        a->failures /= 2;
-    }
-    int64_t pause = failed ? pause_for(MAX(a->failures, l->failures)) : 0;
+    Records r = records_of(t, address, login);
+    count(r.by[BY_ADDRESS], INT64_MAX / 2);
+    count(r.by[BY_LOGIN], THROTTLE_HOLD_MOST_MS);
+    count(r.by[BY_BOTH], INT64_MAX / 2);
+    int64_t wait = MAX(debt(r.by[BY_ADDRESS]), debt(r.by[BY_LOGIN]));
     mutex_unlock(&t->lock);
-    return pause;
+    *told = wait <= THROTTLE_HOLD_MOST_MS;
+    return MIN(wait, (int64_t)THROTTLE_HOLD_MOST_MS);
+}
+
+static void forgive(Record *r, uint32_t failures)
+{
+    r->failures -= MIN(r->failures, failures);
+}
+
+void throttle_succeeded(Throttle *t, Slice address, Slice login)
+{
+    if (!t) return;
+    mutex_lock(&t->lock);
+    Records r = records_of(t, address, login);
+    uint32_t own = r.by[BY_BOTH]->failures;
+    for (Kind k = 0; k < KINDS; k++)
+        forgive(r.by[k], own);
+    r.by[BY_BOTH]->good_ms = now_ms() + 1;
+    mutex_unlock(&t->lock);
+}
+
+int throttle_rank(Throttle *t, Slice address, Slice login)
+{
+    if (!t) return 1;
+    mutex_lock(&t->lock);
+    Records r = records_of(t, address, login);
+    int rank = is_friend(r.by[BY_BOTH]) && !r.by[BY_BOTH]->failures ? 0
+               : r.by[BY_ADDRESS]->failures <= FREE_FAILURES        ? 1
+                                                                    : 2;
+    mutex_unlock(&t->lock);
+    return rank;
 }

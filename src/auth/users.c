@@ -4,23 +4,23 @@
 
 /* ---- users ---- */
 
-PARKS static Err ask(Auth *auth, KeeperAsk what, Slice login, Slice password)
+PARKS static Err ask(Auth *auth, MemoKind what, Slice login, Slice password)
 {
-    KeeperRequest *request scoped(request) = NULL;
-    KeeperReply reply;
-    TRY(keeper_request(what, login, password, &request));
-    keeper_ask(auth->keeper, request, &reply);
-    return reply.err;
+    Buf memory secret_scoped = {0};
+    Memo answer, question = {
+                     .kind = what, .text = {login, password}
+    };
+    return keeper_ask(auth->keeper, &question, &answer, &memory);
 }
 
 PARKS static Err set_password(Auth *auth, Slice login, Slice password)
 {
-    Buf prepared buf_scoped = {0};
+    Buf prepared secret_scoped = {0};
     TRY(saslprep(password, &prepared));
     if (!prepared.len) return fail(ERR_SYNTAX, "an empty password");
-    Err err = ask(auth, KEEPER_SET, login, buf_slice(&prepared));
-    wipe(prepared.at, prepared.len);
-    return err;
+    if (prepared.len > KEEPER_PASSWORD_MOST)
+        return fail(ERR_SYNTAX, "a password of %zu octets", prepared.len);
+    return ask(auth, MEMO_SET, login, buf_slice(&prepared));
 }
 
 PARKS Err user_add(Auth *auth, Slice login, Slice password)
@@ -28,7 +28,7 @@ PARKS Err user_add(Auth *auth, Slice login, Slice password)
     Buf name buf_scoped = {0};
     uint32_t acct;
     TRY(login_normalise(login, &name));
-    Err known = ask(auth, KEEPER_HAS, buf_slice(&name), (Slice){0});
+    Err known = ask(auth, MEMO_HAS, buf_slice(&name), (Slice){0});
     if (!known) return fail(ERR_EXISTS, "there is a user %.*s", SP(buf_slice(&name)));
     if (known != ERR_NOT_FOUND) return known;
     Err err = store_create_account(auth->store, buf_slice(&name), &acct);
@@ -50,7 +50,7 @@ PARKS Err user_remove(Auth *auth, Slice login)
 {
     Buf name buf_scoped = {0};
     TRY(login_normalise(login, &name));
-    Err err = ask(auth, KEEPER_REMOVE, buf_slice(&name), (Slice){0});
+    Err err = ask(auth, MEMO_REMOVE, buf_slice(&name), (Slice){0});
     if (err && err != ERR_NOT_FOUND) return err;
     return store_remove_account(auth->store, buf_slice(&name));
 }
