@@ -85,4 +85,8 @@ int tls_choose_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chose
                     const unsigned char *offered, unsigned offered_len, void *nothing);
 void tls_ticket_use(SSL_CTX *ctx);
 BIO *tls_pem_open(Slice path, Err *err);
+Err tls_context_new(const SSL_METHOD *method, TlsContext **out) MUST_USE;
+Err tls_use_chain(SSL_CTX *ctx, BIO *pem, Slice path) MUST_USE;
+void tls_set_server_manners(SSL_CTX *ctx); /* behind the certificate */
+Err tls_trust_clients(SSL_CTX *ssl, BIO *pem, Slice path) MUST_USE;
 Err tls_read_key(Slice path, EVP_PKEY **key) MUST_USE;

@@ -44,7 +44,7 @@ static void set_manners(SSL_CTX *ctx)
     must(good);
 }
 
-static Err context_new(const SSL_METHOD *method, TlsContext **out)
+Err tls_context_new(const SSL_METHOD *method, TlsContext **out)
 {
     SSL_CTX *ssl = SSL_CTX_new(method);
     if (!ssl) return tls_failed(ERR_TLS, "TLS context");
@@ -122,7 +122,7 @@ static bool is_end_of_pem(void)
     return end;
 }
 
-static Err use_chain(SSL_CTX *ctx, BIO *pem, Slice path)
+Err tls_use_chain(SSL_CTX *ctx, BIO *pem, Slice path)
 {
     X509 *leaf scoped(x509) = PEM_read_bio_X509_AUX(pem, NULL, no_password, NULL);
     if (!leaf || SSL_CTX_use_certificate(ctx, leaf) != 1) return pem_fault(path, "no certificate");
@@ -142,7 +142,7 @@ static Err load(SSL_CTX *ctx, Slice certificate_path, Slice key_path)
     BIO *pem scoped(bio) = tls_pem_open(certificate_path, &err);
     TRY(err);
     ERR_clear_error();
-    TRY(use_chain(ctx, pem, certificate_path));
+    TRY(tls_use_chain(ctx, pem, certificate_path));
     EVP_PKEY *key scoped(pkey) = NULL;
     TRY(tls_read_key(key_path, &key));
     if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
@@ -161,16 +161,21 @@ static void set_session_context(SSL_CTX *ctx)
     must(good);
 }
 
+void tls_set_server_manners(SSL_CTX *ctx)
+{
+    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    set_session_context(ctx);
+    SSL_CTX_set_num_tickets(ctx, 1);
+    SSL_CTX_set_alpn_select_cb(ctx, tls_choose_alpn, NULL);
+    tls_ticket_use(ctx);
+}
+
 Err tls_server_new(Slice certificate_path, Slice key_path, TlsContext **out)
 {
     TlsContext *ctx scoped(tls) = NULL;
-    TRY(context_new(TLS_server_method(), &ctx));
+    TRY(tls_context_new(TLS_server_method(), &ctx));
     TRY(load(ctx->ssl, certificate_path, key_path));
-    SSL_CTX_set_options(ctx->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    set_session_context(ctx->ssl);
-    SSL_CTX_set_num_tickets(ctx->ssl, 1);
-    SSL_CTX_set_alpn_select_cb(ctx->ssl, tls_choose_alpn, NULL);
-    tls_ticket_use(ctx->ssl);
+    tls_set_server_manners(ctx->ssl);
     *out = tls_ref(ctx);
     return OK;
 }
@@ -178,7 +183,7 @@ Err tls_server_new(Slice certificate_path, Slice key_path, TlsContext **out)
 Err tls_client_new(bool verify, TlsContext **out)
 {
     TlsContext *ctx scoped(tls) = NULL;
-    TRY(context_new(TLS_client_method(), &ctx));
+    TRY(tls_context_new(TLS_client_method(), &ctx));
     if (verify) {
         SSL_CTX_set_verify(ctx->ssl, SSL_VERIFY_PEER, NULL);
         if (!SSL_CTX_set_default_verify_paths(ctx->ssl)) return tls_failed(ERR_TLS, "trust store");

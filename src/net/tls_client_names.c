@@ -29,16 +29,21 @@ static Err trust(SSL_CTX *ssl, BIO *pem, Slice path)
     return count ? OK : fail(ERR_CONFIG, "%.*s: no certificate", SP(path));
 }
 
+Err tls_trust_clients(SSL_CTX *ssl, BIO *pem, Slice path)
+{
+    TRY(trust(ssl, pem, path));
+    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, go_on);
+    return OK;
+}
+
 Err tls_server_ask_client(TlsContext *ctx, Slice authorities_path)
 {
     Err err;
     BIO *pem = tls_pem_open(authorities_path, &err);
     TRY(err);
-    err = trust(ctx->ssl, pem, authorities_path);
+    err = tls_trust_clients(ctx->ssl, pem, authorities_path);
     BIO_free(pem);
-    TRY(err);
-    SSL_CTX_set_verify(ctx->ssl, SSL_VERIFY_PEER, go_on);
-    return OK;
+    return err;
 }
 
 /* ---- names ---- */

@@ -6,6 +6,7 @@
  *
  * Who has the key signs nothing but what a TLS server has to sign, so that one who may ask gets no
  * signature that is good for anything else. */
+#include "net/caller.h"
 #include "net/tls.h"
 
 enum { TLS_SIGNED_MOST = 512, TLS_SIGNATURE_MOST = 1024 };
@@ -17,6 +18,8 @@ typedef struct {
     Err (*sign)(void *arg, uint32_t key, uint16_t scheme, Slice octets, Buf *signature);
     void *arg;
 } TlsSigner;
+/* One that asks the keeper (TLS_SIGN). */
+TlsSigner tls_signer_by(Caller *keeper);
 /* PEM: the certificate first in its chain; the authorities of client certificates, or empty. The
  * signer outlives all contexts. */
 Err tls_server_remote(Slice chain, Slice authorities, uint32_t key, const TlsSigner *signer,
@@ -30,6 +33,7 @@ void tls_key_free(TlsKey *key); /* wiped */
 SCOPED(TlsKey, tls_key, tls_key_free)
 /* A handshake's signature; blocks for as long as RSA takes (a millisecond). ERR_FORBIDDEN: that is
  * nothing a TLS server signs; ERR_UNSUPPORTED: not by this key. */
+bool tls_key_is_slow(const TlsKey *key); /* a helper's work */
 Err tls_key_sign(TlsKey *key, uint16_t scheme, Slice octets, Buf *signature) MUST_USE;
 
 /* ---- session tickets, the same for all who serve ---- */

@@ -4,6 +4,7 @@
  * to read what was recorded. */
 #include "base/text.h"
 #include "net/inside.h"
+#include "net/tls_signer.h"
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 
@@ -16,10 +17,12 @@ typedef struct {
 
 static Mutex mutex;
 static TicketKey current, previous;
+static bool are_given; /* somebody else rotates them */
 
 static void rotate(void)
 {
     int64_t now = MAX(now_ms(), (int64_t)1);
+    if (are_given) return;
     if (previous.made_ms && now - previous.made_ms >= 2 * LIFE_MS) wipe(&previous, sizeof previous);
     if (current.made_ms && now - current.made_ms < LIFE_MS) return;
     previous = current;
@@ -74,6 +77,43 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
     int result = use_key(&key, renew && !making, iv, cipher, mac, making);
     wipe(&key, sizeof key);
     return result;
+}
+
+static void put_key(Buf *out, const TicketKey *key)
+{
+    buf_add(out, slice(key, key->made_ms ? offsetof(TicketKey, made_ms) : 0));
+}
+
+void tls_tickets_put(Buf *out)
+{
+    mutex_lock(&mutex);
+    rotate();
+    buf_reserve(out, 2 * sizeof current);
+    put_key(out, &current);
+    put_key(out, &previous);
+    mutex_unlock(&mutex);
+}
+
+static void take_key(Reader *r, TicketKey *key)
+{
+    *key = (TicketKey){0};
+    if (!r->rest.len) return;
+    memcpy(key, read_raw(r, offsetof(TicketKey, made_ms)).at, offsetof(TicketKey, made_ms));
+    key->made_ms = 1;
+}
+
+Err tls_tickets_take(Slice keys)
+{
+    size_t each = offsetof(TicketKey, made_ms);
+    if (keys.len != each && keys.len != 2 * each)
+        return fail(ERR_SYNTAX, "keys of tickets of %zu octets", keys.len);
+    Reader r = reader(keys);
+    mutex_lock(&mutex);
+    take_key(&r, &current);
+    take_key(&r, &previous);
+    are_given = true;
+    mutex_unlock(&mutex);
+    return OK;
 }
 
 void tls_ticket_use(SSL_CTX *ctx)

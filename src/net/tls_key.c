@@ -1,0 +1,130 @@
+/* The side with the private key. It signs what a TLS server signs and nothing else, as far as that
+ * can be seen: whoever has taken over one who may ask could otherwise have mail, tokens or
+ * certificates signed that are shown elsewhere. */
+#include "net/inside.h"
+#include "net/tls_signer.h"
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include <stdlib.h>
+
+SCOPED(BIO, bio, BIO_free)
+SCOPED(EVP_MD_CTX, md_ctx, EVP_MD_CTX_free)
+
+struct TlsKey {
+    EVP_PKEY *pkey;
+};
+
+/* RFC 8446 4.4.3: 64 spaces, the context, a zero, the hash of the handshake. */
+static bool is_tls13(Slice octets)
+{
+    static const char context[] = "TLS 1.3, server CertificateVerify"; /* and its NUL */
+    size_t head = 64 + sizeof context;
+    if (octets.len != head + 32 && octets.len != head + 48) return false;
+    for (size_t i = 0; i < 64; i++)
+        if (octets.at[i] != ' ') return false;
+    return !memcmp(octets.at + 64, context, sizeof context);
+}
+
+/* RFC 8422 5.4: both randoms, then ECParameters of a named curve and the point. */
+static bool is_tls12(Slice octets)
+{
+    Reader r = reader(octets);
+    read_raw(&r, 64);
+    bool named_curve = read_u8(&r) == 3;
+    read_u16(&r);
+    Slice point = read_raw(&r, read_u8(&r));
+    return named_curve && !r.bad && !r.rest.len && point.len >= 32;
+}
+
+/* Which hash and padding a scheme means for a key of this kind; false: none. */
+static bool method_of(EVP_PKEY *key, uint16_t scheme, const EVP_MD **hash, bool *pss)
+{
+    static const EVP_MD *(*const hashes[])(void) = {EVP_sha256, EVP_sha384, EVP_sha512};
+    unsigned high = scheme >> 8, low = scheme & 0xff;
+    *hash = NULL;
+    *pss = high == 8 && EVP_PKEY_is_a(key, "RSA");
+    if (EVP_PKEY_is_a(key, "ED25519")) return scheme == 0x0807;
+    unsigned which = *pss ? low : high;
+    if (which < 4 || which > 6) return false;
+    *hash = hashes[which - 4]();
+    return EVP_PKEY_is_a(key, "RSA") ? *pss || low == 1 : EVP_PKEY_is_a(key, "EC") && low == 3;
+}
+
+static bool sign(EVP_PKEY *key, const EVP_MD *hash, bool pss, Slice octets, Buf *signature)
+{
+    EVP_PKEY_CTX *how;
+    EVP_MD_CTX *ctx scoped(md_ctx) = EVP_MD_CTX_new();
+    size_t len = TLS_SIGNATURE_MOST;
+    unsigned char *out = (unsigned char *)buf_reserve(signature, len);
+    if (!ctx || EVP_DigestSignInit(ctx, &how, hash, NULL, key) != 1) return false;
+    if (pss && (EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) != 1 ||
+                EVP_PKEY_CTX_set_rsa_pss_saltlen(how, RSA_PSS_SALTLEN_DIGEST) != 1))
+        return false;
+    if (EVP_DigestSign(ctx, out, &len, (const unsigned char *)octets.at, octets.len) != 1)
+        return false;
+    signature->len += len;
+    return true;
+}
+
+Err tls_key_sign(TlsKey *key, uint16_t scheme, Slice octets, Buf *signature)
+{
+    const EVP_MD *hash;
+    bool pss;
+    if (!is_tls13(octets) && !is_tls12(octets))
+        return fail(ERR_FORBIDDEN, "%zu octets that are no handshake", octets.len);
+    if (!method_of(key->pkey, scheme, &hash, &pss))
+        return fail(ERR_UNSUPPORTED, "scheme %04x is not for this key", scheme);
+    ERR_clear_error();
+    return sign(key->pkey, hash, pss, octets, signature) ? OK : tls_failed(ERR_TLS, "signing");
+}
+
+bool tls_key_is_slow(const TlsKey *key)
+{
+    return EVP_PKEY_is_a(key->pkey, "RSA");
+}
+
+/* ---- opening ---- */
+
+/* Read as a server would that has both, so that what is wrong is found where it can be told. */
+static Err check_pair(Slice certificate_path, Slice key_path)
+{
+    TlsContext *ctx scoped(tls) = NULL;
+    return tls_server_new(certificate_path, key_path, &ctx);
+}
+
+/* Some keep the key in the same file: only certificates travel. */
+static Err certificates_only(Slice path, Buf *chain)
+{
+    Err err;
+    BIO *in scoped(bio) = tls_pem_open(path, &err);
+    BIO *out scoped(bio) = BIO_new(BIO_s_mem());
+    TRY(err);
+    if (!out) out_of_memory(0);
+    for (X509 *c; (c = PEM_read_bio_X509_AUX(in, NULL, NULL, NULL)); X509_free(c))
+        if (!PEM_write_bio_X509(out, c)) out_of_memory(0);
+    ERR_clear_error();
+    char *at;
+    long len = BIO_get_mem_data(out, &at);
+    buf_add(chain, slice(at, (size_t)len));
+    return OK;
+}
+
+Err tls_key_open(Slice certificate_path, Slice key_path, Buf *chain, TlsKey **key)
+{
+    TlsKey *k scoped(tls_key) = NEW(TlsKey);
+    TRY(check_pair(certificate_path, key_path));
+    TRY(certificates_only(certificate_path, chain));
+    TRY(tls_read_key(key_path, &k->pkey));
+    *key = k;
+    k = NULL;
+    return OK;
+}
+
+void tls_key_free(TlsKey *key)
+{
+    if (!key) return;
+    EVP_PKEY_free(key->pkey); /* OpenSSL wipes what was private */
+    free(key);
+}
