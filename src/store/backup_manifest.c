@@ -37,9 +37,18 @@ void backup_line(Buf *out, const char *word, const BackupFile *f)
     buf_char(out, '\n');
 }
 
-void manifest_encode(Buf *out, const Manifest *m)
+/* The last line, as it must be. */
+static void put_seal(Buf *out, Slice body)
 {
     uint8_t sha256[32];
+    digest_of(body, sha256);
+    buf_add(out, S("sha256 "));
+    put_hash(out, sha256);
+    buf_char(out, '\n');
+}
+
+void manifest_encode(Buf *out, const Manifest *m)
+{
     buf_add(out, S("posthouse backup 1\nstore "));
     hex_encode(out, slice(m->uuid, sizeof m->uuid));
     buf_printf(out, "\ngeneration %u\nposition %llu\nend %llu\nlast %llu\nchain %u\nmoment %lld\n",
@@ -51,10 +60,7 @@ void manifest_encode(Buf *out, const Manifest *m)
         backup_line(out, "segment", &m->segments.items[i]);
     for (size_t i = 0; i < m->big.count; i++)
         backup_line(out, "big", &m->big.items[i]);
-    digest_of(buf_slice(out), sha256);
-    buf_add(out, S("sha256 "));
-    put_hash(out, sha256);
-    buf_char(out, '\n');
+    put_seal(out, buf_slice(out));
 }
 
 /* ---- reading ---- */
@@ -144,13 +150,12 @@ static bool take_files(Slice text, Manifest *m)
 Err manifest_decode(Slice text, Manifest *m)
 {
     enum { SEAL = 7 + 64 + 1 };
-    uint8_t stored[32], sha256[32];
+    Buf seal buf_scoped = {0};
     *m = (Manifest){0};
     if (text.len < SEAL) return fail(ERR_CORRUPT, "a manifest that is cut short");
-    Slice body = slice_first(text, text.len - SEAL), seal = slice_from(text, body.len);
-    digest_of(body, sha256);
-    if (!slice_starts(seal, S("sha256 ")) || !take_hash(slice(seal.at + 7, 64), stored) ||
-        memcmp(stored, sha256, sizeof sha256) != 0)
+    Slice body = slice_first(text, text.len - SEAL);
+    put_seal(&seal, body);
+    if (!slice_eq(slice_from(text, body.len), buf_slice(&seal)))
         return fail(ERR_CORRUPT, "a manifest whose checksum does not hold");
     if (take_head(&body, m) && take_files(body, m)) return OK;
     manifest_done(m);
