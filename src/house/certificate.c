@@ -1,35 +1,35 @@
 #include "house/certificate.h"
 
-#include "run/file.h"
 #include "run/log.h"
 
 enum { LOOK_MS = 10 * 1000 };
 
-typedef struct {
-    Slice certificate, key;
-    bool own; /* under the store: ours to make */
-} Paths;
-
-static Paths paths_of(const Config *c, Arena *a)
+CertificatePaths certificate_paths(const Config *c, Arena *a)
 {
     Slice certificate = c->tls_certificate, key = c->tls_key;
-    return (Paths){
+    return (CertificatePaths){
         .certificate = certificate.len ? certificate : house_path(c, a, "tls/certificate.pem"),
         .key = key.len ? key : house_path(c, a, "tls/key.pem"),
         .own = !certificate.len && !key.len,
     };
 }
 
+Err certificate_make(const Config *c)
+{
+    Arena a arena_scoped = {0};
+    CertificatePaths p = certificate_paths(c, &a);
+    if (!p.own) return OK;
+    Slice names[] = {c->hostname, S("localhost"), S("127.0.0.1")};
+    TRY(path_mkdir(house_path(c, &a, "tls")));
+    return tls_make_self_signed(p.certificate, p.key, names, COUNT(names));
+}
+
 Err certificate_load(const Config *c)
 {
     Arena a arena_scoped = {0};
     TlsContext *ctx;
-    Paths p = paths_of(c, &a);
-    if (p.own) {
-        Slice names[] = {c->hostname, S("localhost"), S("127.0.0.1")};
-        TRY(path_mkdir(house_path(c, &a, "tls")));
-        TRY(tls_make_self_signed(p.certificate, p.key, names, COUNT(names)));
-    }
+    CertificatePaths p = certificate_paths(c, &a);
+    TRY(certificate_make(c));
     TRY(tls_server_new(p.certificate, p.key, &ctx));
     Slice authorities = c->tls_client_authorities;
     Err err = authorities.len ? tls_server_ask_client(ctx, authorities) : OK;
@@ -38,17 +38,13 @@ Err certificate_load(const Config *c)
     return err;
 }
 
-typedef struct {
-    PathInfo certificate, key;
-} Seen;
-
-static Seen look(const Config *c)
+CertificateSeen certificate_look(const Config *c)
 {
     Arena a arena_scoped = {0};
-    Paths p = paths_of(c, &a);
-    Seen seen = {0};
+    CertificatePaths p = certificate_paths(c, &a);
+    CertificateSeen seen = {0};
     if (path_info(p.certificate, &seen.certificate) || path_info(p.key, &seen.key))
-        return (Seen){0};
+        return (CertificateSeen){0};
     return seen;
 }
 
@@ -57,15 +53,21 @@ static bool differs(const PathInfo *a, const PathInfo *b)
     return a->mtime != b->mtime || a->size != b->size;
 }
 
+bool certificate_differs(const CertificateSeen *now, const CertificateSeen *before)
+{
+    return now->key.size &&
+           (differs(&now->certificate, &before->certificate) || differs(&now->key, &before->key));
+}
+
 typedef struct {
     House *house;
-    Seen seen;
+    CertificateSeen seen;
 } Look;
 
 static void look_aside(void *arg)
 {
     Look *l = arg;
-    l->seen = look(house_config(l->house));
+    l->seen = certificate_look(house_config(l->house));
 }
 
 /* Tools like certbot write two files one after the other: a pair that does not fit is tried again
@@ -74,12 +76,10 @@ PARKS void certificate_watch(House *house)
 {
     Look l = {.house = house};
     aside(look_aside, &l);
-    Seen loaded = l.seen;
+    CertificateSeen loaded = l.seen;
     while (fiber_sleep(LOOK_MS) != WOKEN_CANCELLED) {
         aside(look_aside, &l);
-        bool changed =
-            differs(&l.seen.certificate, &loaded.certificate) || differs(&l.seen.key, &loaded.key);
-        if (!changed || !l.seen.key.size) continue;
+        if (!certificate_differs(&l.seen, &loaded)) continue;
         Err err = certificate_load(house_config(house));
         if (err) {
             log_err(LOG_LEVEL_WARN, "certificate_not_loaded", err);

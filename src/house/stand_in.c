@@ -23,5 +23,4 @@ static void end(Actor *a)
         .begin = nothing, .serve = nothing, .reload = reload_nothing, .stop = end                  \
     }
 const RoleWork front_work = STAND_IN;
-const RoleWork keeper_work = STAND_IN;
 const RoleWork house_work = STAND_IN;
