@@ -116,7 +116,7 @@ PARKS static Err judge_password(const Case *a, Credential *c, Slice password)
     int rank = throttle_rank(k->throttle, a->address, a->login);
     TRY(hash_aside(k, rank, a->address, hash_password, &h));
     /* Many may have waited for their turn: not more of them than if they had come one by one. */
-    TRY(throttle_admits(k->throttle, a->address, a->login));
+    if (!throttle_still_admits(k->throttle, a->address, a->login)) return ERR_THROTTLED;
     if (!known || !h.right) return fail(ERR_AUTH, "wrong login or password");
     remember_verified(k, key);
     return OK;

@@ -13,6 +13,7 @@ enum {
     PAUSE_MOST_MS = 10 * 1000,
     DEBT_MOST_MS = 60 * PAUSE_MOST_MS,
     OWN_DEBT_MOST_MS = 60 * 1000,
+    NEWCOMER_MS = 3000,
     FAILURES_MOST = 1000, /* more make no difference */
 };
 #define FRIEND_MS ((int64_t)30 * 24 * 3600 * 1000)
@@ -22,6 +23,7 @@ typedef struct {
     int64_t last_ms; /* of the last failure, moved on as they are forgotten */
     int64_t told_ms; /* when the last one is told */
     int64_t good_ms; /* of the last success; 0: none */
+    int64_t let_ms;  /* when a newcomer was listened to in spite of the debt */
 } Record;
 
 /* Two tables: what is looked up moves to the young one; when that is full the old one goes. */
@@ -136,15 +138,40 @@ static int64_t debt(const Record *r)
     return MAX(r->told_ms - now_ms(), (int64_t)0);
 }
 
-Err throttle_admits(Throttle *t, Slice address, Slice login)
+/* Those behind the same address who do not guess. */
+static bool is_let_in(const Records *r)
 {
-    if (!t) return OK;
+    const Record *own = r->by[BY_BOTH];
+    Record *address = r->by[BY_ADDRESS];
+    if (is_friend(own)) return debt(own) <= OWN_DEBT_MOST_MS;
+    if (own->failures || now_ms() - address->let_ms < NEWCOMER_MS) return false;
+    address->let_ms = now_ms();
+    return true;
+}
+
+static bool admits(Throttle *t, Slice address, Slice login)
+{
     mutex_lock(&t->lock);
     Records r = records_of(t, address, login);
-    bool shut = debt(r.by[BY_ADDRESS]) > DEBT_MOST_MS &&
-                !(is_friend(r.by[BY_BOTH]) && debt(r.by[BY_BOTH]) <= OWN_DEBT_MOST_MS);
+    bool good = debt(r.by[BY_ADDRESS]) <= DEBT_MOST_MS || is_let_in(&r);
     mutex_unlock(&t->lock);
-    return shut ? fail(ERR_THROTTLED, "too many attempts from this address") : OK;
+    return good;
+}
+
+Err throttle_admits(Throttle *t, Slice address, Slice login)
+{
+    bool good = !t || admits(t, address, login);
+    return good ? OK : fail(ERR_THROTTLED, "too many attempts from this address");
+}
+
+bool throttle_still_admits(Throttle *t, Slice address, Slice login)
+{
+    if (!t) return true;
+    mutex_lock(&t->lock);
+    Records r = records_of(t, address, login);
+    bool good = debt(r.by[BY_ADDRESS]) <= DEBT_MOST_MS || !r.by[BY_BOTH]->failures;
+    mutex_unlock(&t->lock);
+    return good;
 }
 
 static int64_t pause_for(uint32_t failures)

@@ -8,7 +8,8 @@
  * What is still to be told is a debt. Whoever does not wait for it has it all the same; with a debt
  * of ten minutes an address is not listened to any more (sixty guesses at first, then one in ten
  * seconds). Those who have logged in from there before are: their own debt counts, not their
- * neighbours'. A login is never shut: its owner elsewhere must not suffer from who guesses at it.
+ * neighbours'; and every three seconds one for a login that nobody guessed at from there. A login
+ * is never shut: its owner elsewhere must not suffer from who guesses at it.
  *
  * In memory only; the oldest are forgotten first. Any loop. */
 #include "run/run.h"
@@ -19,6 +20,8 @@ void throttle_free(Throttle *t);
 
 /* May this attempt be judged? ERR_THROTTLED: that address owes too much. */
 Err throttle_admits(Throttle *t, Slice address, Slice login) MUST_USE;
+/* The same, when it has waited for its turn: others may have failed in between. */
+bool throttle_still_admits(Throttle *t, Slice address, Slice login);
 /* It was judged wrong: how long from now it has to be held back, THROTTLE_HOLD_MOST_MS at most;
  * *told: the pause ends by then, so that the failure may be told; else it is said that there are
  * too many attempts. */
