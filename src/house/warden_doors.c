@@ -30,22 +30,43 @@ static Doorway *doorway_new(Warden *w, Service service, size_t count)
     return d;
 }
 
+/* By its name (FileDescriptorName=), else by its port; a Unix socket is for LMTP. */
+static Service service_of(int fd, Slice name)
+{
+    static const struct {
+        uint16_t port;
+        Service service;
+    } ports[] = {
+        {143, SERVICE_IMAP },
+        {993, SERVICE_IMAPS},
+        {110, SERVICE_POP3 },
+        {995, SERVICE_POP3S},
+        {24,  SERVICE_LMTP },
+        {25,  SERVICE_SMTP },
+        {109, SERVICE_POP2 },
+        {0,   SERVICE_LMTP },
+    };
+    for (Service s = 0; s < SERVICE_COUNT; s++)
+        if (slice_eq(name, slice_of(service_names[s]))) return s;
+    Address at = listener_address(fd);
+    for (size_t i = 0; i < COUNT(ports); i++)
+        if (ports[i].port == at.port) return ports[i].service;
+    return SERVICE_COUNT;
+}
+
 static Err adopt(Warden *w, int fd, Slice name)
 {
-    for (Service s = 0; s < SERVICE_COUNT; s++) {
-        if (!slice_eq(name, slice_of(service_names[s]))) continue;
-        if (!is_listener(fd)) break;
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        Doorway *d = doorway_new(w, s, 1);
-        d->fds[d->count++] = fd;
-        return OK;
-    }
-    return fail(
-        ERR_CONFIG,
-        "socket activation: a socket named \"%.*s\"; FileDescriptorName= has to be a service "
-        "like imap or lmtp, and the socket a listener",
-        SP(name));
+    Service service = service_of(fd, name);
+    if (service == SERVICE_COUNT || !is_listener(fd))
+        return fail(ERR_CONFIG,
+                    "socket activation: \"%.*s\" has to be a listening socket at a port that we "
+                    "know, or FileDescriptorName= a service like imap or lmtp",
+                    SP(name));
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    Doorway *d = doorway_new(w, service, 1);
+    d->fds[d->count++] = fd;
+    return OK;
 }
 
 /* Only once: what we start must not think that it was meant. */
@@ -166,7 +187,9 @@ Err doors_open(Warden *w)
     TRY(adopt_all(w));
     TRY(open_configured(w));
     TRY(drop_root(w));
-    return open_control(w);
+    TRY(open_control(w));
+    process_gives_up_rights();
+    return OK;
 }
 
 void doors_close(Warden *w)

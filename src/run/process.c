@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -174,4 +176,14 @@ Err process_become(Slice user)
     if (initgroups(arena_cstr(&a, user), gid) || setgid(gid) || setuid(uid))
         return failed("becoming another user");
     return uid && !setuid(0) ? fail(ERR_IO, "becoming %.*s: the way back is open", SP(user)) : OK;
+}
+
+void process_gives_up_rights(void)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+    for (unsigned long right = 0; right <= 63; right++)
+        (void)prctl(PR_CAPBSET_DROP, right, 0, 0, 0);
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    (void)syscall(SYS_capset, &head, none);
 }

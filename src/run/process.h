@@ -62,9 +62,14 @@ Err process_user(Slice user, uid_t *uid, gid_t *gid) MUST_USE;
 /* Gives up being root, for every thread, for ever. ERR_NOT_FOUND: no such user. */
 Err process_become(Slice user) MUST_USE;
 
+/* Gives up all capabilities, also those that root would have, for us and whom we start: for this
+ * thread, so before there are others. What the system keeps us from giving up stays. */
+void process_gives_up_rights(void);
+
 /* ---- sockets by descriptor ---- */
 /* Opens a listener for others; of_many: several sockets may listen at this address, and the kernel
  * spreads the connections over them. Not for Unix sockets, whose listener is shared. */
 Err listener_open(const Address *at, bool of_many, int *fd) MUST_USE;
+Address listener_address(int fd); /* where it listens */
 /* A socket that came from elsewhere, attached to this loop; taken over also when it fails. */
 Err sock_of_fd(int fd, Sock **sock) MUST_USE;

@@ -96,12 +96,17 @@ Address real_sock_peer(const Sock *s)
     return address_of(&name, len);
 }
 
-Address real_sock_local(const Sock *s)
+Address listener_address(int fd)
 {
     Name name = {0};
     socklen_t len = sizeof name;
-    if (getsockname(real(s)->fd, &name.any, &len) != 0) return (Address){0};
+    if (getsockname(fd, &name.any, &len) != 0) return (Address){0};
     return address_of(&name, len);
+}
+
+Address real_sock_local(const Sock *s)
+{
+    return listener_address(real(s)->fd);
 }
 
 /* ---- opening and closing ---- */
