@@ -2,19 +2,14 @@
 """posthouse backup and restore: a full backup and three that build on it while clients of IMAP, POP3 and LMTP work; each is
 restored and compared with what had been acknowledged, so is a moment between two of them; mail of one account comes back into
 the server that serves. Damage, a full disk and an end in the middle are told, and harm nothing.
-
-usage: backup.py [--octets N] [--measure]     --measure: only the speed, of a store of so many octets
 """
-import argparse
 import glob
 import hashlib
 import os
 import poplib
 import random
 import re
-import shutil
 import subprocess
-import sys
 import threading
 import time
 
@@ -203,6 +198,34 @@ def moments(backup, s):
     return [line[:19] for line in lines]
 
 
+def numbers_of(server):
+    """UIDVALIDITY, and the EMAILID of mail that comes now."""
+    m = server.imap("anna")
+    m.select("Work")
+    validity = int(m.response("UIDVALIDITY")[1][0])
+    m.append("Work", None, None, message("anna-new", 300))
+    m.noop()
+    last = m.search(None, "ALL")[1][0].split()[-1]
+    email = int(re.search(rb"EMAILID \(M\d+-(\d+)\)", m.fetch(last, "(EMAILID)")[1][0]).group(1))
+    m.logout()
+    return validity, email
+
+
+def no_number_twice(s, backup):
+    """What clients saw after that moment must not name anything else."""
+    first = moments(backup, s)[0]
+    validity, email = numbers_of(s)
+    other = restored(s, backup, "the oldest", "--at", first)
+    if other:
+        got = numbers_of(other)
+        check("a new UIDVALIDITY, EMAILIDs that were never given out", got[0] > validity and got[1] > email, (got, validity, email))
+        other.check_end()
+    other = restored(s, backup, "--keep-uidvalidity", "--at", first, "--keep-uidvalidity")
+    if other:
+        equal("the same UIDVALIDITY", numbers_of(other)[0], validity)
+        other.check_end()
+
+
 def whole_stores(s, backup, made, rest, ledgers):
     for n, moment in enumerate(moments(backup, s)):
         other = restored(s, backup, f"backup {n}", "--at", moment)
@@ -213,6 +236,7 @@ def whole_stores(s, backup, made, rest, ledgers):
     if other:
         compare("a moment between two backups", other, ledgers, rest[1], rest[1])
         other.check_end()
+    no_number_twice(s, backup)
     for bad, code in (("1999-01-01", 66), ("2100-01-01", 66), ("yesterday", 64)):
         done = s.command("restore", backup, "--store", scratch("no") + "/store", "--at", bad)
         check(f"restore --at {bad} is an error", done.code == code and done.err, done)
