@@ -124,10 +124,10 @@ static bool same_history(BackupJob *j, uint64_t last, uint32_t chain)
 
 static Err read_uuid(BackupJob *j)
 {
-    Slice text = {0}, line;
+    Slice text = {0}, version, line;
     Buf uuid buf_scoped = {0};
     TRY(path_read(arena_printf(&j->arena, "%.*s/format", SP(j->store)), 1000, &j->arena, &text));
-    bool good = slice_cut(&text, '\n', &line) && slice_cut(&text, '\n', &line) &&
+    bool good = slice_cut(&text, '\n', &version) && slice_cut(&text, '\n', &line) &&
                 hex_decode(&uuid, line) && uuid.len == sizeof j->now.uuid;
     if (!good) return fail(ERR_CORRUPT, "%.*s/format is not a store's", SP(j->store));
     memcpy(j->now.uuid, uuid.at, uuid.len);

@@ -191,7 +191,7 @@ static PARKS void compare(Return *t)
     SharedMemory *s = t->s;
     StoreOptions options = options_of(s);
     Store *store = NULL;
-    CheckResult result;
+    CheckResult result = {0};
     uint64_t given_up;
     Err err = store_open(t->r.store, &options, &store);
     if (err) work_failed(&s->world, "restored, open: %s (%s)", err_name(err), err_story());
