@@ -15,6 +15,13 @@ Err imap_cmd_starttls(Imap *s)
     return stream_start_tls(s->stream, tls); /* a failure sticks and ends the session */
 }
 
+/* The arena is ours; what came in still has it, too. */
+static void forget(Imap *s, Slice secret)
+{
+    wipe((char *)(uintptr_t)secret.at, secret.len);
+    stream_forget(s->stream);
+}
+
 /* RFC 9051 6.2.3: login = "LOGIN" SP userid SP password */
 Err imap_cmd_login(Imap *s)
 {
@@ -25,7 +32,7 @@ Err imap_cmd_login(Imap *s)
     TRY(imap_end(s->in));
     AuthUser user;
     Err err = auth_login(s->config->auth, "imap", s->stream, login, password, &user);
-    wipe((char *)(uintptr_t)password.at, password.len); /* the arena is ours */
+    forget(s, password);
     return err ? err : imap_welcome(s, &user);
 }
 
@@ -47,7 +54,9 @@ PARKS static Err next_response(Imap *s, const Buf *challenge, Buf *response)
     Slice line;
     TRY(imap_line(s->in, &line));
     if (slice_eq(line, S("*"))) return fail(ERR_SYNTAX, "AUTHENTICATE cancelled");
-    return decode_response(line, response);
+    Err err = decode_response(line, response);
+    forget(s, line);
+    return err;
 }
 
 /* RFC 9051 6.2.2: authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp] *(CRLF base64) */
@@ -60,9 +69,10 @@ Err imap_cmd_authenticate(Imap *s)
     TRY(imap_end(s->in));
 
     Sasl *sasl scoped(sasl) = sasl_new(s->config->auth, "imap", s->stream);
-    Buf response buf_scoped = {0}, challenge buf_scoped = {0};
+    Buf response secret_scoped = {0}, challenge buf_scoped = {0};
     Err err = OK;
     if (has_initial && !slice_eq(initial, S("="))) TRY(decode_response(initial, &response));
+    forget(s, initial);
     Slice first = buf_slice(&response);
     SaslState state = sasl_start(sasl, mechanism, has_initial ? &first : NULL, &challenge, &err);
     while (state == SASL_CONTINUE) {
@@ -70,6 +80,5 @@ Err imap_cmd_authenticate(Imap *s)
         buf_clear(&challenge);
         state = sasl_step(sasl, buf_slice(&response), &challenge, &err);
     }
-    if (response.len) wipe(response.at, response.len);
     return state == SASL_DONE ? imap_welcome(s, sasl_user(sasl)) : err;
 }

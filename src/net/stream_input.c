@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "net/inside.h"
 
 /* A failure of the input leaves the output open: "* BYE Autologout", "421 too slow" and the answers
@@ -112,6 +113,14 @@ Slice stream_peek(const Stream *s)
 size_t stream_buffered(const Stream *s)
 {
     return stream_peek(s).len;
+}
+
+void stream_forget(Stream *s)
+{
+    Buf *b = &s->in.bytes;
+    if (!b->at) return;
+    wipe(b->at, s->in.start);
+    wipe(b->at + b->len, b->room - b->len);
 }
 
 void stream_discard_input(Stream *s)

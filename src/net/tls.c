@@ -163,7 +163,9 @@ static void set_session_context(SSL_CTX *ctx)
 
 void tls_set_server_manners(SSL_CTX *ctx)
 {
-    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    /* CLEANSE: passwords are not left in OpenSSL's buffers. */
+    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                 SSL_OP_CLEANSE_PLAINTEXT);
     set_session_context(ctx);
     SSL_CTX_set_num_tickets(ctx, 1);
     SSL_CTX_set_alpn_select_cb(ctx, tls_choose_alpn, NULL);

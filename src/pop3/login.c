@@ -29,6 +29,7 @@ PARKS void pop3_pass(Pop3 *s, Slice password)
     LoginSuffix suffix;
     Slice login = auth_split_login(s->config->auth, buf_slice(&s->user), &suffix);
     Err err = auth_login(s->config->auth, "pop3", s->stream, login, password, &who);
+    stream_forget(s->stream); /* the password is in what came in */
     if (!err) pop3_is_known(s, &who, &suffix);
     buf_clear(&s->user); /* RFC 1939 7: after a failed PASS it is USER again */
     if (err == ERR_SYNTAX) err = ERR_AUTH;
@@ -87,12 +88,14 @@ PARKS static Err read_response(Pop3 *s, Buf *response)
     if (end == LINE_NONE) return ERR_END;
     if (end == LINE_TOO_LONG) return fail(ERR_LIMIT, "a response too long");
     if (slice_eq(line, S("*"))) return fail(ERR_CONFLICT, "given up");
-    return base64_decode(response, line) ? OK : fail(ERR_SYNTAX, "not base64");
+    bool good = base64_decode(response, line);
+    stream_forget(s->stream);
+    return good ? OK : fail(ERR_SYNTAX, "not base64");
 }
 
 PARKS static Err exchange(Pop3 *s, Sasl *sasl, Slice mechanism, const Slice *initial)
 {
-    Buf challenge buf_scoped = {0}, response buf_scoped = {0};
+    Buf challenge buf_scoped = {0}, response secret_scoped = {0};
     Err err = OK;
     SaslState state = sasl_start(sasl, mechanism, initial, &challenge, &err);
     while (state == SASL_CONTINUE && !err) {
@@ -100,7 +103,6 @@ PARKS static Err exchange(Pop3 *s, Sasl *sasl, Slice mechanism, const Slice *ini
         err = read_response(s, &response);
         if (!err) state = sasl_step(sasl, buf_slice(&response), &challenge, &err);
     }
-    if (response.at) wipe(response.at, response.room);
     return state == SASL_DONE ? OK : err;
 }
 
@@ -121,7 +123,7 @@ static void say_auth_err(Pop3 *s, Err err)
 /* AUTH mechanism [initial-response] */
 PARKS void pop3_auth(Pop3 *s, Slice text)
 {
-    Buf decoded buf_scoped = {0};
+    Buf decoded secret_scoped = {0};
     if (!text.len) {
         list_mechanisms(s);
         return;
@@ -135,9 +137,9 @@ PARKS void pop3_auth(Pop3 *s, Slice text)
         return;
     }
     octets = buf_slice(&decoded);
+    stream_forget(s->stream);
     Sasl *sasl scoped(sasl) = sasl_new(s->config->auth, "pop3", s->stream);
     Err err = exchange(s, sasl, mechanism, has_initial ? &octets : NULL);
-    if (decoded.at) wipe(decoded.at, decoded.room);
     LoginSuffix suffix = sasl_suffix(sasl);
     if (err)
         say_auth_err(s, err);
