@@ -16,7 +16,7 @@ PARKS static Err refer(Imap *s)
     return imap_no(s, "[REFERRAL%.*s] The account is on another server", SP(s->referral));
 }
 
-Err imap_welcome(Imap *s, const AuthUser *user)
+PARKS Err imap_welcome(Imap *s, const AuthUser *user)
 {
     bool has_public = false, elsewhere = imap_lives_elsewhere(s, user, &has_public);
     if (elsewhere && !has_public) return refer(s);

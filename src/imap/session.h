@@ -292,7 +292,7 @@ Imap *imap_new(Stream *stream, const ImapConfig *config, void (*ended)(void *arg
 /* ---- changing hands (resume.c) ---- */
 /* LOGIN or AUTHENTICATE went well: the conversation goes on from a record, which begins with the
  * answer. */
-Err imap_welcome(Imap *s, const AuthUser *user);
+PARKS Err imap_welcome(Imap *s, const AuthUser *user);
 /* Goes to the account's home. False: it cannot be opened, which has been said. */
 PARKS bool imap_become(Imap *s, const AuthUser *user, bool again);
 /* Of who comes with a record. It may be LEAVING. */
