@@ -45,14 +45,14 @@ static Err begin_set(BackupJob *j)
 /* ---- what is there already ---- */
 static Err read_before(BackupJob *j)
 {
-    Generations g = {0};
-    Err err = generations_read(j->dir, &g);
+    Generations *g scoped(generations) = &(Generations){0};
+    Err err = generations_read(j->dir, g);
     if (err == ERR_NOT_FOUND) return OK;
     TRY(err);
-    for (size_t i = g.count; i > 0; i--) {
-        if (!slice_eq(g.items[i - 1].set, j->set)) continue;
-        j->before = g.items[i - 1].m;
-        g.items[i - 1].m = (Manifest){0};
+    for (size_t i = g->count; i > 0; i--) {
+        if (!slice_eq(g->items[i - 1].set, j->set)) continue;
+        j->before = g->items[i - 1].m;
+        g->items[i - 1].m = (Manifest){0};
         return OK;
     }
     return OK;

@@ -44,9 +44,9 @@ TEST(a_manifest_with_any_bit_turned_or_cut_anywhere_is_none)
     manifest_encode(&text, &m);
     for (size_t i = 0; i < text.len; i++) {
         check(manifest_decode(slice_first(buf_slice(&text), i), &back) == ERR_CORRUPT);
-        text.at[i] ^= 1 << i % 8;
+        text.at[i] = (char)(text.at[i] ^ 1 << i % 8);
         check(manifest_decode(buf_slice(&text), &back) == ERR_CORRUPT);
-        text.at[i] ^= 1 << i % 8;
+        text.at[i] = (char)(text.at[i] ^ 1 << i % 8);
     }
     manifest_done(&m);
 }
