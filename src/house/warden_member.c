@@ -346,7 +346,7 @@ static void bury(Member *m)
     m->post = NULL, m->process = NULL;
     letters_free(&m->letters);
     letters_free(&m->for_later);
-    hand_gone(m);
+    if (!m->warden->stops) hand_gone(m); /* they all end now */
 }
 
 /* 0, 0.1, 0.2, ... 10 s: who worked for a while begins anew. */
