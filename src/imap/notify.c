@@ -402,3 +402,25 @@ Err imap_notify_again(Imap *s, Slice written)
     s->notify = n;
     return OK;
 }
+
+void imap_notify_heard(const Imap *s, Buf *out)
+{
+    for (const Watch *w = s->notify ? s->notify->watches : NULL; w; w = w->next) {
+        buf_varint(out, w->acct);
+        buf_varint(out, __atomic_load_n(&w->heard, __ATOMIC_SEQ_CST));
+    }
+}
+
+Err imap_notify_catch_up(Imap *s, Slice heard)
+{
+    Reader in = reader(heard);
+    while (in.rest.len && !in.bad) {
+        uint64_t acct = read_varint(&in), since = read_varint(&in);
+        Watch *w = in.bad || acct > UINT32_MAX ? NULL : watch_of(s->notify, (uint32_t)acct);
+        if (!w) continue; /* who has taken away what he granted */
+        imap_go(s, w->acct);
+        watch_catch_up(w, since, &s->arena);
+    }
+    imap_go_back(s);
+    return in.bad ? fail(ERR_SYNTAX, "watches that do not fit") : OK;
+}

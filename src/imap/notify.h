@@ -92,7 +92,8 @@ typedef struct Watch {
     size_t subscribed_count;
     UidRange own[8]; /* messages this session added to own_mailbox */
     uint32_t own_count, own_mailbox;
-    bool rung; /* atomic: there is something to tell */
+    bool rung;      /* atomic: there is something to tell */
+    uint64_t heard; /* atomic: all changes up to this one were told, or are nothing to tell */
 } Watch;
 
 typedef struct Notify {
@@ -140,6 +141,9 @@ unsigned notify_wants(const Notify *n, const Watch *w, Account *account, Slice n
 PARKS Err watch_begin(Notify *n, Account *account, Slice prefix) MUST_USE;
 /* Does some group name anything below that prefix? */
 bool notify_reaches(const Notify *n, Slice prefix);
+/* Notes what has happened there since that change, for a session that was heard of last then: all
+ * that may be other in its mailboxes. What names were others nobody knows: that is an overflow. */
+void watch_catch_up(Watch *w, uint64_t since, Arena *a);
 PARKS void watch_end(Imap *s, Watch *w); /* goes to the account's home */
 void watch_forget(Watch *w);             /* what was noted */
 

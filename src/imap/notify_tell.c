@@ -268,6 +268,7 @@ void notify_tell_watch(Imap *s, Watch *w, uint32_t selected_id)
         .notify = w->notify, .account = w->account, .acct = w->acct, .prefix = w->prefix};
     noted.messages = w->messages;
     noted.message_count = w->message_count;
+    __atomic_store_n(&w->heard, account_seq(w->account), __ATOMIC_SEQ_CST);
     list_init(&noted.names);
     list_each (l, &w->names) {
         list_remove(l);

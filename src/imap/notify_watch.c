@@ -460,6 +460,8 @@ static void changed(Listener *l, uint32_t mailbox_id)
 {
     Watch *w = CONTAINER(l, Watch, listener);
     (void)mailbox_id;
+    bool quiet = !w->noted && !w->message_count && list_is_empty(&w->names) && !w->overflow;
+    if (quiet) __atomic_store_n(&w->heard, account_seq(w->account), __ATOMIC_SEQ_CST);
     if (!w->noted) return;
     w->noted = false;
     __atomic_store_n(&w->rung, true, __ATOMIC_SEQ_CST);
@@ -475,6 +477,7 @@ Err watch_begin(Notify *n, Account *account, Slice prefix)
     Watch *w = NEW(Watch);
     w->account = reference;
     w->acct = account_number(account);
+    w->heard = account_seq(account);
     w->notify = n;
     w->prefix = arena_copy(&n->arena, prefix);
     w->listener = (Listener){.changed = changed, .happened = happened};
@@ -483,6 +486,33 @@ Err watch_begin(Notify *n, Account *account, Slice prefix)
     w->next = n->watches;
     n->watches = w;
     return OK;
+}
+
+/* How it is now is told, so it does not matter what exactly happened. */
+static void note_all(Watch *w, uint64_t since, Arena *a)
+{
+    unsigned all = NOTE_NEW | NOTE_EXPUNGED | NOTE_FLAGS | NOTE_SEEN;
+    MailboxEntry *entries;
+    size_t count;
+    account_mailboxes(w->account, a, &entries, &count);
+    for (size_t i = 0; i < count; i++) {
+        const MailboxStatus *status = &entries[i].status;
+        if (!entries[i].exists || status->highest_modseq <= since || !watch_sees(w, status->id))
+            continue;
+        if (notify_wants(w->notify, w, w->account, entries[i].name) & EVENTS_OF_MESSAGES)
+            note_messages(w, status->id, all);
+    }
+}
+
+void watch_catch_up(Watch *w, uint64_t since, Arena *a)
+{
+    unsigned of_names = w->notify->events & ~(unsigned)EVENTS_OF_MESSAGES;
+    if (account_seq(w->account) <= since) return;
+    note_all(w, since, a);
+    if (of_names && account_names_seq(w->account) > since) overflow(w);
+    if (!w->noted) return;
+    w->heard = since;
+    changed(&w->listener, 0);
 }
 
 void watch_end(Imap *s, Watch *w)

@@ -89,6 +89,7 @@ void imap_record_at_rest(Buf *out, const ImapRecord *r)
     buf_varint(out, r->quota_level);
     buf_bytes(out, r->tag);
     buf_bytes(out, r->notify);
+    buf_bytes(out, r->heard);
     buf_u8(out, r->selected);
     if (r->selected) put_selected(out, r);
 }
@@ -108,6 +109,7 @@ Err imap_read_at_rest(Slice body, Arena *a, ImapRecord *r)
     r->quota_level = (uint16_t)number(&in, UINT16_MAX);
     r->tag = tag(&in);
     r->notify = read_bytes(&in);
+    r->heard = read_bytes(&in);
     r->selected = octet(&in, 1);
     if (r->selected) read_selected(&in, a, r);
     return end(&in);

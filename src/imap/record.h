@@ -4,7 +4,7 @@
  *     LOGGED_IN:  bytes tag  varint ms left to log in  mistakes  language  u8 after a literal
  *     AT_REST:    varint enabled  language  u8 collation  u8 descending  varint mistakes
  *                 u8 quota known, over, after a literal  varint level told  bytes tag of IDLE
- *                 bytes arguments of NOTIFY  u8 selected; and if so:
+ *                 bytes arguments of NOTIFY  bytes told up to where  u8 selected; and if so:
  *                 varint account  mailbox id  u8 how  u32 hash of the keywords told
  *                 varint rights told  bytes view (view_keep)  uid ranges "$"  bytes notes
  *     STRANGER:   varint mistakes */
@@ -21,6 +21,7 @@ typedef struct {
     bool after_literal; /* the command before ended with one: In.blank */
     uint16_t quota_level;
     Slice notify; /* as the client wrote it; empty: none */
+    Slice heard;  /* imap_notify_heard */
     bool selected;
     uint32_t acct, mailbox_id; /* the selected one */
     uint8_t how;

@@ -14,6 +14,7 @@ static ImapRecord full(Arena *a)
         .quota_level = 80,
         .after_literal = true,
         .notify = S(" SET (selected (MessageNew MessageExpunge))"),
+        .heard = S("heard"),
         .selected = true,
         .acct = 77,
         .mailbox_id = 8,
@@ -39,6 +40,7 @@ TEST(a_session_at_rest_is_read_as_it_was_written)
     check_slice(buf_slice(&again), buf_slice(&octets));
     check_slice(back.tag, r.tag);
     check_slice(back.notify, r.notify);
+    check_slice(back.heard, r.heard);
     check_slice(back.view, r.view);
     check_slice(back.notes, r.notes);
     check_u64(back.told_keywords, r.told_keywords);

@@ -70,7 +70,7 @@ static bool describe_selected(const Imap *s, ImapRecord *r, Buf *view, Buf *note
 /* Nothing: it cannot be taken up. */
 static void describe(const Imap *s, Buf *out)
 {
-    Buf view buf_scoped = {0}, notes buf_scoped = {0};
+    Buf view buf_scoped = {0}, notes buf_scoped = {0}, heard buf_scoped = {0};
     ImapRecord r = {.tag = s->idle_tag ? slice_of(s->idle_tag) : (Slice){0},
                     .mistakes = s->mistakes,
                     .enabled = s->enabled,
@@ -82,6 +82,8 @@ static void describe(const Imap *s, Buf *out)
                     .quota_level = s->quota_level};
     if (!imap_notify_written(s, &r.notify)) return;
     if (s->box && !describe_selected(s, &r, &view, &notes)) return;
+    imap_notify_heard(s, &heard);
+    r.heard = buf_slice(&heard);
     imap_record_at_rest(out, &r);
 }
 
@@ -240,6 +242,7 @@ PARKS static Err go_on(Imap *s, const Handover *h)
         TRY(imap_notify_again(s, r.notify));
     else if (imap_has(s, ENABLED_METADATA))
         imap_notify_metadata(s);
+    if (s->notify) TRY(imap_notify_catch_up(s, r.heard));
     imap_go_back(s);
     if (!r.tag.len) return OK;
     s->idle_tag = mem_zero(r.tag.len + 1);

@@ -192,7 +192,7 @@ PARKS static void rest(Imap *s)
     s->by_uid = false;
     while (wake == WOKEN_NUDGED && s->state != LEAVING) {
         if (s->notify) imap_tell_unasked(s, false);
-        if (imap_keep(s)) return;
+        if (imap_keep(s)) break;
         if (stream_flush(s->stream)) break;
         arena_done(&s->arena);
         stream_rest(s->stream);

@@ -203,6 +203,10 @@ PARKS Wake imap_wait(Imap *s, int64_t deadline);
  * again, without a word. */
 bool imap_notify_written(const Imap *s, Slice *written);
 PARKS Err imap_notify_again(Imap *s, Slice written) MUST_USE;
+/* Up to where the news of the accounts it watches have been told; and going on from there, behind
+ * imap_notify_again or imap_notify_metadata. ERR_SYNTAX. */
+void imap_notify_heard(const Imap *s, Buf *out);
+PARKS Err imap_notify_catch_up(Imap *s, Slice heard) MUST_USE;
 /* Ends NOTIFY as if it had never been used. */
 PARKS void imap_notify_free(Imap *s);
 /* ENABLE METADATA: from now on changes of annotations are told (RFC 5464 4.4.2). */

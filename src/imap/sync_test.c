@@ -5,6 +5,8 @@
  * and a maildrop emptied. A trivial model knows what every command means. After every step those
  * who are told without asking, and some of the others, have to see exactly what the model says.
  *
+ * In every other world the sessions are taken up from their records between any two commands.
+ *
  * POSTHOUSE_SEED=n runs that one world only, POSTHOUSE_STEPS=n so many steps instead of 100,000. */
 #include "imap/sync_client.h"
 #include "run/sim.h"
@@ -644,8 +646,10 @@ PARKS static void world_begin(World *w)
         snprintf(user->login, sizeof user->login, "%s", logins[i]);
     }
     w->acct = w->users[0].acct;
-    w->config =
-        (ImapConfig){.store = w->store, .hostname = S("sim.example.org"), .shared_namespace = true};
+    w->config = (ImapConfig){.store = w->store,
+                             .hostname = S("sim.example.org"),
+                             .shared_namespace = true,
+                             .resume_always = w->seed % 2};
     for (unsigned i = 0; i < BOXES; i++)
         w->model.boxes[i].uid_next = 1;
     for (unsigned i = 0; i < CLIENTS; i++) {

@@ -366,6 +366,11 @@ uint64_t account_seq(const Account *a)
     return a->h.seq;
 }
 
+uint64_t account_names_seq(const Account *a)
+{
+    return a->h.last_mailbox_seq;
+}
+
 Err maildrop_lock(Account *a)
 {
     if (a->maildrop_locked) return fail(ERR_IN_USE, "the maildrop is locked by another session");

@@ -546,7 +546,7 @@ static void apply_subscribe(Applying *ap, const Op *op)
     if (subscribed_has(a, op->name) == op->on) return;
     subscribed_set(a, op->name, op->on);
     happened(a, (Happening){.kind = HAPPENED_SUBSCRIBED, .name = op->name, .on = op->on});
-    note_news(ap, 0);
+    boxes_changed(ap, 0);
 }
 
 /* ---- the rest ---- */

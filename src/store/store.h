@@ -64,6 +64,8 @@ uint32_t account_number(const Account *account);
 Slice account_login(const Account *account);
 Store *account_store(const Account *account);
 uint64_t account_seq(const Account *account);
+/* The last change of names, rights or subscriptions of mailboxes. */
+uint64_t account_names_seq(const Account *account);
 
 typedef enum {                /* RFC 9208 5 */
                QUOTA_STORAGE, /* octets */
