@@ -14,7 +14,6 @@ typedef struct {
     const Manifest *base, *next; /* next: for moments behind `base`; else NULL */
     Slice set;
     BackupFiles segments; /* what is to be put back, ascending */
-    bool in_memory;       /* the index's kind */
 } Back;
 
 static Slice moment_text(Arena *a, int64_t moment)
