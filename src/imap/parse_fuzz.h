@@ -33,15 +33,19 @@ PARKS_UNCHECKED static void parse_client(void *arg)
 PARKS_UNCHECKED static void parse_session(void *arg)
 {
     ParseCase *c = arg;
-    static const ImapConfig config; /* nothing that is off by default */
+    static const ImapConfig plain; /* nothing that is off by default */
+    static const ImapConfig all = {.gmail = true, .message_limit = 1000, .urlauth = true};
     ParseClient client = {.text = c->text, .piece = c->piece};
-    Imap s = {.config = &config, .state = AUTHENTICATED, .arena = {.budget = 256 * 1024}};
+    Imap s = {.config = &plain, .state = AUTHENTICATED, .arena = {.budget = 256 * 1024}};
     *s.in = (In){
         .arena = &s.arena, .line_most = 8 * 1024, .literal_most = 4 * 1024, .skip_most = 16 * 1024};
     must(!stream_pair(&s.stream, &client.stream));
     s.in->stream = s.stream;
     fiber_start("client", parse_client, &client);
     c->err = imap_next(s.in);
+    if (slice_starts(s.in->tag, S("g"))) s.config = &all;
+    if (slice_starts(s.in->tag, S("u"))) s.enabled |= ENABLED_UIDONLY;
+    if (slice_starts(s.in->tag, S("o"))) s.comparator.collation = COMPARE_OCTET;
     if (!c->err) {
         Slice word = imap_atom(s.in);
         s.by_uid = word.len == 3;
