@@ -99,7 +99,9 @@ static unsigned word_score(const Word *wanted, const Word *w)
 {
     size_t same = common_prefix(wanted, w);
     if (same == wanted->count) return same == w->count ? 100 : 80;
-    if (same == w->count && same >= ONE_MISTAKE) return 70; /* "messages" finds "message" */
+    bool most_of_it = w->text.len >= wanted->text.len / 2; /* holds the first piece, see cut */
+    if (same == w->count && same >= ONE_MISTAKE && most_of_it)
+        return 70; /* "messages" finds "message" */
     unsigned most = forgiven(wanted), d = most ? distance(wanted, w, most) : 1;
     if (d <= most) return d == 1 ? 60 : 40;
     return 0;
@@ -146,6 +148,7 @@ static size_t cut(const Word *w, Slice *pieces, size_t most)
 {
     size_t parts = forgiven(w) + 1u, n = 0;
     Slice rest = w->text;
+    if (w->count == LETTERS_MOST) return 0; /* what comes behind may be anything */
     for (size_t i = 0; i < parts && rest.len; i++) {
         bool last = i + 1 == parts;
         size_t len = last ? rest.len : utf8_cut(rest, rest.len / (parts - i));
