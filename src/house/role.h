@@ -31,27 +31,27 @@ typedef struct {
 typedef struct {
     /* All that the warden gives for the start is in `actor`. Opens and loads; what fails here is
      * told at the terminal where the server was started. After it the sandbox is entered. */
-    PARKS Err (*begin)(Actor *actor);
+    Err (*begin)(Actor *actor);
     /* The doors are shut. Starts its fibers and returns; then READY is said. */
-    PARKS Err (*serve)(Actor *actor);
+    Err (*serve)(Actor *actor);
     /* Another process has started: in the place of one that is gone, or one more. It takes over the
      * joint's rings (not their array) and socket. NULL: all are closed. Those of the start are in
      * actor->joints, and not told again. */
-    PARKS void (*joined)(Actor *actor, const Joint *joint);
+    void (*joined)(Actor *actor, const Joint *joint);
     /* That process is gone. Comes before what replaces it. May be NULL. */
-    PARKS void (*gone)(Actor *actor, CastRole peer, uint32_t number);
+    void (*gone)(Actor *actor, CastRole peer, uint32_t number);
     /* actor->config is still the old one; when this gives OK, `fresh` takes its place, and the old
      * one stays valid. An error: nothing has changed, and it is logged. */
-    PARKS Err (*reload)(Actor *actor, const Config *fresh);
+    Err (*reload)(Actor *actor, const Config *fresh);
     /* A front whose work another one does from now on: accepts nobody, and calls actor_is_over when
      * its last connection has ended. NULL: cannot. */
-    PARKS void (*retire)(Actor *actor);
+    void (*retire)(Actor *actor);
     /* The orderly end, in at most STOP_MS; returns when all is done. The front: accepts nobody,
      * says goodbye to those before login, and waits for the house to end the others. */
-    PARKS void (*stop)(Actor *actor);
+    void (*stop)(Actor *actor);
     /* A front that has to accept at one more: another front's, which does not get ready. Takes the
      * socket over. NULL: it is closed. */
-    PARKS void (*opened)(Actor *actor, const Entrance *entrance);
+    void (*opened)(Actor *actor, const Entrance *entrance);
 } RoleWork;
 enum { STOP_MS = 8000 };
 
