@@ -20,7 +20,8 @@ static void end(Actor *a)
 
 #define STAND_IN                                                                                   \
     {                                                                                              \
-        .begin = nothing, .serve = nothing, .reload = reload_nothing, .stop = end                  \
+        .begin = nothing, .serve = nothing, .reload = reload_nothing, .retire = actor_is_over,     \
+        .stop = end                                                                                \
     }
 const RoleWork front_work = STAND_IN;
 const RoleWork house_work = STAND_IN;
