@@ -43,6 +43,7 @@ struct Relay {
     uint32_t unpaid;  /* octets that came, and no credit was given for again */
     uint32_t queued;  /* of those, how many are in the queue */
     uint32_t written; /* of those, how many are with the client (or nobody wants them) */
+    uint32_t hops;    /* its moves in the house */
     uint64_t sent;    /* octets of the client said to this house */
     uint64_t kept_at; /* how many of them the record knows */
     Buf record, queue, returned;

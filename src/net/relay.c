@@ -171,7 +171,7 @@ static bool survives(Relay *r)
 {
     bool rests = relay_is_at_rest(r) && ++r->tries <= TRIES_MOST;
     r->lost = r->opened = r->left = r->granted = false;
-    r->unpaid = r->written = r->queued = r->credit = 0;
+    r->unpaid = r->written = r->queued = r->credit = r->hops = 0;
     return rests;
 }
 

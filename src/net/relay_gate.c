@@ -197,15 +197,16 @@ static Err take_leaves(Relay *r)
 
 /* A ring that is ahead of the other waits until that has been read so far. What is before
  * CONN_LEAVES was said before what is behind CONN_HERE, so no two rings wait for each other. */
-static Err take_here(Gate *gate, Relay *r)
+static Err take_here(Gate *gate, Relay *r, uint64_t hop)
 {
-    if (!r->left) {
-        if (r->gate == gate) return fail(ERR_SYNTAX, "it is here");
+    if (hop <= r->hops) return fail(ERR_SYNTAX, "it was here before");
+    if (!r->left || hop != r->hops + 1) {
         gate->stalled = r->connection;
         return OK;
     }
     gate_say(r, FRAME(MEMO_CONN_LAST, r->connection));
     r->left = false;
+    r->hops++;
     r->gate = gate;
     if (r->thirst.next) {
         list_remove(&r->thirst);
@@ -230,7 +231,7 @@ static Err take_other(Gate *gate, Relay *r, const Frame *frame)
     Buf memory buf_scoped = {0};
     Memo m = {0};
     TRY(frame_fields(CAST_HOUSE, CAST_FRONT, frame, &memory, &m));
-    if (m.kind == MEMO_CONN_HERE) return take_here(gate, r);
+    if (m.kind == MEMO_CONN_HERE) return take_here(gate, r, m.number[1]);
     if (m.kind == MEMO_CONN_CREDIT) return take_credit(r, m.number[1]);
     if (m.kind == MEMO_CONN_KEEP) return take_keep(r, m.number[1], m.text[0]);
     if (m.kind == MEMO_CONN_LEAVES) return take_leaves(r);
@@ -248,7 +249,9 @@ static Err take_frame(Gate *gate, Slice message)
     TRY(frame_read(message, &frame));
     Gates *g = gate->gates;
     Relay *r = frame.connection < g->room ? g->relays[frame.connection] : NULL;
-    if (!r || r->final) return fail(ERR_SYNTAX, "no connection %u", frame.connection);
+    if (!r || r->final)
+        return fail(ERR_SYNTAX, "%s of no connection %u", memo_name((MemoKind)frame.kind),
+                    frame.connection);
     if (frame.kind == MEMO_CONN_HERE) return take_other(gate, r, &frame);
     if (r->gate != gate || r->left)
         return fail(ERR_SYNTAX, "connection %u is not on this ring", frame.connection);
@@ -266,7 +269,7 @@ static void take_frames(Gate *gate)
         Err err = take_frame(gate, message);
         if (gate->stalled != NOBODY) return;
         ring_took(ring);
-        if (err) ring_fail(ring, err);
+        if (err) gates_break(gate->gates, err);
     }
 }
 

@@ -76,7 +76,7 @@ static Address remote_local(const Sock *s)
 static void allow(Remote *r, size_t octets)
 {
     r->to_allow += (uint32_t)octets;
-    if (r->to_allow < TUNNEL_CREDIT / 4 || !may_say(r) || r->ended) return;
+    if (r->to_allow < TUNNEL_CREDIT / 4 || !may_say(r) || r->ended || r->silent) return;
     r->allowed += r->to_allow;
     say(r, FRAME(MEMO_CONN_CREDIT, r->connection, r->to_allow));
     r->to_allow = 0;
@@ -187,7 +187,7 @@ static Err remote_try_read(Sock *s, void *out, size_t len, size_t *got)
         return OK;
     }
     if (r->ended) return fail(r->end, "the client has gone");
-    if (r->leg->end->over) return fail(ERR_END, "the front has gone");
+    if (!r->leg || r->leg->end->over) return fail(ERR_END, "the front has gone");
     s->ready &= (uint8_t)~SOCK_READABLE;
     return OK;
 }
@@ -308,8 +308,19 @@ static void remote_close(Sock *s)
         close_here(r);
         return;
     }
+    if (!r->from) {
+        remote_free(r);
+        return;
+    }
     r->task.run = closes_at_home;
     loop_post(r->from->end->loop, &r->task);
+}
+
+/* The connection is over; what is left is a Sock without one. */
+static void stay_behind(Remote *r)
+{
+    if (r->leg) leg_close(r->leg, 0);
+    r->leg = NULL;
 }
 
 static void remote_detach(Sock *s)
@@ -317,12 +328,15 @@ static void remote_detach(Sock *s)
     Remote *r = remote(s);
     list_remove(&r->thirst);
     r->granted = false;
-    leg_leave(r->leg);
+    if (r->silent)
+        stay_behind(r);
+    else
+        leg_leave(r->leg);
 }
 
 static Err remote_attach(Sock *s)
 {
-    leg_arrive(remote(s), end_here(remote(s)));
+    if (remote(s)->from) leg_arrive(remote(s), end_here(remote(s)));
     return OK;
 }
 

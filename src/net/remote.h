@@ -60,6 +60,7 @@ struct Leg {
     size_t open_at; /* where in `held` the last frame begins, if it is octets; else SIZE_MAX */
     Task task;
     uint32_t connection;
+    uint32_t hop;       /* the connection's moves before it began */
     bool begun;         /* what came for the leg before is here */
     bool speaks;        /* CONN_HERE is said, or not needed */
     bool left;          /* CONN_LEAVES is said or will be */
@@ -80,6 +81,7 @@ struct Remote {
     Link thirst;
     uint64_t taken; /* octets of the client given to the stream, or thrown away */
     uint32_t connection;
+    uint32_t hops;     /* its moves so far */
     uint32_t credit;   /* octets that we may say */
     uint32_t allowed;  /* octets that the front may say */
     uint32_t to_allow; /* taken, and not allowed again yet */

@@ -120,7 +120,10 @@ static void take_frames(TunnelEnd *end)
     for (int i = 0; i < IN_A_TURN && ring_next(ring, &message); i++) {
         Err err = take_frame(end, message);
         ring_took(ring);
-        if (err) ring_fail(ring, err);
+        if (err) {
+            ring_fail(ring, err);
+            end_all(end->tunnel, err); /* while the story is fresh */
+        }
     }
 }
 

@@ -197,7 +197,7 @@ static void may_speak(Leg *leg)
 {
     TunnelEnd *end = leg->end;
     leg->speaks = true;
-    if (!end->over) frame_say(&end->frames, FRAME(MEMO_CONN_HERE, leg->connection));
+    if (!end->over) frame_say(&end->frames, FRAME(MEMO_CONN_HERE, leg->connection, leg->hop));
     if (leg->left)
         say_leaves(leg);
     else if (leg->sock)
@@ -243,6 +243,7 @@ void leg_arrive(Remote *r, TunnelEnd *end)
     r->leg = leg;
     r->from = NULL;
     leg->from = from;
+    leg->hop = ++r->hops;
     leg->asks = !r->was_out;
     leg->task.run = leg_follow;
     if (r->was_out) may_speak(leg);

@@ -75,6 +75,20 @@ PARKS void tunnel_world_pair(TunnelWorld *w, Stream **client, Stream **house)
     *house = w->given;
 }
 
+/* Neither says what it may not. */
+static void house_is_bad(void *arg, Err why)
+{
+    (void)arg;
+    test_failed(__FILE__, __LINE__, "the house: %s: %s", err_name(why), err_story());
+}
+
+static void front_is_bad(void *arg, Err why)
+{
+    (void)arg;
+    if (why != ERR_END)
+        test_failed(__FILE__, __LINE__, "the front: %s: %s", err_name(why), err_story());
+}
+
 PARKS void tunnel_world_new_house(TunnelWorld *w)
 {
     enum { LOOPS_MOST = 64 };
@@ -83,7 +97,7 @@ PARKS void tunnel_world_new_house(TunnelWorld *w)
     must(count <= LOOPS_MOST && !w->tunnel);
     for (size_t i = 0; i < count; i++)
         check_ok(ring_pair(&ours[i], &theirs[i]));
-    TunnelConfig config = {.serve = serve, .arg = w};
+    TunnelConfig config = {.serve = serve, .over = front_is_bad, .arg = w};
     check_ok(tunnel_open(&config, theirs, count, &w->tunnel));
     check_ok(gates_replace(w->gates, ours, count));
 }
@@ -93,7 +107,7 @@ PARKS TunnelWorld *tunnel_world_open(const TunnelWorldConfig *config)
     TunnelWorld *w = NEW(TunnelWorld);
     w->config = *config;
     w->loop = loop_current();
-    w->gates = gates_new(&(GatesConfig){0});
+    w->gates = gates_new(&(GatesConfig){.broken = house_is_bad});
     tunnel_world_new_house(w);
     return w;
 }
@@ -111,10 +125,23 @@ Gates *tunnel_world_gates(TunnelWorld *w)
     return w->gates;
 }
 
+PARKS static void tell_who_waits(void)
+{
+    Arena a arena_scoped = {0};
+    FiberInfo *list;
+    size_t count = fiber_list(&a, &list);
+    for (size_t i = 0; i < count; i++)
+        test_failed(__FILE__, __LINE__, "loop %u: %s waits for %s since %lld ms", list[i].loop,
+                    list[i].name, list[i].waits_for, (long long)list[i].parked_ms);
+    must(!"connections end when their clients have gone");
+}
+
 PARKS void tunnel_world_close(TunnelWorld *w)
 {
-    while (__atomic_load_n(&w->busy, __ATOMIC_SEQ_CST))
+    int64_t until = now_ms() + 60000;
+    while (__atomic_load_n(&w->busy, __ATOMIC_SEQ_CST) && now_ms() < until)
         fiber_sleep(1);
+    if (__atomic_load_n(&w->busy, __ATOMIC_SEQ_CST)) tell_who_waits();
     tunnel_world_kill_house(w);
     fiber_sleep(20); /* the fibers of the rings end */
     gates_free(w->gates);
