@@ -67,7 +67,7 @@ struct Leg {
     bool out;           /* CONN_LEAVES is in the ring */
     bool asked;         /* the leg after waits to be told so */
     bool asks;          /* this one waits to be told that by the leg before; never changed */
-    bool over;          /* CONN_LAST has come */
+    bool over;          /* CONN_LAST or CONN_OVER has come: no more frames are for it */
     bool closed;        /* until CONN_OVER comes */
     uint8_t last_words; /* what to say when it may: CONN_DROP; 0: nothing */
 };

@@ -22,7 +22,10 @@ static Leg **place(TunnelEnd *end, uint32_t connection)
 
 bool leg_is_free(const TunnelEnd *end, uint32_t connection)
 {
-    return connection >= end->room || !end->legs[connection];
+    const Leg *leg = connection < end->room ? end->legs[connection] : NULL;
+    while (leg && leg->over)
+        leg = leg->next;
+    return !leg;
 }
 
 Leg *leg_new(TunnelEnd *end, uint32_t connection, Remote *sock)
@@ -272,6 +275,7 @@ Err leg_take(TunnelEnd *end, const Frame *frame)
         go_on(leg);
         return OK;
     }
+    if (frame->kind == MEMO_CONN_OVER) leg->over = true; /* the number may be another's */
     bool now = leg->begun && !leg->left;
     return now ? take_now(leg, frame->kind, frame->rest) : hold(leg, frame->kind, frame->rest);
 }
