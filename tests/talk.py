@@ -72,7 +72,7 @@ class Server:
     def __init__(self, program, options="", everywhere=()):
         self.program, self.process, self.next_account = program, None, 1
         self.dir = tempfile.mkdtemp(prefix="posthouse-talk-")
-        self.options = [word for option in (*everywhere, *map(self.value, options.split())) for word in ("-o", option)]
+        self.options = [word for option in ("throttle=no", *everywhere, *map(self.value, options.split())) for word in ("-o", option)]
 
     def value(self, option):
         """The text of KEY=VALUE."""

@@ -114,7 +114,7 @@ PARKS static Err judge_password(const Case *a, Credential *c, Slice password)
     if (known && was_verified(k, key)) return OK;
     Hashing h = {.credential = c, .password = password};
     int rank = throttle_rank(k->throttle, a->address, a->login);
-    TRY(hash_aside(k, rank, a->address, hash_password, &h));
+    TRY(hash_aside(k, rank, a->address, a->login, hash_password, &h));
     /* Many may have waited for their turn: not more of them than if they had come one by one. */
     if (!throttle_still_admits(k->throttle, a->address, a->login)) return ERR_THROTTLED;
     if (!known || !h.right) return fail(ERR_AUTH, "wrong login or password");
@@ -301,7 +301,7 @@ PARKS static Err change(Keeper *k, const Memo *q, Memo *answer)
     if (!is_login(c.login) || c.password.len > KEEPER_PASSWORD_MOST)
         return fail(ERR_SYNTAX, "a login of %zu octets", c.login.len);
     if (q->kind == MEMO_SET)
-        TRY(hash_aside(k, 0, (Slice){0}, make_and_write, &c));
+        TRY(hash_aside(k, 0, (Slice){0}, c.login, make_and_write, &c));
     else
         aside(write_nothing, &c);
     return c.err;

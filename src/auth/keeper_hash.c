@@ -15,18 +15,22 @@ enum {
 
 typedef struct {
     Link of_queue;
-    uint64_t network;
+    uint64_t network, login; /* login: and network */
     int rank;
-    unsigned behind; /* how many of the same network stand before it */
+    unsigned behind, behind_own; /* how many of the same network, and login, stand before it */
     Loop *loop;
     Task task;
     Cond called;
     bool is_called, is_sent_away;
 } Waiter;
 
+/* In turn by login, then by network: neither who guesses at one from many connections nor who tries
+ * many logins keeps the others waiting. */
 static bool goes_first(const Waiter *a, const Waiter *b)
 {
-    return a->rank != b->rank ? a->rank < b->rank : a->behind < b->behind;
+    if (a->rank != b->rank) return a->rank < b->rank;
+    if (a->behind_own != b->behind_own) return a->behind_own < b->behind_own;
+    return a->behind < b->behind;
 }
 
 static void wake(Task *t)
@@ -42,7 +46,8 @@ static void leave(HashQueue *q, Waiter *w)
     q->count--;
     list_each (link, &q->waiting) {
         Waiter *other = CONTAINER(link, Waiter, of_queue);
-        if (other->network == w->network && other->behind > w->behind) other->behind--;
+        other->behind -= other->network == w->network && other->behind > w->behind;
+        other->behind_own -= other->login == w->login && other->behind_own > w->behind_own;
     }
     loop_post(w->loop, &w->task); /* which may be the last that is seen of it */
 }
@@ -66,8 +71,11 @@ static bool enter(HashQueue *q, Waiter *w)
         q->running++;
         return true;
     }
-    list_each (link, &q->waiting)
-        w->behind += CONTAINER(link, Waiter, of_queue)->network == w->network;
+    list_each (link, &q->waiting) {
+        const Waiter *other = CONTAINER(link, Waiter, of_queue);
+        w->behind += other->network == w->network;
+        w->behind_own += other->login == w->login;
+    }
     list_add(&q->waiting, &w->of_queue);
     if (++q->count > HASHES_WAITING_MOST) {
         Waiter *last = find(q, false);
@@ -88,9 +96,11 @@ static void end(HashQueue *q)
     mutex_unlock(&q->lock);
 }
 
-Err hash_aside(Keeper *k, int rank, Slice network, void (*work)(void *), void *arg)
+Err hash_aside(Keeper *k, int rank, Slice address, Slice login, void (*work)(void *), void *arg)
 {
-    Waiter w = {.rank = rank, .network = keyed_hash(network), .loop = loop_current()};
+    Waiter w = {.rank = rank, .loop = loop_current()};
+    w.network = throttle_network(address);
+    w.login = w.network ^ keyed_hash(login);
     w.task.run = wake;
     mutex_lock(&k->queue.lock);
     bool now = enter(&k->queue, &w);

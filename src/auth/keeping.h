@@ -42,8 +42,9 @@ Err keeper_db_write(Keeper *k, Slice login, Slice value) MUST_USE;
 
 /* ---- keeper_hash.c ---- */
 /* Runs work(arg), which hashes, on a helper; few at a time. Who waits is served by rank, then in
- * turn by network. ERR_TEMPORARY: too many wait, most of them from there. */
-PARKS Err hash_aside(Keeper *k, int rank, Slice network, void (*work)(void *), void *arg) MUST_USE;
+ * turn by login and network. ERR_TEMPORARY: too many wait, most of them like this one. */
+PARKS Err hash_aside(Keeper *k, int rank, Slice address, Slice login, void (*work)(void *),
+                     void *arg) MUST_USE;
 /* What was verified a moment ago need not be hashed again. */
 uint64_t verified_key(Keeper *k, const Credential *c, Slice password);
 bool was_verified(Keeper *k, uint64_t key);

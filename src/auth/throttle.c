@@ -83,6 +83,12 @@ static Slice network_of(Slice address, char room[INET6_ADDRSTRLEN])
     return slice_of(room);
 }
 
+uint64_t throttle_network(Slice address)
+{
+    char room[INET6_ADDRSTRLEN];
+    return keyed_hash(network_of(address, room));
+}
+
 typedef struct {
     Record *by[KINDS];
 } Records;
@@ -205,19 +211,12 @@ int64_t throttle_failed(Throttle *t, Slice address, Slice login, bool *told)
     return MIN(wait, (int64_t)THROTTLE_HOLD_MOST_MS);
 }
 
-static void forgive(Record *r, uint32_t failures)
-{
-    r->failures -= MIN(r->failures, failures);
-}
-
 void throttle_succeeded(Throttle *t, Slice address, Slice login)
 {
     if (!t) return;
     mutex_lock(&t->lock);
     Records r = records_of(t, address, login);
-    uint32_t own = r.by[BY_BOTH]->failures;
-    for (Kind k = 0; k < KINDS; k++)
-        forgive(r.by[k], own);
+    r.by[BY_BOTH]->failures = 0;
     r.by[BY_BOTH]->good_ms = now_ms() + 1;
     mutex_unlock(&t->lock);
 }

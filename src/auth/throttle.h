@@ -26,10 +26,14 @@ bool throttle_still_admits(Throttle *t, Slice address, Slice login);
  * *told: the pause ends by then, so that the failure may be told; else it is said that there are
  * too many attempts. */
 int64_t throttle_failed(Throttle *t, Slice address, Slice login, bool *told);
-/* Right: its own failures before are forgiven. */
+/* Right: from now on known there. The timetables go on as they are: whoever guesses may sit behind
+ * the same address. */
 void throttle_succeeded(Throttle *t, Slice address, Slice login);
 /* Who goes first where many wait to be judged: 0 who has logged in from there before, 1 who is new,
  * 2 who comes from where others failed. */
 int throttle_rank(Throttle *t, Slice address, Slice login);
+
+/* The same number for all addresses of one customer. */
+uint64_t throttle_network(Slice address);
 
 enum { THROTTLE_HOLD_MOST_MS = 60 * 1000 };

@@ -8,7 +8,7 @@
 
 enum { MOST = 64 };
 
-static Keeper *open_keeper(void)
+PARKS static Keeper *open_keeper(void)
 {
     Keeper *k = NULL;
     AuthConfig config = {.demo_accounts = 1000,
@@ -103,9 +103,10 @@ PARKS static void ten_from_one_address(void *arg)
     int64_t began = now_ms();
     char login[24];
     for (int i = 0; i < 10; i++) {
-        snprintf(login, sizeof login, "u%05d", i + 1);
+        snprintf(login, sizeof login, "u%05d", i % 3 + 1);
         check_err(attempt(k, "192.0.2.1", login, "guess"), ERR_AUTH);
-        if (!i) check(now_ms() - began < 100); /* a typo is free */
+        if (!i) check(now_ms() - began < 100);              /* a typo is free */
+        check_ok(attempt(k, "192.0.2.1", login, "secret")); /* next door: makes it no faster */
     }
     check(now_ms() - began > MINUTE);
     check(now_ms() - began < 2 * MINUTE);
@@ -257,6 +258,71 @@ PARKS static void impatient(void *arg)
     keeper_close(k);
 }
 
+/* ---- who waits for a hash ---- */
+
+typedef struct {
+    Keeper *keeper;
+    char address[48], login[24];
+    unsigned *left, *order, place;
+} Waiter;
+
+PARKS static void wait_to_be_judged(void *arg)
+{
+    Waiter *w = arg;
+    Buf memory buf_scoped = {0};
+    Memo verdict, question = {
+                      .kind = MEMO_VERIFY,
+                      .text = {slice_of(w->login), slice_of(w->address), S("imap"),
+                               slice_of(w->login[0] == 'u' ? "secret" : "guess")}
+    };
+    check_ok(keeper_ask(w->keeper, &question, &verdict, &memory));
+    w->place = ++*w->order;
+    --*w->left;
+}
+
+static void queue_up(Waiter *w, const char *address, const char *login)
+{
+    snprintf(w->address, sizeof w->address, "%s", address);
+    snprintf(w->login, sizeof w->login, "%s", login);
+    ++*w->left;
+    fiber_start("waiter", wait_to_be_judged, w);
+}
+
+/* A hundred from one address at one login, fifty that try many from another, fifty from as many
+ * addresses; then a newcomer next door to the first, one from elsewhere, and an old friend. */
+PARKS static void queue(void *arg)
+{
+    static Waiter all[203];
+    unsigned left = 0, order = 0;
+    char address[48], login[24];
+    Keeper *k = open_keeper();
+    (void)arg;
+    check_ok(attempt(k, "203.0.113.1", "u00001", "secret"));
+    for (unsigned i = 0; i < COUNT(all); i++)
+        all[i] = (Waiter){.keeper = k, .left = &left, .order = &order};
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(address, sizeof address,
+                 i < 100   ? "192.0.2.1"
+                 : i < 150 ? "192.0.2.2"
+                           : "198.51.100.%u",
+                 i);
+        snprintf(login, sizeof login, i < 100 ? "victim" : "nobody%u", i);
+        queue_up(&all[i], address, login);
+    }
+    queue_up(&all[200], "192.0.2.1", "u00002");
+    queue_up(&all[201], "203.0.113.2", "u00003");
+    queue_up(&all[202], "203.0.113.1", "u00001");
+    wait_for(&left);
+    check(all[202].place <= 4);  /* cached, or at the head */
+    check(all[201].place <= 60); /* behind one of each address */
+    check(all[200].place <= 110);
+    unsigned last = 0;
+    for (unsigned i = 0; i < 100; i++)
+        last = MAX(last, all[i].place);
+    check_u64(last, 203);
+    keeper_close(k);
+}
+
 /* ---- under virtual time ---- */
 
 static void in_world(const char *name, void (*fn)(void *), void *arg)
@@ -290,4 +356,5 @@ TEST(right_passwords_do_not_wait_for_wrong_ones)
     in_world("one guesser", good_ones_meanwhile, &one);
     in_world("five guessers", good_ones_meanwhile, &five);
     in_world("fifty guessers", good_ones_meanwhile, &fifty);
+    in_world("queue", queue, NULL);
 }

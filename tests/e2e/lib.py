@@ -197,6 +197,8 @@ def free_ports(count=10):
 
 
 class Server:
+    """throttle=no, as tests log in wrongly more often than people do; settings come behind it."""
+
     def __init__(self, accounts=10, settings=()):
         self.dir = os.path.join(scratch("server"), "store")
         self.log_path = self.dir + ".log"
@@ -207,7 +209,7 @@ class Server:
         return self.base + SERVICES[service]
 
     def program(self):
-        return [PROGRAM, *(word for s in self.settings for word in ("-o", s)), "demo", self.dir, "--base-port", str(self.base), "--accounts", str(self.accounts)]
+        return [PROGRAM, *(word for s in ("throttle=no", *self.settings) for word in ("-o", s)), "demo", self.dir, "--base-port", str(self.base), "--accounts", str(self.accounts)]
 
     def start(self, seconds=60):
         command = self.program()
@@ -325,7 +327,7 @@ class Served(Server):
     def __init__(self, **settings):
         super().__init__()
         self.config = self.dir + ".conf"
-        self.settings = {"store": self.dir, "plain_without_tls": "yes", "hostname": "localhost",
+        self.settings = {"store": self.dir, "plain_without_tls": "yes", "throttle": "no", "hostname": "localhost",
                          "domains": "localhost example.com", **{f"listen_{n}": f"{HOST}:{self.port(n)}" for n in SERVICES},
                          **settings}
         self.write_config()
