@@ -265,7 +265,8 @@ PARKS static Err take_up(Imap *s, Slice record)
         break;
     }
     Reader in = reader(h.body);
-    s->mistakes = (unsigned)MIN(read_varint(&in), (uint64_t)UINT16_MAX);
+    uint64_t mistakes = read_varint(&in);
+    s->mistakes = (unsigned)MIN(mistakes, (uint64_t)UINT16_MAX);
     return in.bad || in.rest.len ? fail(ERR_SYNTAX, "a stranger that does not fit") : OK;
 }
 
