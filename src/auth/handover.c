@@ -31,23 +31,25 @@ static Err check_grant(const Handover *h, Slice service, const GrantKey *key, Sl
     return grant_check(key, kind, buf_slice(&text), grant);
 }
 
-void handover_write(Buf *out, HandoverKind kind, Slice service, const AuthUser *user, Slice body,
-                    const GrantKey *key)
+void handover_seal(AuthUser *user, Slice service, Slice body, const GrantKey *key)
 {
-    Handover h = {.kind = kind, .body = body};
-    uint8_t grant[GRANT_OCTETS];
-    size_t start = out->len, len = 0;
-    if (user) h.login = slice_of(user->login), h.guest = user->guest;
-    if (kind == HANDOVER_LOGGED_IN && user && user->has_grant) {
-        memcpy(grant, user->grant, len = GRANT_OCTETS);
-    } else if (kind == HANDOVER_AT_REST && key) {
-        Buf text buf_scoped = {0};
-        put_sealed(&text, &h, service);
-        grant_make(key, GRANT_SESSION, buf_slice(&text), grant);
-        len = GRANT_OCTETS;
-    }
-    put_head(out, kind, service, h.login, h.guest);
-    buf_bytes(out, slice((const char *)grant, len));
+    Buf text buf_scoped = {0};
+    Handover h = {.kind = HANDOVER_AT_REST,
+                  .guest = user->guest,
+                  .login = slice_of(user->login),
+                  .body = body};
+    user->has_grant = key != NULL;
+    if (!key) return;
+    put_sealed(&text, &h, service);
+    grant_make(key, GRANT_SESSION, buf_slice(&text), user->grant);
+}
+
+void handover_write(Buf *out, HandoverKind kind, Slice service, const AuthUser *user, Slice body)
+{
+    size_t start = out->len;
+    bool granted = user && user->has_grant && kind != HANDOVER_STRANGER;
+    put_head(out, kind, service, user ? slice_of(user->login) : (Slice){0}, user && user->guest);
+    buf_bytes(out, granted ? slice((const char *)user->grant, GRANT_OCTETS) : (Slice){0});
     buf_add(out, body);
     if (out->len - start > HANDOVER_MOST) out->len = start;
 }

@@ -27,9 +27,11 @@ typedef struct {
     Slice body;  /* borrowed from the record */
 } Handover;
 
-/* `user`: who; NULL: a stranger. key: AT_REST is sealed with it; NULL: nobody checks. Nothing is
- * written when it would be longer than HANDOVER_MOST. */
-void handover_write(Buf *out, HandoverKind kind, Slice service, const AuthUser *user, Slice body,
-                    const GrantKey *key);
+/* `user`: who, with the grant for it; NULL: a stranger. Nothing is written when it would be longer
+ * than HANDOVER_MOST. */
+void handover_write(Buf *out, HandoverKind kind, Slice service, const AuthUser *user, Slice body);
+/* Gives the user the grant for AT_REST with this body; key NULL: nobody will ask for it, none.
+ * Costs more than the rest: to be kept while the body is the same. */
+void handover_seal(AuthUser *user, Slice service, Slice body, const GrantKey *key);
 /* ERR_SYNTAX; ERR_AUTH: the grant is not good. key NULL: not asked for. */
 Err handover_read(Slice record, Slice service, const GrantKey *key, Handover *out) MUST_USE;

@@ -15,8 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (handover_read(record, S("imap"), NULL, &h)) return 0;
     memcpy(user.login, h.login.at, h.login.len);
     user.guest = h.guest;
-    handover_write(&again, h.kind, S("imap"), h.kind == HANDOVER_STRANGER ? NULL : &user, h.body,
-                   NULL);
+    handover_write(&again, h.kind, S("imap"), h.kind == HANDOVER_STRANGER ? NULL : &user, h.body);
     must(!handover_read(buf_slice(&again), S("imap"), NULL, &same));
     must(same.kind == h.kind && slice_eq(same.login, h.login) && slice_eq(same.body, h.body));
     must(h.kind == HANDOVER_STRANGER || same.guest == h.guest);

@@ -9,11 +9,11 @@ static void write(Buf *out, HandoverKind kind, AuthUser *user)
 {
     Buf text buf_scoped = {0};
     grant_login_text(&text, S("imap"), slice_of(user->login), user->guest);
-    user->has_grant = kind == HANDOVER_LOGGED_IN;
+    user->has_grant = true;
     grant_make(&key, GRANT_LOGIN, buf_slice(&text), user->grant);
+    if (kind == HANDOVER_AT_REST) handover_seal(user, S("imap"), S("what was"), &key);
     buf_clear(out);
-    handover_write(out, kind, S("imap"), kind == HANDOVER_STRANGER ? NULL : user, S("what was"),
-                   &key);
+    handover_write(out, kind, S("imap"), kind == HANDOVER_STRANGER ? NULL : user, S("what was"));
 }
 
 PARKS_UNCHECKED static void come_and_go(void *arg)
@@ -64,7 +64,7 @@ PARKS_UNCHECKED static void forge(void *arg)
     }
     anna.has_grant = false; /* the front says so, and nobody else */
     buf_clear(&record);
-    handover_write(&record, HANDOVER_LOGGED_IN, S("imap"), &anna, S(""), NULL);
+    handover_write(&record, HANDOVER_LOGGED_IN, S("imap"), &anna, S(""));
     check_err(handover_read(buf_slice(&record), S("imap"), &key, &h), ERR_AUTH);
     check_ok(handover_read(buf_slice(&record), S("imap"), NULL, &h));
 }
@@ -99,6 +99,6 @@ TEST(a_record_that_is_too_long_is_none)
     char body[HANDOVER_MOST] = {0};
     AuthUser anna = {.login = "anna"};
     Buf record buf_scoped = {0};
-    handover_write(&record, HANDOVER_AT_REST, S("imap"), &anna, slice(body, sizeof body), NULL);
+    handover_write(&record, HANDOVER_AT_REST, S("imap"), &anna, slice(body, sizeof body));
     check_u64(record.len, 0);
 }

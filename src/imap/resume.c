@@ -2,6 +2,7 @@
  * Who lets go writes a record (record.h); who takes up makes of it the same session. */
 #include "auth/handover.h"
 #include "base/metric.h"
+#include "base/table.h"
 #include "imap/annotate.h"
 #include "imap/notify.h"
 #include "imap/record.h"
@@ -27,7 +28,7 @@ PARKS Err imap_welcome(Imap *s, const AuthUser *user)
                     .language = s->language,
                     .after_literal = s->in->literal.is_there};
     imap_record_logged_in(&body, &r);
-    handover_write(&s->handed, HANDOVER_LOGGED_IN, S("imap"), user, buf_slice(&body), NULL);
+    handover_write(&s->handed, HANDOVER_LOGGED_IN, S("imap"), user, buf_slice(&body));
     return OK;
 }
 
@@ -36,7 +37,7 @@ void imap_hand_back(Imap *s)
     Buf record buf_scoped = {0}, body buf_scoped = {0};
     if (!stream_is_remote(s->stream)) return;
     buf_varint(&body, s->mistakes);
-    handover_write(&record, HANDOVER_STRANGER, S("imap"), NULL, buf_slice(&body), NULL);
+    handover_write(&record, HANDOVER_STRANGER, S("imap"), NULL, buf_slice(&body));
     stream_hand_back(s->stream, buf_slice(&record));
     s->state = LEAVING;
 }
@@ -93,9 +94,11 @@ bool imap_keep(Imap *s)
     if (s->is_kept || !imap_may_be_kept(s) || !(s->state & KNOWN)) return false;
     s->is_kept = true;
     describe(s, &body);
-    if (body.len)
-        handover_write(&record, HANDOVER_AT_REST, S("imap"), &s->user, buf_slice(&body),
-                       s->config->grant_key);
+    uint64_t hash = keyed_hash(buf_slice(&body));
+    if (hash != s->kept || !s->user.has_grant)
+        handover_seal(&s->user, S("imap"), buf_slice(&body), s->config->grant_key);
+    s->kept = hash;
+    if (body.len) handover_write(&record, HANDOVER_AT_REST, S("imap"), &s->user, buf_slice(&body));
     if (stream_is_remote(s->stream)) stream_keep(s->stream, buf_slice(&record));
     if (!s->config->resume_always || !record.len) return false;
     s->handed = record;

@@ -115,7 +115,7 @@ PARKS static void log_in(World *w, bool vouched)
     AuthUser user = {.login = "u00001"};
     Buf record buf_scoped = {0};
     vouch(w, &user);
-    handover_write(&record, HANDOVER_LOGGED_IN, S("imap"), &user, h.body, NULL);
+    handover_write(&record, HANDOVER_LOGGED_IN, S("imap"), &user, h.body);
     buf_clear(&w->handed);
     buf_add(&w->handed, buf_slice(&record));
 }

@@ -97,8 +97,9 @@ struct Imap {
     uint16_t quota_level;               /* percent that was told */
     struct AnnotateNews *annotate_news; /* after SELECT (ANNOTATE) */
     char *idle_tag;                     /* of IDLE under way; malloc */
-    Buf handed;   /* the record by which the session goes on: at its next step it ends here */
-    bool is_kept; /* nothing has happened since imap_keep */
+    Buf handed;    /* the record by which the session goes on: at its next step it ends here */
+    uint64_t kept; /* hash of the record for which s->user has a grant */
+    bool is_kept;  /* nothing has happened since imap_keep */
     void (*ended)(void *arg);
     void *arg;
 };

@@ -25,7 +25,7 @@ void pop3_is_known(Pop3 *s, const AuthUser *who, const LoginSuffix *suffix)
     r.folder = suffix->folder;
     r.device = suffix->device;
     pop3_record_write(&body, HANDOVER_LOGGED_IN, &r);
-    handover_write(&s->handed, HANDOVER_LOGGED_IN, s->ways->service, who, buf_slice(&body), NULL);
+    handover_write(&s->handed, HANDOVER_LOGGED_IN, s->ways->service, who, buf_slice(&body));
     if (!s->handed.len) s->over = true; /* a name of kilobytes: there is none */
 }
 
@@ -35,7 +35,7 @@ PARKS void pop3_hand_back(Pop3 *s)
     if (s->over || !stream_is_remote(s->stream)) return;
     Pop3Record r = describe(s);
     pop3_record_write(&body, HANDOVER_STRANGER, &r);
-    handover_write(&record, HANDOVER_STRANGER, s->ways->service, NULL, buf_slice(&body), NULL);
+    handover_write(&record, HANDOVER_STRANGER, s->ways->service, NULL, buf_slice(&body));
     stream_hand_back(s->stream, buf_slice(&record));
     s->over = true;
 }
@@ -70,9 +70,9 @@ PARKS void pop3_keep(Pop3 *s)
     bool remote = stream_is_remote(s->stream);
     if (s->is_kept || (!remote && !s->config->resume_always) || !is_at_rest(s)) return;
     describe_maildrop(s, &body);
+    handover_seal(&s->who, s->ways->service, buf_slice(&body), s->config->grant_key);
     if (body.len)
-        handover_write(&record, HANDOVER_AT_REST, s->ways->service, &s->who, buf_slice(&body),
-                       s->config->grant_key);
+        handover_write(&record, HANDOVER_AT_REST, s->ways->service, &s->who, buf_slice(&body));
     if (remote) stream_keep(s->stream, buf_slice(&record));
     if (!s->config->resume_always || !record.len) return;
     s->handed = record;

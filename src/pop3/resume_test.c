@@ -118,7 +118,7 @@ PARKS static Stream *enter(World *w, Slice service)
     grant_login_text(&text, service, S("u00001"), false);
     grant_make(&w->key, GRANT_LOGIN, buf_slice(&text), user.grant);
     pop3_record_write(&body, HANDOVER_LOGGED_IN, &(Pop3Record){.timestamp = S("<1@x>")});
-    handover_write(&record, HANDOVER_LOGGED_IN, service, &user, buf_slice(&body), NULL);
+    handover_write(&record, HANDOVER_LOGGED_IN, service, &user, buf_slice(&body));
     return tunnel_world_call(w->tunnel, service, buf_slice(&record), S("-ERR gone\r\n"));
 }
 
