@@ -1,5 +1,6 @@
 #include "house/house.h"
 
+#include "auth/keeper.h"
 #include "house/certificate.h"
 #include "house/control.h"
 #include "house/metrics.h"
@@ -20,8 +21,16 @@ Slice house_path(const Config *config, Arena *a, const char *name)
 
 /* ---- snapshots ---- */
 
+static AuthConfig auth_config(const House *h, const Config *config, Arena *a)
+{
+    AuthConfig auth = snapshot_auth(config, &h->demo, h->runner, a);
+    auth.keeper = h->keeper;
+    return auth;
+}
+
 static void install(House *h, Snapshot *s)
 {
+    s->imap.grant_key = s->pop3.grant_key = h->grant_key;
     log_set_level_by_name(s->config.log_level);
     s->before = atomic_load(&h->now);
     atomic_store(&h->now, s);
@@ -42,7 +51,7 @@ static void tell_change(void *arg, Slice key)
 PARKS void house_reload_with(House *h, const Config *fresh)
 {
     Arena a arena_scoped = {0};
-    AuthConfig auth = snapshot_auth(fresh, &h->demo, h->runner, &a);
+    AuthConfig auth = auth_config(h, fresh, &a);
     auth_reload(h->auth, &auth);
     install(h, snapshot_new(fresh, h->auth, h->store));
 }
@@ -117,7 +126,7 @@ PARKS static Err open_store(House *h, const Config *c)
 PARKS static Err open_auth(House *h, const Config *c)
 {
     Arena a arena_scoped = {0};
-    AuthConfig config = snapshot_auth(c, &h->demo, h->runner, &a);
+    AuthConfig config = auth_config(h, c, &a);
     return auth_open(&config, h->store, &h->auth);
 }
 
@@ -186,7 +195,8 @@ PARKS Err house_open(const HouseStart *start, House **house)
     h->config_path = arena_copy(&h->memory, start->config_path);
     h->own_board = !start->board;
     h->board = start->board ? start->board : board_new();
-    h->keeper = start->keeper;
+    h->keeper = start->keeper ? keeper_remote(start->keeper) : NULL;
+    h->grant_key = start->grant_key;
     open_porch(h);
     if (start->demo) h->demo = *start->demo;
     h->started = wall_seconds();
@@ -206,6 +216,7 @@ PARKS void house_close(House *h)
     if (!h) return;
     runner_stop(h->runner);
     auth_close(h->auth);
+    keeper_close(h->keeper);
     store_close(h->store);
     tls_set_current(NULL);
     snapshots_free(atomic_load(&h->now));
@@ -272,7 +283,7 @@ PARKS static Err start_runner(House *h)
 {
     Arena a arena_scoped = {0};
     TRY(runner_start(house_config(h), &h->runner));
-    AuthConfig auth = snapshot_auth(house_config(h), &h->demo, h->runner, &a);
+    AuthConfig auth = auth_config(h, house_config(h), &a);
     if (h->runner) auth_reload(h->auth, &auth);
     return OK;
 }

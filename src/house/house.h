@@ -26,8 +26,9 @@ typedef struct House {
     int64_t started; /* Unix seconds */
     Board *board;
     bool own_board;
-    struct Caller *keeper; /* NULL: in this process */
-    struct Actor *actor;   /* NULL: a house alone */
+    struct Keeper *keeper; /* another process; NULL: in this one */
+    const GrantKey *grant_key;
+    struct Actor *actor; /* NULL: a house alone */
     Porch porch;
     atomic_uint busy; /* fibers that use the house without being connections of the porch */
 } House;
@@ -39,6 +40,7 @@ typedef struct {
     /* Of a house among other processes; NULL: it is alone, and makes its certificate. */
     Board *board;
     struct Caller *keeper;
+    const GrantKey *grant_key; /* of what fronts bring */
 } HouseStart;
 /* Opens store and auth. ERR_IN_USE: another process has the store. */
 PARKS Err house_open(const HouseStart *start, House **house) MUST_USE;

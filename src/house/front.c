@@ -1,0 +1,311 @@
+/* The front: accepts connections, shakes hands, talks with strangers until they have logged in, and
+ * then carries octets between them and the house. It has neither mail nor keys nor hashes. */
+#include "auth/keeper.h"
+#include "house/porch.h"
+#include "house/role.h"
+#include "house/runner.h"
+#include "house/snapshot.h"
+#include "house/verbs.h"
+#include "net/caller.h"
+#include "net/relay.h"
+#include "run/log.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { QUESTIONS_MOST = 4096, FAREWELL_MS = 5000 };
+
+typedef struct {
+    Actor *actor;
+    _Atomic(Snapshot *) now;
+    Auth *auth;
+    Caller *keeper, *runner;
+    Keeper *remote;
+    Gates *gates;
+    Porch porch;
+    uint32_t house; /* its number; 0: there is none now */
+} Front;
+
+static Front *front_of(const Connection *c)
+{
+    return c->porch->arg;
+}
+
+/* ---- one connection ---- */
+
+/* Lives on the fiber's stack while a connection is served. */
+typedef struct {
+    Connection *connection;
+    Buf record; /* what the next one goes on from: the house, or again the talk before the login */
+    bool handed;
+} Visit;
+
+static void visit_ended(void *arg)
+{
+    Visit *v = arg;
+    porch_left(v->connection);
+    v->connection = NULL;
+}
+
+static void hand_over(void *arg, Stream *stream, Slice record)
+{
+    Visit *v = arg;
+    (void)stream;
+    buf_clear(&v->record);
+    buf_add(&v->record, record);
+    v->handed = true;
+}
+
+/* RFC 9051 7.1.5 with RFC 5530's code; RFC 3206 4; RFC 5321 3.8 with RFC 3463's. */
+static Slice last_words(Service service)
+{
+    switch (service) {
+    case SERVICE_IMAP:
+    case SERVICE_IMAPS:
+        return S("* BYE [UNAVAILABLE] The server is starting again, come back\r\n");
+    case SERVICE_POP3:
+    case SERVICE_POP3S:
+        return S("-ERR [SYS/TEMP] The server is starting again, come back\r\n");
+    case SERVICE_POP2:
+        return S("- The server is starting again, come back\r\n");
+    case SERVICE_LMTP:
+    case SERVICE_SMTP:
+        return S("421 4.3.2 The server is starting again, come back\r\n");
+    case SERVICE_METRICS:
+    case SERVICE_COUNT:
+        break;
+    }
+    return (Slice){0};
+}
+
+/* The talk before the login. True: there is a record, with which the house goes on. */
+PARKS static bool serve_stranger(Visit *v, bool again)
+{
+    Connection *c = v->connection;
+    Snapshot *s = atomic_load(&front_of(c)->now);
+    Slice record = buf_slice(&v->record);
+    v->handed = false;
+    switch (c->service) {
+    case SERVICE_IMAP:
+    case SERVICE_IMAPS:
+        if (again)
+            imap_serve_again(c->stream, &s->imap, record, visit_ended, v);
+        else
+            imap_serve(c->stream, &s->imap, visit_ended, v);
+        return v->handed;
+    case SERVICE_POP3:
+    case SERVICE_POP3S:
+    case SERVICE_POP2:
+        if (again)
+            pop3_serve_again(c->stream, &s->pop3, record, visit_ended, v);
+        else if (c->service == SERVICE_POP2)
+            pop2_serve(c->stream, &s->pop3, visit_ended, v);
+        else
+            pop3_serve(c->stream, &s->pop3, visit_ended, v);
+        return v->handed;
+    case SERVICE_LMTP:
+    case SERVICE_SMTP:
+    case SERVICE_METRICS: /* nobody logs in there */
+    case SERVICE_COUNT:
+        break;
+    }
+    return true;
+}
+
+PARKS static void serve(Connection *c)
+{
+    Visit v = {.connection = c};
+    RelayEnd end = RELAY_BACK;
+    for (bool again = false; end == RELAY_BACK && serve_stranger(&v, again); again = true) {
+        RelayOpen how = {.service = slice_of(service_names[c->service]),
+                         .record = buf_slice(&v.record),
+                         .last_words = last_words(c->service)};
+        porch_knows(c);
+        Buf back = {0};
+        end = relay_serve(c->stream, front_of(c)->gates, &how, &back);
+        buf_done(&v.record);
+        v.record = back;
+        if (end == RELAY_BACK) porch_forgets(c);
+    }
+    buf_done(&v.record);
+    if (!v.connection) return; /* the talk has ended it */
+    stream_free(c->stream);
+    porch_left(c);
+}
+
+/* ---- what it is served with ---- */
+
+static const Config *config_now(void *arg)
+{
+    const Front *f = arg;
+    return &atomic_load(&f->now)->config;
+}
+
+/* The words of the configuration are the actor's, for ever. */
+static void install(Front *f, const Config *config)
+{
+    Config own = *config;
+    own.memory = (Arena){0};
+    Snapshot *s = snapshot_new(&own, f->auth, NULL);
+    s->imap.hand_over = s->pop3.hand_over = hand_over;
+    s->before = atomic_load(&f->now);
+    atomic_store(&f->now, s);
+}
+
+static AuthConfig auth_config(const Front *f, const Config *config, Arena *a)
+{
+    AuthConfig auth = snapshot_auth(config, &f->actor->demo, NULL, a);
+    auth.keeper = f->remote;
+    auth.oauth.introspect = config->oauth_introspection.len ? runner_introspect : NULL;
+    auth.oauth.introspect_arg = f->runner;
+    return auth;
+}
+
+PARKS static Err reload(Actor *actor, const Config *fresh)
+{
+    Front *f = actor->state;
+    Arena a arena_scoped = {0};
+    AuthConfig auth = auth_config(f, fresh, &a);
+    auth_reload(f->auth, &auth);
+    install(f, fresh);
+    return OK;
+}
+
+/* ---- what the warden tells ---- */
+
+static void house_is_broken(void *arg, Err why)
+{
+    (void)arg;
+    log_err(LOG_LEVEL_ERROR, "house_lies", why);
+    _exit(EXIT_IO); /* one of the two is not what it was: the one that costs less ends */
+}
+
+static Err house_joins(Front *f, const Joint *joint)
+{
+    Ring **rings = mem_new(array_bytes(joint->ring_count + 1, sizeof *rings));
+    size_t opened = 0;
+    Err err = OK;
+    for (size_t i = 0; i < joint->ring_count; i++) {
+        Err bad = ring_open(&joint->rings[i], true, &rings[opened]);
+        if (!bad) opened++;
+        if (bad && !err) err = bad;
+    }
+    if (!err) {
+        err = gates_replace(f->gates, rings, opened);
+        f->house = joint->number;
+    } else {
+        while (opened)
+            ring_close(rings[--opened]);
+    }
+    free(rings);
+    return err;
+}
+
+PARKS static void joined(Actor *actor, const Joint *joint)
+{
+    Front *f = actor->state;
+    Err err = OK;
+    if (joint->peer == CAST_HOUSE)
+        err = house_joins(f, joint);
+    else if (joint->peer == CAST_KEEPER)
+        caller_replace(f->keeper, joint->sock);
+    else if (joint->peer == CAST_RUNNER)
+        caller_replace(f->runner, joint->sock);
+    else
+        sock_close(joint->sock);
+    if (err) log_err(LOG_LEVEL_ERROR, "house_not_joined", err);
+}
+
+PARKS static void gone(Actor *actor, CastRole peer, uint32_t number)
+{
+    Front *f = actor->state;
+    if (peer == CAST_KEEPER) caller_replace(f->keeper, NULL);
+    if (peer == CAST_RUNNER) caller_replace(f->runner, NULL);
+    if (peer == CAST_HOUSE && number == f->house) gates_lost(f->gates);
+}
+
+/* ---- beginning and end ---- */
+
+PARKS static Err begin(Actor *actor)
+{
+    Front *f = NEW(Front);
+    Arena a arena_scoped = {0};
+    GatesConfig gates = {.broken = house_is_broken, .arg = f};
+    *f = (Front){.actor = actor,
+                 .keeper = caller_new(CAST_FRONT, CAST_KEEPER, QUESTIONS_MOST),
+                 .runner = caller_new(CAST_FRONT, CAST_RUNNER, QUESTIONS_MOST),
+                 .gates = gates_new(&gates)};
+    actor->state = f;
+    f->remote = keeper_remote(f->keeper);
+    AuthConfig auth = auth_config(f, actor->config, &a);
+    TRY(auth_open(&auth, NULL, &f->auth));
+    install(f, actor->config);
+    porch_init(&f->porch);
+    f->porch.config = config_now, f->porch.serve = serve, f->porch.arg = f;
+    f->porch.board = actor->board;
+    for (size_t i = 0; i < actor->joint_count; i++) {
+        joined(actor, &actor->joints[i]);
+        actor->joints[i].sock = NULL;
+        actor->joints[i].ring_count = 0;
+    }
+    return OK;
+}
+
+PARKS static void opened(Actor *actor, const Entrance *entrance)
+{
+    Front *f = actor->state;
+    porch_open(&f->porch, entrance->service, entrance->sock);
+}
+
+PARKS static Err open_doors(Actor *actor)
+{
+    Front *f = actor->state;
+    for (size_t i = 0; i < actor->listener_count; i++)
+        porch_open(&f->porch, actor->listeners[i].service, actor->listeners[i].sock);
+    actor->listener_count = 0;
+    return OK;
+}
+
+PARKS static void leave_when_empty(void *arg)
+{
+    Front *f = arg;
+    while (atomic_load(&f->porch.connections) && fiber_sleep(200) != WOKEN_CANCELLED) {
+    }
+    actor_is_over(f->actor);
+}
+
+/* Nobody new; those who are here stay. */
+PARKS static void retire(Actor *actor)
+{
+    Front *f = actor->state;
+    porch_close(&f->porch);
+    fiber_start("retire", leave_when_empty, f);
+}
+
+PARKS static void stop(Actor *actor)
+{
+    Front *f = actor->state;
+    Cond nobody = {0};
+    int64_t until = now_ms() + FAREWELL_MS;
+    porch_close(&f->porch);
+    while (gates_relays(f->gates) && now_ms() < until) /* the house says goodbye to them */
+        cond_wait(&nobody, now_ms() + 5);
+    run_cancel();
+    porch_drain(&f->porch, STOP_MS - FAREWELL_MS);
+    gates_free(f->gates);
+    auth_close(f->auth);
+    keeper_close(f->remote);
+    caller_free(f->keeper);
+    caller_free(f->runner);
+    snapshots_free(atomic_load(&f->now));
+    free(f);
+}
+
+const RoleWork front_work = {.begin = begin,
+                             .serve = open_doors,
+                             .joined = joined,
+                             .gone = gone,
+                             .reload = reload,
+                             .retire = retire,
+                             .opened = opened,
+                             .stop = stop};
