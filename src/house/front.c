@@ -1,6 +1,7 @@
 /* The front: accepts connections, shakes hands, talks with strangers until they have logged in, and
  * then carries octets between them and the house. It has neither mail nor keys nor hashes. */
 #include "auth/keeper.h"
+#include "house/certificate.h"
 #include "house/porch.h"
 #include "house/role.h"
 #include "house/runner.h"
@@ -248,7 +249,7 @@ PARKS static Err begin(Actor *actor)
         actor->joints[i].sock = NULL;
         actor->joints[i].ring_count = 0;
     }
-    return OK;
+    return certificate_follow(f->keeper);
 }
 
 PARKS static void opened(Actor *actor, const Entrance *entrance)
