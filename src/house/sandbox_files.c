@@ -23,20 +23,14 @@ static void reach_these(Reachables *r, const char *const *paths, size_t count, R
         reach(r, slice_of(paths[i]), how);
 }
 
-static Slice folder_of(Slice path)
-{
-    size_t at = slice_find_last(path, '/');
-    return at == path.len ? S(".") : at == 0 ? S("/") : slice_first(path, at);
-}
-
 /* A reload reads it again, and a renewed one is another file in the same directory; certbot's is a
  * link from live/ into archive/. */
 static void reach_pem(Reachables *r, Slice path)
 {
     if (!path.len) return;
     char *whole = realpath(arena_cstr(&r->memory, path), NULL);
-    reach(r, folder_of(path), REACH_READ);
-    if (whole) reach(r, folder_of(slice_of(whole)), REACH_READ);
+    reach(r, path_parent(path), REACH_READ);
+    if (whole) reach(r, path_parent(slice_of(whole)), REACH_READ);
     free(whole);
 }
 
@@ -45,7 +39,7 @@ static void reach_pem(Reachables *r, Slice path)
 static void reach_config(Reachables *r, Slice path)
 {
     if (!path.len) return;
-    Slice folder = folder_of(path);
+    Slice folder = path_parent(path);
     bool shared = slice_eq(folder, S("/etc")) || slice_eq(folder, S("/"));
     if (shared)
         log_event(LOG_LEVEL_WARN, "sandbox_config", KV("file", path),
@@ -73,12 +67,12 @@ static void reach_alone(Reachables *r, const Sandbox *s)
 {
     const Config *c = s->config;
     reach(r, c->store, REACH_ALL);
-    reach(r, folder_of(control_path(c, &r->memory)), REACH_SOCKET);
+    reach(r, path_parent(control_path(c, &r->memory)), REACH_SOCKET);
     for (Service service = 0; service < SERVICE_COUNT; service++) {
         const Words *where = service_listeners(c, service);
         for (size_t i = 0; i < where->count; i++)
             if (slice_starts(where->items[i], S("unix:")))
-                reach(r, folder_of(slice_from(where->items[i], 5)), REACH_SOCKET);
+                reach(r, path_parent(slice_from(where->items[i], 5)), REACH_SOCKET);
     }
     reach_certificates(r, c);
     reach_config(r, s->config_path);
@@ -128,7 +122,7 @@ static void reach_warden(Reachables *r, const Sandbox *s)
     reach(r, S("/dev/null"), REACH_ALL);
     reach_these(r, run, COUNT(run), REACH_RUN);
     reach_these(r, read, COUNT(read), REACH_READ);
-    if (s->program) reach(r, folder_of(slice_of(s->program)), REACH_RUN);
+    if (s->program) reach(r, path_parent(slice_of(s->program)), REACH_RUN);
     reach_certificates(r, s->config);
     reach_runner(r, s->config);
     reach_config(r, s->config_path);

@@ -155,6 +155,7 @@ static Err make_store(const Warden *w, bool is_new)
     gid_t gid;
     const char *path = arena_cstr(&a, w->config.store);
     TRY(path_mkdir(w->config.store));
+    TRY(path_sync_dir(path_parent(w->config.store))); /* out of the house's reach */
     if (!is_new || process_user(w->config.user, &uid, &gid)) return OK;
     return chown(path, uid, gid) ? fail(ERR_IO, "%s: chown: %s", path, strerror(errno)) : OK;
 }

@@ -213,6 +213,15 @@ Err path_mkdir(Slice path)
     return world->path_mkdir(p.at);
 }
 
+Slice path_parent(Slice path)
+{
+    while (path.len > 1 && path.at[path.len - 1] == '/')
+        path.len--;
+    size_t cut = slice_find_last(path, '/');
+    if (cut == path.len) return S(".");
+    return cut ? slice_first(path, cut) : S("/");
+}
+
 Err path_sync_dir(Slice path)
 {
     CPATH(p, path);

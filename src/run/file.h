@@ -41,7 +41,9 @@ Err path_read(Slice path, size_t most, Arena *a,
 Err path_replace(Slice path, Slice content) MUST_USE;
 Err path_rename(Slice from, Slice to) MUST_USE;
 Err path_unlink(Slice path) MUST_USE;
-Err path_mkdir(Slice path) MUST_USE;    /* one level, mode 0700; there already: OK */
+Err path_mkdir(Slice path) MUST_USE; /* one level, mode 0700; there already: OK */
+/* The directory that it is in: "/a" of "/a/b" and of "/a/b/", "." of "b". Borrowed. */
+Slice path_parent(Slice path);
 Err path_sync_dir(Slice path) MUST_USE; /* makes names in it durable */
 typedef struct {
     uint64_t size, blocks_bytes; /* blocks_bytes: what it really takes on disk */

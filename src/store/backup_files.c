@@ -102,13 +102,6 @@ Err backup_copy_file(BackupCopy *c)
     return err;
 }
 
-static Slice parent_of(Slice path)
-{
-    size_t cut = slice_find_last(path, '/');
-    if (cut == path.len) return S(".");
-    return cut ? slice_first(path, cut) : S("/");
-}
-
 /* One that is made is made durable; those that are there may not even be ours to read. */
 Err backup_make_dirs(Slice path)
 {
@@ -121,7 +114,7 @@ Err backup_make_dirs(Slice path)
         if ((i < path.len && path.at[i] != '/') || !path_info(arena_copy(&a, level), &info))
             continue;
         TRY(path_mkdir(arena_copy(&a, level)));
-        TRY(path_sync_dir(arena_copy(&a, parent_of(level))));
+        TRY(path_sync_dir(arena_copy(&a, path_parent(level))));
     }
     return OK;
 }

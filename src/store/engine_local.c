@@ -108,18 +108,11 @@ Err engine_scan(Engine *e, uint32_t acct, Slice prefix, Slice from,
 }
 
 /* ---- opening ---- */
-static Slice parent_of(Slice path)
-{
-    while (path.len > 1 && path.at[path.len - 1] == '/')
-        path.len--;
-    size_t cut = slice_find_last(path, '/');
-    if (cut == path.len) return S(".");
-    return cut ? slice_first(path, cut) : S("/");
-}
-
 static Err make_dirs(Engine *e)
 {
     Arena arena_scoped a = {0};
+    PathInfo info;
+    bool was_there = !path_info(e->dir, &info);
     TRY(path_mkdir(e->dir));
     if (path_is_network(e->dir) && !e->options.force_network_fs)
         return fail(ERR_CONFIG,
@@ -129,7 +122,8 @@ static Err make_dirs(Engine *e)
     TRY(path_mkdir(engine_path(e, &a, "big")));
     TRY(path_mkdir(engine_path(e, &a, "idx")));
     TRY(path_sync_dir(e->dir));
-    return path_sync_dir(parent_of(e->dir));
+    Err err = path_sync_dir(path_parent(e->dir));
+    return err == ERR_FORBIDDEN && was_there ? OK : err; /* who made it has synced it */
 }
 
 static Err take_lock(Engine *e)
