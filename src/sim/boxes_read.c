@@ -258,6 +258,7 @@ PARKS bool own_settle(Talker *t, unsigned number, bool may_be_pending)
     f->boxes.gone_next = true_one->gone_next;
     own->acked = f->boxes;
     own->in_flight = false;
+    t->box = -1;
     free(f);
     return true;
 }

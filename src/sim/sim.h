@@ -128,15 +128,17 @@ typedef struct World {
     SimDisk *disk;
     unsigned life;
     bool last, verifying;
-    bool lenient; /* the disk fails in this life, so operations may */
+    bool lenient;         /* the disk fails in this life, so operations may */
+    bool apart, replaces; /* front, keeper, house apart; the house is replaced under them */
     bool fills, killed_at_rest, traced;
     uint64_t crash_after; /* operations of the work; 0: not there */
     bool unsure;          /* what fails may be on the disk: the next life shows it */
     uint64_t fails_after, read_fails_after; /* operations of the work until one does; 0: none */
     unsigned flips;                         /* bits that are not what was written */
     uint32_t tokens, groups;
-    unsigned waiting; /* clients that have not ended */
-    House *house;     /* of this life */
+    unsigned waiting;     /* clients that have not ended */
+    House *house;         /* of this life; NULL: it is being replaced */
+    unsigned house_users; /* who has hold of it beside its connections */
     uint64_t done[CLIENT_KINDS], verified, digest;
     char doing[64];
     Own owns[OWNS];

@@ -85,9 +85,20 @@ PARKS static bool cut_off(Talker *t, Slice octets)
     return false;
 }
 
+PARKS static void show_fibers(void)
+{
+    Arena a arena_scoped = {0};
+    FiberInfo *list;
+    size_t count = fiber_list(&a, &list);
+    for (size_t i = 0; i < count; i++)
+        fprintf(stderr, "  loop %u: %s waits for %s since %lld ms\n", list[i].loop, list[i].name,
+                list[i].waits_for, (long long)list[i].parked_ms);
+}
+
 PARKS static bool lost(Talker *t)
 {
     Err err = stream_error(t->stream);
+    if (err == ERR_TIMEOUT) show_fibers();
     if (err == ERR_TIMEOUT) talker_failed(t, "no answer for %d minutes", PATIENCE_MS / 60000);
     if (!t->client->w->lenient && !t->may_end)
         talker_failed(t, "the server hung up: %s", err_name(err));

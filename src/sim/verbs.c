@@ -34,13 +34,11 @@ PARKS static void hear(Caller *c)
 /* The words of the verb, separated by spaces. */
 PARKS static void call(Caller *c, Slice words)
 {
-    Arena a arena_scoped = {0};
     Buf args buf_scoped = {0}, request buf_scoped = {0};
     Address at;
     c->code = -1;
     c->said.len = 0;
-    Slice path = control_path(house_config(c->t.client->w->house), &a);
-    must(!address_parse(arena_printf(&a, "unix:%.*s", SP(path)), &at));
+    must(!address_parse(S("unix:/control"), &at));
     talker_connect_to(&c->t, &at);
     stream_set_deadline(c->t.stream, now_ms() + 600 * 1000);
     talker_trace(&c->t, "$", words);
@@ -113,11 +111,14 @@ PARKS void verify_recount(World *w)
 
 PARKS void upkeep_client(Client *c)
 {
-    Engine *engine = store_engine(c->w->house->store);
     for (unsigned i = 0; i * 3 < c->w->plan.steps; i++) {
         uint64_t freed;
         (void)fiber_sleep(client_below(c, 60));
+        if (!c->w->house) continue;
+        Engine *engine = store_engine(c->w->house->store);
+        c->w->house_users++;
         Err err = client_one_in(c, 2) ? engine_checkpoint(engine) : engine_compact(engine, &freed);
+        c->w->house_users--;
         if (err && !c->w->lenient)
             world_failed(c->w, "upkeep: %s (%s)", err_name(err), err_story());
         c->w->done[c->kind]++;

@@ -65,7 +65,9 @@ static void choose(World *w, uint64_t *random, SimConfig *sim)
     bool fails = plan_has(p, TROUBLE_eio), partly = plan_has(p, TROUBLE_partly);
     if ((!fails && !partly) || w->last) w->fails_after = 0;
     w->unsure = (fails && w->fails_after) || w->read_fails_after;
-    w->lenient = w->unsure || w->fills;
+    w->apart = plan_has(p, TROUBLE_apart);
+    w->replaces = w->apart && plan_has(p, TROUBLE_links) && !w->last;
+    w->lenient = w->unsure || w->fills || w->replaces;
     plan->failing = fails ? SIM_FAILS : next(random) % 2 ? SIM_SHORT : SIM_INTERRUPTED;
     plan->failure = next(random) % 2 ? ERR_IO : ERR_DISK_FULL;
     plan->fail_at = plan->fail_read_at = plan->capacity_bytes = 0;
