@@ -195,7 +195,9 @@ PARKS static Err begin(Actor *actor)
                         .board = actor->board,
                         .keeper = r->keeper,
                         .grant_key = &r->grant_key};
-    return house_open(&start, &r->house);
+    TRY(house_open(&start, &r->house));
+    r->house->actor = actor; /* for status and upgrade */
+    return OK;
 }
 
 PARKS static Err serve(Actor *actor)
