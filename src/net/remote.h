@@ -41,7 +41,7 @@ typedef struct {
 
 struct Tunnel {
     TunnelConfig config;
-    unsigned refs;  /* atomic: ends that read, legs */
+    unsigned refs;  /* atomic: the owner, ends that read, legs, connections served */
     uint32_t count; /* atomic: connections */
     bool ended;     /* atomic */
     Err why;

@@ -46,6 +46,7 @@ static void end_all(Tunnel *t, Err why)
 void tunnel_end(Tunnel *t)
 {
     end_all(t, fail(ERR_END, "the front has gone"));
+    tunnel_unref(t);
 }
 
 /* ---- a connection comes ---- */
@@ -203,7 +204,7 @@ PARKS Err tunnel_open(const TunnelConfig *config, Ring **rings, size_t count, Tu
     must(count == loop_count());
     Tunnel *t = mem_zero(sizeof *t + array_bytes(count, sizeof *t->end));
     t->config = *config;
-    t->refs = (unsigned)count;
+    t->refs = (unsigned)count + 1;
     t->ends = count;
     for (size_t i = 0; i < count; i++) {
         TunnelEnd *end = &t->end[i];

@@ -39,10 +39,10 @@ typedef struct {
                       TUNNEL_CONNECTIONS_MOST */
 } TunnelConfig;
 
-/* One ring for each loop (loop_count()), taken over also when it fails, attached to none yet. The
- * Tunnel frees itself when it has ended and the last connection is closed. */
+/* One ring for each loop (loop_count()), taken over also when it fails, attached to none yet.
+ * Yours until tunnel_end. */
 PARKS Err tunnel_open(const TunnelConfig *config, Ring **rings, size_t count,
                       Tunnel **tunnel) MUST_USE;
-/* The front has gone (the warden says so): connections see the end. Any loop; once. The Tunnel is
- * no longer ours to touch. */
+/* The front has gone (the warden says so), or `over` was told: connections see the end. Any loop;
+ * exactly once. The Tunnel is no longer yours to touch; it goes with its last connection. */
 void tunnel_end(Tunnel *t);
