@@ -78,7 +78,9 @@ PARKS_UNCHECKED static void serve(void *arg, Stream *stream, Slice service, Slic
     stream_keep(s, record);
     Slice line;
     while (stream_set_deadline(s, now_ms() + 3000), stream_line(s, 100, &line) != LINE_NONE) {
-        char what = line.len ? line.at[0] : 'e';
+        char what = line.len ? line.at[0] : 'e', text[100];
+        memcpy(text, line.at, line.len);
+        line.at = text; /* it was the stream's */
         if (what == 'm') {
             stream_detach(s);
             fiber_move(loop_at(1 - loop_index(loop_current())));
