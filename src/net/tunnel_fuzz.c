@@ -44,7 +44,7 @@ static void say(Case *c, Ring *r, uint8_t how)
     char head[5] = {(char)kind, (char)(take(&c->input) % 8)};
     Slice fields = slice_first(c->input, len % 64);
     c->input = slice_from(c->input, fields.len);
-    Slice more = slice(much, len == 255 ? 65536 : len == 254 ? 20000 : 0);
+    Slice more = slice(much, len == 255 ? 65536 - fields.len : len == 254 ? 20000 : 0);
     ring_put(r, (Slice[]){slice(head, sizeof head), fields, more}, 3);
 }
 
