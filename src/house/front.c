@@ -120,6 +120,7 @@ PARKS static void serve(Connection *c)
     for (bool again = false; end == RELAY_BACK && serve_stranger(&v, again); again = true) {
         RelayOpen how = {.service = slice_of(service_names[c->service]),
                          .record = buf_slice(&v.record),
+                         .authenticates = c->service == SERVICE_SMTP,
                          .last_words = last_words(c->service)};
         porch_knows(c);
         Buf back = {0};

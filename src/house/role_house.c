@@ -26,7 +26,6 @@ typedef struct {
     HouseRole *role;
     uint32_t number; /* of the front */
     Tunnel *tunnel;
-    atomic_bool over;
     Task tell; /* the warden, on loop 0 */
 } Way;
 
@@ -93,11 +92,10 @@ static void tell_warden(Task *task)
     actor_say(w->role->actor, &memo);
 }
 
-/* On any loop. The tunnel lives until loop 0 has had its turn, so tunnel_close there is safe. */
+/* On any loop. The tunnel is ours until we end it. */
 static void tunnel_is_over(void *arg, Err why)
 {
     Way *w = arg;
-    atomic_store(&w->over, true);
     if (why != ERR_SYNTAX) return;
     log_err(LOG_LEVEL_ERROR, "front_lies", why, KV_NUM("front", w->number));
     w->tell = (Task){.run = tell_warden};
@@ -106,7 +104,7 @@ static void tunnel_is_over(void *arg, Err why)
 
 static void end_way(Way *w)
 {
-    if (w->tunnel && !atomic_load(&w->over)) tunnel_end(w->tunnel);
+    if (w->tunnel) tunnel_end(w->tunnel);
     w->tunnel = NULL;
 }
 
