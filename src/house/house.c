@@ -6,6 +6,7 @@
 #include "house/metrics.h"
 #include "house/runner.h"
 #include "house/sandbox.h"
+#include "house/verbs.h"
 #include "mail/charset.h"
 #include "run/file.h"
 #include "run/log.h"
@@ -114,9 +115,36 @@ StoreOptions house_store_options(const Config *c, Arena *a)
     };
 }
 
+/* ---- a disk that has failed ---- */
+
+enum { LAST_ANSWERS_MS = 200 };
+
+/* Nobody waits for this process to end in an orderly way: what was acknowledged is durable, and the
+ * next one reads what the disk really holds. */
+PARKS static void end_and_begin_again(void *arg)
+{
+    (void)arg;
+    fiber_sleep(LAST_ANSWERS_MS);
+    _exit(EXIT_IO);
+}
+
+/* Among other processes the warden starts another house at once, and if its disk is still bad,
+ * later and later; alone it goes on refusing changes, and can be read. */
+static void store_is_broken(void *arg)
+{
+    House *h = arg;
+    bool restarts = !h->own_board && !run_is_simulated();
+    log_event(LOG_LEVEL_ERROR, "store-broken",
+              KV_TEXT("now", restarts ? "this process ends, the next one recovers"
+                                      : "no changes until it is started again"));
+    if (restarts) fiber_start("ending", end_and_begin_again, h);
+}
+
 PARKS static Err open_store(House *h, const Config *c)
 {
     StoreOptions options = house_store_options(c, &h->memory);
+    options.broken = store_is_broken;
+    options.broken_arg = h;
     TRY(path_mkdir(c->store));
     Err err = store_open(c->store, &options, &h->store);
     return err == ERR_IN_USE ? fail(err, "another process has the store %.*s open", SP(c->store))

@@ -197,7 +197,7 @@ Err real_path_mkdir(const char *path)
 
 Err real_path_sync_dir(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (fd < 0 && errno == EACCES) return fail(ERR_FORBIDDEN, "open %s: not allowed", path);
     if (fd < 0) return file_failed("open", path);
     Err err = fsync(fd) == 0 ? OK : file_failed("sync", path);

@@ -9,6 +9,7 @@
 enum {
     RESERVE_BYTES = 4 * 1024 * 1024, /* of log/reserve */
     GROW_LEAST = 64 * 1024,
+    AHEAD_LEAST = 4 * 1024 * 1024, /* of a new segment */
     ZEROS = 64 * 1024,
 };
 
@@ -96,6 +97,8 @@ static Err next_file(Engine *e, Arena *a, bool small, File **file, uint64_t *all
     TRY(file_open(path, FILE_WRITE | FILE_CREATE | (is_free ? 0 : FILE_EMPTY), file));
     *allocated = MIN((uint64_t)AHEAD, e->options.segment_bytes);
     Err err = file_allocate(*file, 0, *allocated);
+    while (err == ERR_DISK_FULL && *allocated > AHEAD_LEAST)
+        err = file_allocate(*file, 0, *allocated /= 4);
     if (!err) return OK;
     file_close(*file);
     *file = NULL;

@@ -355,37 +355,58 @@ static Err write_batch(PageBatch *b)
     return index_write(b->e->index, b->changes, b->count);
 }
 
-static Slice ballast_path(Engine *e, Arena *a)
-{
-    return engine_path(e, a, "idx/reserve");
-}
+/* ---- room for the index on a full disk ---- */
+
+enum { BALLAST = 4 * 1024 * 1024, BALLAST_STEP = 256 * 1024 };
 
 /* When the disk is full the index still has to grow by a few pages, or nobody could ever learn that
- * mail was expunged: 4 MiB are kept aside for that. */
-static void ballast_restore(Engine *e)
+ * mail was expunged: 4 MiB are kept aside for that, given up in small steps (whatever is free may
+ * be taken by somebody else), and no mail is taken before they are whole again. */
+static Err ballast_open(Engine *e, File **file)
 {
-    enum { BALLAST = 4 * 1024 * 1024 };
     Arena arena_scoped a = {0};
-    File *file = NULL;
-    Slice path = ballast_path(e, &a);
-    if (e->has_ballast || file_open(path, FILE_WRITE | FILE_CREATE, &file)) return;
-    Err err = file_allocate(file, 0, MIN((uint32_t)BALLAST, e->options.segment_bytes));
-    file_close(file);
-    if (err && path_unlink(path)) return;
-    e->has_ballast = !err;
+    return file_open(engine_path(e, &a, "idx/reserve"), FILE_WRITE | FILE_CREATE, file);
+}
+
+static void ballast_is_whole(Engine *e, bool whole)
+{
+    mutex_lock(&e->lock);
+    e->has_ballast = whole;
+    mutex_unlock(&e->lock);
+}
+
+Err index_reserve(Engine *e)
+{
+    File *file scoped(file) = NULL;
+    mutex_lock(&e->lock);
+    bool whole = e->has_ballast;
+    mutex_unlock(&e->lock);
+    if (whole) return OK;
+    TRY(ballast_open(e, &file));
+    TRY(file_allocate(file, 0, MIN((uint32_t)BALLAST, e->options.segment_bytes)));
+    ballast_is_whole(e, true);
+    return OK;
+}
+
+/* false: there is none left. */
+static bool ballast_give(Engine *e)
+{
+    File *file scoped(file) = NULL;
+    uint64_t size;
+    if (ballast_open(e, &file) || file_size(file, &size) || !size) return false;
+    ballast_is_whole(e, false);
+    return !file_truncate(file, size - MIN(size, (uint64_t)BALLAST_STEP));
 }
 
 static void write_aside(void *arg)
 {
     PageBatch *b = (PageBatch *)arg;
-    Arena arena_scoped a = {0};
     b->err = write_batch(b);
-    if (b->err == ERR_DISK_FULL && b->e->has_ballast && !path_unlink(ballast_path(b->e, &a))) {
-        b->e->has_ballast = false;
-        b->err = index_write(b->e->index, b->changes, b->count);
-    }
     if (b->err) story_keep(b->story, err_story());
-    if (!b->err) ballast_restore(b->e);
+    while (b->err == ERR_DISK_FULL && ballast_give(b->e))
+        b->err = index_write(b->e->index, b->changes, b->count);
+    if (b->err && b->err != ERR_DISK_FULL) story_keep(b->story, err_story());
+    if (!b->err) (void)!index_reserve(b->e); /* as soon as there is room again */
 }
 
 /* ---- afterwards ---- */

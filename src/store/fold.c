@@ -498,8 +498,11 @@ static void relocated(void *ctx, uint32_t acct, uint32_t eid, uint64_t old_at, B
 
 static void trouble(void *ctx, Err err, Slice story)
 {
-    (void)ctx;
+    Store *store = ctx;
     log_event(LOG_LEVEL_ERROR, "store-trouble", KV_TEXT("err", err_name(err)), KV("story", story));
+    if (!store->is_open || store->is_broken || !engine_health(store->engine)) return;
+    store->is_broken = true;
+    if (store->options.broken) store->options.broken(store->options.broken_arg);
 }
 
 EngineHost fold_host(Store *store)

@@ -160,6 +160,18 @@ static int change_entry(MDB_txn *txn, MDB_dbi table, const IndexChange *c)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+/* LMDB says EIO when a write was short, and that is how a disk gets full. To say so of another EIO
+ * does no harm: what it had written is not referred to and will be written again, and where its
+ * meta page is in doubt it refuses everything from then on by itself. */
+static bool disk_is_full(const Lmdb *l)
+{
+    enum { LITTLE = 16 << 20 };
+    const char *path;
+    uint64_t left;
+    return !mdb_env_get_path(l->env, &path) && !path_free_space(slice_of(path), &left) &&
+           left < LITTLE;
+}
+
 static Err lmdb_write(Index *x, const IndexChange *changes, size_t count)
 {
     Lmdb *l = lmdb_of(x);
@@ -173,6 +185,7 @@ static Err lmdb_write(Index *x, const IndexChange *changes, size_t count)
         return lmdb_fail(rc, "write");
     }
     rc = mdb_txn_commit(txn);
+    if (rc == EIO && disk_is_full(l)) rc = ENOSPC;
     return rc ? lmdb_fail(rc, "commit") : OK;
 }
 

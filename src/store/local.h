@@ -134,6 +134,7 @@ struct Engine {
     uint64_t checkpoints_begun, commits_begun;
     size_t pins_ending; /* of the pins, those with nobody left */
     uint64_t punch_failures;
+    bool has_ballast;  /* idx/reserve is whole */
     unsigned troubles; /* posted, not told yet */
     EngineStatus counters;
     EngineBackup *backup; /* under way */
@@ -141,7 +142,6 @@ struct Engine {
 
     /* loop 0 only */
     bool dirty, closing, running;
-    bool has_ballast;  /* idx/reserve is there */
     bool index_failed; /* for good */
     Err fold_err;      /* of the last checkpoint */
     Cond wake, finished;
@@ -231,6 +231,8 @@ Slice position_encode(Arena *a, const Engine *e, const LogPosition *at);
 Err position_decode(Slice value, const uint8_t uuid[16], LogPosition *at, uint32_t *epoch) MUST_USE;
 
 /* checkpoint.c */
+/* Blocks. The index has room to grow on a disk that gets full now, or ERR_DISK_FULL. */
+Err index_reserve(Engine *e) MUST_USE;
 PARKS Err checkpoint_run(Engine *e) MUST_USE; /* maintenance fiber, or while opening */
 /* Where a body is now that somebody may still know by its old place; until the next checkpoint. */
 void moved_put(Engine *e, uint64_t old_at, BlobRef now);

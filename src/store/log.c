@@ -264,6 +264,7 @@ static Err make_room(Engine *e, Flush *f, uint64_t need, bool small)
     if (need > e->options.segment_bytes - SEGMENT_HEADER)
         return fail(ERR_TOO_BIG, "a record of %llu octets", (unsigned long long)need);
     if (!small && l->in_reserve) TRY(log_reserve(e));
+    if (!small) TRY(index_reserve(e));
     if (lsn_offset(l->position.lsn) + need <= e->options.segment_bytes) {
         Err err = log_grow(e, need);
         if (err != ERR_DISK_FULL || !small || !l->has_reserve) return err;

@@ -250,6 +250,7 @@ struct Store {
     StoreOptions options;
     Engine *engine;
     bool is_open; /* engine_open has returned */
+    bool is_broken;
     Home *homes;  /* one per loop */
     unsigned home_count;
     Mutex names_lock; /* guards names: login -> account number, a cache */

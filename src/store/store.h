@@ -34,6 +34,10 @@ typedef struct {
     bool deleted_to_trash;
     Slice deleted_view; /* the mailbox that shows what is kept; empty: none. Outlives the store */
     uint64_t cache_octets; /* decoded summary pages per loop; 0: 64 MiB */
+    /* The disk has failed: the store takes no changes any more, only another process that opens it
+     * again, and so reads it all again, may go on. Once, on loop 0; must not park. May be NULL. */
+    void (*broken)(void *arg);
+    void *broken_arg;
 } StoreOptions;
 PARKS Err store_open(Slice dir, const StoreOptions *options, Store **store) MUST_USE;
 PARKS void store_close(Store *store);

@@ -33,6 +33,10 @@ def unmount(at):
     _mounted.remove(at)
 
 
+def remount(options, at):
+    _do("mount", "-o", f"remount,{options}", at)
+
+
 def attach(image):
     # A copied image can only be written around the cache in whole blocks; so it is from the start.
     loop = _do("losetup", "--direct-io=on", "--sector-size=4096", "-f", "--show", image)
@@ -94,36 +98,44 @@ class Shelf:
         mount("-o", "loop", image, at=self.at)
 
 
-class Disk:
-    """One image of a shelf and what is mounted from it."""
+class Image:
+    """A file that is a disk, and where it is mounted."""
 
-    def __init__(self, shelf, kind, size=1 << 30):
-        self.shelf, self.kind, self.number = shelf, kind, 0
-        self.at = os.path.join(shelf.dir, "disk")
-        with open(self.image(), "wb") as f:
-            f.truncate(size)
-        loop = attach(self.image())  # made there, so that it fits the sectors of the loop device
+    def __init__(self, path, kind):
+        self.path, self.at, self.loop = path, path + ".mounted", None
+        loop = attach(path)  # made there, so that it fits the sectors of the loop device
         _do(*MAKE[kind], loop)
         detach(loop)
 
-    def image(self):
-        return os.path.join(self.shelf.at, f"disk-{self.number}.img")
-
     def turn_on(self):
-        self.loop = attach(self.image())
+        self.loop = attach(self.path)
         mount(self.loop, at=self.at)
 
     def turn_off(self):
         unmount(self.at)
         detach(self.loop)
 
+
+class Disk(Image):
+    """An image on a shelf, whose power can be cut."""
+
+    def __init__(self, shelf, kind, size=1 << 30):
+        self.shelf, self.number = shelf, 0
+        with open(self.numbered(), "wb") as f:
+            f.truncate(size)
+        super().__init__(self.numbered(), kind)
+        self.at = os.path.join(shelf.dir, "disk")
+
+    def numbered(self):
+        return os.path.join(self.shelf.at, f"disk-{self.number}.img")
+
     def cut(self):
         """The image as it is now is what the next turn_on finds; what is mounted goes on until turn_off, in vain."""
-        old = open(self.image(), "rb")
+        self.old = self.path
         self.number += 1
-        with old, open(self.image(), "wb") as new:
+        self.path = self.numbered()
+        with open(self.old, "rb") as old, open(self.path, "wb") as new:
             fcntl.ioctl(new.fileno(), FICLONE, old.fileno())
-        self.old = old.name
 
     def forget(self):
         os.unlink(self.old)
