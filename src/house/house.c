@@ -323,7 +323,9 @@ PARKS Err house_serve(House *h, void (*ready)(void *arg), void *arg)
                   KV_TEXT("advice", "passwords can be read on the wire"));
     board_watch_memory(h->board, house_config(h)->memory_reserve);
     TRY(house_listen(h));
-    TRY(control_listen(h));
+    Err control = control_listen(h); /* on a full disk there may be no room for its name */
+    if (control == ERR_DISK_FULL) log_err(LOG_LEVEL_WARN, "control", control);
+    if (control && control != ERR_DISK_FULL) return control;
     TRY(start_runner(h));
     TRY(sandbox_enter(&(Sandbox){CAST_ALONE, house_config(h), h->config_path, NULL}));
     h->serving = true;

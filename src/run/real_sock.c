@@ -246,7 +246,10 @@ Err listener_open(const Address *at, bool of_many, int *listener)
         fd = bound_socket(&name, len, false, of_many);
     }
     if (fd < 0) {
-        Err err = errno == EADDRINUSE ? ERR_IN_USE : errno == EACCES ? ERR_FORBIDDEN : ERR_IO;
+        Err err = errno == EADDRINUSE ? ERR_IN_USE
+                  : errno == EACCES   ? ERR_FORBIDDEN
+                  : errno == ENOSPC   ? ERR_DISK_FULL
+                                      : ERR_IO;
         return fail(err, "listen at %s:%u: %s", at->host, at->port, strerror(errno));
     }
     *listener = fd;

@@ -142,6 +142,7 @@ struct Engine {
 
     /* loop 0 only */
     bool dirty, closing, running;
+    bool gives_space; /* bodies have been marked dead since the last compaction */
     bool index_failed; /* for good */
     Err fold_err;      /* of the last checkpoint */
     Cond wake, finished;

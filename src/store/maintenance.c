@@ -55,13 +55,28 @@ static void tell(Engine *e, Err err)
     if (err && err != ERR_DISK_FULL) engine_trouble(e, err, "%s", err_story());
 }
 
+static bool has_dead(Engine *e)
+{
+    mutex_lock(&e->lock);
+    bool has = e->dead.count > 0;
+    mutex_unlock(&e->lock);
+    return has;
+}
+
 PARKS static void work_that_is_due(Engine *e)
 {
     if (e->fold_err || engine_health(e) || e->options.look_only) return;
     if (e->hold.lsn && is_due(&e->touch_ms, TOUCH_EVERY_MS)) tails_touch(e);
-    if (is_due(&e->marks_ms, MARKS_EVERY_MS)) tell(e, space_mark(e));
+    bool marks = is_due(&e->marks_ms, MARKS_EVERY_MS);
+    if (marks) {
+        e->gives_space |= has_dead(e);
+        tell(e, space_mark(e));
+    }
     if (copies_are_due(e)) tell(e, copies_make(e));
+    /* On a full disk nothing is written until there is room again: we must not wait for it. */
+    if ((!marks && has_dead(e)) || e->gives_space) e->dirty = !e->closing;
     if (!is_due(&e->compact_ms, COMPACT_EVERY_MS)) return;
+    e->gives_space = false;
     tell(e, compact_round(e, false));
     tell(e, space_recycle(e));
 }
