@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: all test san slow fuzz fuzz-coverage faults sim install clean kill9 powercut backups
+.PHONY: all test san slow fuzz fuzz-coverage faults sim install clean flips kill9 powercut backups
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -23,6 +23,9 @@ fuzz-coverage: ; tests/fuzz-coverage
 faults: all # the fault walk, every call (N=20: every twentieth; OP=name: of one operation)
 	ninja -C build fault_test
 	build/fault_test $(or $(N),1) $(OP)
+flips: all # N flipped bits in a store at rest
+	ninja -C build flip_test
+	build/flip_test $(or $(N),1000)
 kill9: all # N kills of a real server
 	python3 tests/e2e/kill9.py --kills $(or $(N),1000)
 powercut: all # N cuts of FS (ext4, xfs, btrfs, all); as root

@@ -1,6 +1,7 @@
 /* status, check, scrub: how the house is. */
 #include "house/role.h"
 #include "house/verbs.h"
+#include "store/salvage.h"
 
 #include <unistd.h>
 
@@ -40,6 +41,26 @@ PARKS int verb_check(Talk *t)
              (unsigned long long)result.findings,
              repair && result.findings ? ", repaired what can be" : "");
     return result.findings && !repair ? EXIT_FAILED : EXIT_OK;
+}
+
+static void print_line(void *arg, Slice line)
+{
+    (void)arg;
+    printf("%.*s\n", SP(line));
+}
+
+/* No house is opened for it: that might believe a damaged index. */
+PARKS void check_at_terminal(CommandLine *c)
+{
+    Arena a arena_scoped = {0};
+    if (c->argc != 2 || !slice_eq(slice_of(c->argv[1]), S("--salvage"))) {
+        verb_pass_on(c);
+        return;
+    }
+    StoreOptions options = house_store_options(c->config, &a);
+    Err err = store_salvage(c->config->store, &options, print_line, NULL);
+    if (err) fprintf(stderr, "posthouse: %s\n", *err_story() ? err_story() : err_meaning(err));
+    c->exit_code = exit_code_of(err);
 }
 
 PARKS int verb_scrub(Talk *t)

@@ -66,6 +66,7 @@ PARKS int verb_status(Talk *t);
 PARKS int verb_upgrade(Talk *t);
 PARKS int verb_metrics(Talk *t);
 PARKS int verb_check(Talk *t);
+PARKS void check_at_terminal(CommandLine *c);
 PARKS int verb_scrub(Talk *t);
 PARKS int verb_import(Talk *t);
 PARKS int verb_export(Talk *t);
