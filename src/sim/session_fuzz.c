@@ -7,6 +7,7 @@
 #include "house/control.h"
 #include "run/sim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { DISK_BYTES = 64 << 20, SAID_MOST = 8 << 20, CONTROL = 0 /* the control socket */ };
@@ -106,8 +107,11 @@ PARKS static Stream *connect_to(uint16_t port, Sock **sock)
 PARKS static void hear_until(Stream *s, const char *what)
 {
     Buf said buf_scoped = {0};
+    buf_reserve(&said, 4096);
     while (!memmem(said.at, said.len, what, strlen(what))) {
         Slice some = stream_some(s, 4096);
+        if (!some.len)
+            fprintf(stderr, "%s behind %.*s\n", err_name(stream_error(s)), SP(buf_slice(&said)));
         must(some.len);
         buf_add(&said, some);
     }

@@ -419,6 +419,7 @@ static void email_decode(Reader *in, Email *e, uint64_t *at)
         e->header_len > (uint64_t)e->ref.len + e->prefix_len)
         in->bad = true;
     links_decode(in, e, bits);
+    if (!in->bad && bits != email_bits(e)) in->bad = true; /* origins that are not there */
 }
 
 void emails_done(Email emails[EMAILS])
