@@ -43,7 +43,7 @@ PARKS Err keeper_ask(Keeper *k, const Memo *question, Memo *answer, Buf *memory)
 {
     *answer = (Memo){0};
     TRY(k->caller ? caller_ask(k->caller, question, now_ms() + ASK_MS, answer, memory)
-                  : keeper_answer(k, question, answer, memory));
+                  : keeper_judge(k, question, false, answer, memory));
     return fits(question->kind, answer->kind)
                ? OK
                : fail(ERR_TEMPORARY, "the keeper answers %s with %s", memo_name(question->kind),

@@ -37,18 +37,9 @@ typedef struct {
     Slice login, address, service;
     Memo *answer;
     Buf *memory;
-    bool guest;
+    Slice signature;
+    bool guest, sealed;
 } Case;
-
-static Case case_of(Keeper *k, const Memo *q, size_t first, Memo *answer, Buf *memory)
-{
-    return (Case){.keeper = k,
-                  .login = as_kept(k, q->text[first]),
-                  .address = q->text[first + 1],
-                  .service = q->text[first + 2],
-                  .answer = answer,
-                  .memory = memory};
-}
 
 static Slice seal(const Case *a)
 {
@@ -74,11 +65,11 @@ static Err conclude(const Case *a, Err err)
     else if (!err)
         throttle_succeeded(t, a->address, a->login);
     if (!told) err = ERR_THROTTLED;
-    if (!err) grant = seal(a);
+    if (!err && a->sealed) grant = seal(a);
     *a->answer = (Memo){
         .kind = MEMO_VERDICT,
-        .number = {(uint64_t)err, (uint64_t)hold_ms },
-        .text = { a->login,        grant, a->answer->text[2]}
+        .number = {(uint64_t)err, (uint64_t)hold_ms},
+        .text = { slice_first(a->login, KEEPER_LOGIN_MOST),             grant, a->signature}
     };
     return OK;
 }
@@ -122,15 +113,14 @@ PARKS static Err judge_password(const Case *a, Credential *c, Slice password)
     return OK;
 }
 
-PARKS static Err verify(Keeper *k, const Memo *q, Memo *answer, Buf *memory)
+PARKS static Err verify(Case *a, const Memo *q)
 {
     Credential c;
     Slice password = q->text[3];
-    Case a = case_of(k, q, 0, answer, memory);
-    bool sound = is_login(a.login) && password.len <= KEEPER_PASSWORD_MOST;
-    Err err = sound ? judge_password(&a, &c, password) : ERR_AUTH;
+    bool sound = is_login(a->login) && password.len <= KEEPER_PASSWORD_MOST;
+    Err err = sound ? judge_password(a, &c, password) : ERR_AUTH;
     if (sound) wipe(&c, sizeof c);
-    return conclude(&a, err);
+    return conclude(a, err);
 }
 
 /* An unknown login gets a salt that is always the same for it, and the usual iterations: RFC 5802 9
@@ -169,18 +159,17 @@ static Err judge_proof(const Case *a, const Memo *q, uint8_t signature[32])
     return known && right ? OK : fail(ERR_AUTH, "wrong login or proof");
 }
 
-static Err scram_end(Keeper *k, const Memo *q, Memo *answer, Buf *memory)
+static Err scram_end(Case *a, const Memo *q)
 {
     uint8_t signature[32];
-    Case a = case_of(k, q, 0, answer, memory);
-    Err err = is_login(a.login) ? judge_proof(&a, q, signature) : ERR_AUTH;
-    buf_reserve(memory, sizeof signature + GRANT_OCTETS); /* so that it stays where it is */
+    Err err = is_login(a->login) ? judge_proof(a, q, signature) : ERR_AUTH;
+    buf_reserve(a->memory, sizeof signature + GRANT_OCTETS); /* so that it stays where it is */
     if (!err) {
-        buf_add(memory, slice(signature, scram_hash_len((ScramHash)q->number[0])));
-        answer->text[2] = buf_slice(memory);
+        buf_add(a->memory, slice(signature, scram_hash_len((ScramHash)q->number[0])));
+        a->signature = buf_slice(a->memory);
     }
     wipe(signature, sizeof signature);
-    return conclude(&a, err);
+    return conclude(a, err);
 }
 
 static Err judge_digest(const Case *a, Slice timestamp, Slice digest)
@@ -195,11 +184,10 @@ static Err judge_digest(const Case *a, Slice timestamp, Slice digest)
     return known && right ? OK : fail(ERR_AUTH, "wrong login or digest");
 }
 
-static Err apop(Keeper *k, const Memo *q, Memo *answer, Buf *memory)
+static Err apop(Case *a, const Memo *q)
 {
-    Case a = case_of(k, q, 0, answer, memory);
-    Err err = is_login(a.login) ? judge_digest(&a, q->text[3], q->text[4]) : ERR_AUTH;
-    return conclude(&a, err);
+    Err err = is_login(a->login) ? judge_digest(a, q->text[3], q->text[4]) : ERR_AUTH;
+    return conclude(a, err);
 }
 
 /* ---- shown by other means ---- */
@@ -226,16 +214,15 @@ PARKS static Err judge_token(Case *a, Slice token, Buf *login)
     return OK;
 }
 
-PARKS static Err token(Keeper *k, const Memo *q, Memo *answer, Buf *memory)
+PARKS static Err token(Case *a, const Memo *q)
 {
     Buf login buf_scoped = {0};
-    Case a = case_of(k, q, 0, answer, memory);
-    Err err = judge_token(&a, q->text[3], &login);
-    if (err) log_err(LOG_LEVEL_INFO, "token_refused", err, KV("service", a.service));
-    buf_reserve(memory, KEEPER_LOGIN_MOST + GRANT_OCTETS);
-    buf_add(memory, slice_first(a.login, KEEPER_LOGIN_MOST));
-    a.login = buf_slice(memory);
-    return conclude(&a, err);
+    Err err = judge_token(a, q->text[3], &login);
+    if (err) log_err(LOG_LEVEL_INFO, "token_refused", err, KV("service", a->service));
+    buf_reserve(a->memory, KEEPER_LOGIN_MOST + GRANT_OCTETS);
+    buf_add(a->memory, slice_first(a->login, KEEPER_LOGIN_MOST));
+    a->login = buf_slice(a->memory);
+    return conclude(a, err);
 }
 
 static bool may_vouch(const AuthConfig *config, uint64_t how, Slice login)
@@ -252,19 +239,12 @@ static bool may_vouch(const AuthConfig *config, uint64_t how, Slice login)
     }
 }
 
-static Err vouch(Keeper *k, const Memo *q, Memo *answer, Buf *memory)
+static Err vouch(Case *a, const Memo *q)
 {
-    Case a = case_of(k, q, 0, answer, memory);
-    a.guest = q->number[0] == VOUCH_ANONYMOUS;
-    if (!is_login(a.login) || !may_vouch(keeper_config(k), q->number[0], a.login))
+    a->guest = q->number[0] == VOUCH_ANONYMOUS;
+    if (!is_login(a->login) || !may_vouch(keeper_config(a->keeper), q->number[0], a->login))
         return fail(ERR_FORBIDDEN, "nobody may vouch for that");
-    return conclude(&a, throttle_admits(k->throttle, a.address, a.login));
-}
-
-static Err wrong(Keeper *k, const Memo *q, Memo *answer, Buf *memory)
-{
-    Case a = case_of(k, q, 0, answer, memory);
-    return conclude(&a, ERR_AUTH);
+    return conclude(a, throttle_admits(a->keeper->throttle, a->address, a->login));
 }
 
 /* ---- users ---- */
@@ -331,26 +311,31 @@ static Err say_grant_key(const Keeper *k, Memo *answer)
 
 /* ---- which question ---- */
 
-Err keeper_answer(void *arg, const Memo *q, Memo *answer, Buf *memory)
+PARKS static Err judge(Case *a, const Memo *q)
 {
-    Keeper *k = arg;
+    if (q->kind == MEMO_VERIFY) return verify(a, q);
+    if (q->kind == MEMO_SCRAM_END) return scram_end(a, q);
+    if (q->kind == MEMO_APOP) return apop(a, q);
+    if (q->kind == MEMO_TOKEN) return token(a, q);
+    return q->kind == MEMO_VOUCH ? vouch(a, q) : conclude(a, ERR_AUTH);
+}
+
+PARKS Err keeper_judge(Keeper *k, const Memo *q, bool sealed, Memo *answer, Buf *memory)
+{
+    Case a = {.keeper = k, .sealed = sealed, .answer = answer, .memory = memory};
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
     switch (q->kind) {
     case MEMO_VERIFY:
-        return verify(k, q, answer, memory);
+    case MEMO_SCRAM_END:
+    case MEMO_APOP:
+    case MEMO_TOKEN:
+    case MEMO_VOUCH:
+    case MEMO_WRONG:
+        a.login = as_kept(k, q->text[0]), a.address = q->text[1], a.service = q->text[2];
+        return judge(&a, q);
     case MEMO_SCRAM_BEGIN:
         return scram_begin(k, q, answer, memory);
-    case MEMO_SCRAM_END:
-        return scram_end(k, q, answer, memory);
-    case MEMO_APOP:
-        return apop(k, q, answer, memory);
-    case MEMO_TOKEN:
-        return token(k, q, answer, memory);
-    case MEMO_VOUCH:
-        return vouch(k, q, answer, memory);
-    case MEMO_WRONG:
-        return wrong(k, q, answer, memory);
     case MEMO_CANONICAL:
         return say_login(answer, as_kept(k, q->text[0]));
     case MEMO_SET:
@@ -364,4 +349,9 @@ Err keeper_answer(void *arg, const Memo *q, Memo *answer, Buf *memory)
         return fail(ERR_UNSUPPORTED, "the keeper knows no %s", memo_name(q->kind));
     }
 #pragma GCC diagnostic pop
+}
+
+PARKS Err keeper_answer(void *arg, const Memo *q, Memo *answer, Buf *memory)
+{
+    return keeper_judge(arg, q, true, answer, memory);
 }

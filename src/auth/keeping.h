@@ -51,7 +51,8 @@ bool was_verified(Keeper *k, uint64_t key);
 void remember_verified(Keeper *k, uint64_t key);
 
 /* ---- keeper_answer.c ---- */
-PARKS Err keeper_answer(void *arg, const Memo *question, Memo *answer, Buf *memory);
+/* sealed: a right one gets a grant, for whoever does not know us as a neighbour. */
+PARKS Err keeper_judge(Keeper *k, const Memo *question, bool sealed, Memo *answer, Buf *memory);
 static inline const AuthConfig *keeper_config(const Keeper *k)
 {
     return atomic_load(&k->config);

@@ -29,7 +29,7 @@ PARKS static Err attempt(Keeper *k, const char *address, const char *login, cons
                       .kind = MEMO_VERIFY,
                       .text = {slice_of(login), slice_of(address), S("imap"), slice_of(password)}
     };
-    check_ok(keeper_ask(k, &question, &verdict, &memory));
+    check_ok(keeper_answer(k, &question, &verdict, &memory));
     check(!verdict.number[0] == (verdict.text[1].len == GRANT_OCTETS));
     check_slice(verdict.text[0], slice_of(login));
     fiber_sleep((int64_t)verdict.number[1]);
@@ -319,6 +319,36 @@ PARKS static void queue(void *arg)
     keeper_close(k);
 }
 
+/* ---- questions that a front which has been taken over may ask ---- */
+
+PARKS static void any_question(void *arg)
+{
+    static const MemoKind kinds[] = {MEMO_VERIFY, MEMO_SCRAM_BEGIN, MEMO_SCRAM_END, MEMO_APOP,
+                                     MEMO_TOKEN,  MEMO_VOUCH,       MEMO_WRONG,     MEMO_CANONICAL};
+    static const size_t lens[] = {0, 1, 16, 20, 32, 255, 256, 300, 1400};
+    char text[1400];
+    Keeper *k = open_keeper();
+    (void)arg;
+    for (int i = 0; i < 5000; i++) {
+        Memo again, answer = {0}, q = {.kind = kinds[sim_random() % COUNT(kinds)]};
+        Buf octets buf_scoped = {0}, put buf_scoped = {0}, memory buf_scoped = {0};
+        memset(text, sim_random() % 3 ? 'u' : (int)(sim_random() % 256), sizeof text);
+        for (size_t j = 0; j < MEMO_FIELDS_MOST; j++) {
+            q.number[j] = sim_random() % 5;
+            q.text[j] = slice(text, lens[sim_random() % COUNT(lens)]);
+        }
+        for (size_t j = 0; j < 6; j++) /* as octets, which may be too many for the row */
+            buf_u16(&octets, (uint16_t)q.text[j].len), buf_add(&octets, q.text[j]);
+        Slice whole = buf_slice(&octets);
+        for (size_t len = whole.len; len; len -= MIN(len, (size_t)7))
+            if (!memo_read(CAST_FRONT, CAST_KEEPER, (uint8_t)q.kind, slice_first(whole, len),
+                           &again) &&
+                !keeper_answer(k, &again, &answer, &memory))
+                memo_put(&put, &answer); /* which holds what it must */
+    }
+    keeper_close(k);
+}
+
 /* ---- under virtual time ---- */
 
 static void in_world(const char *name, void (*fn)(void *), void *arg)
@@ -353,4 +383,9 @@ TEST(right_passwords_do_not_wait_for_wrong_ones)
     in_world("five guessers", good_ones_meanwhile, &five);
     in_world("fifty guessers", good_ones_meanwhile, &fifty);
     in_world("queue", queue, NULL);
+}
+
+TEST(the_keeper_answers_any_question)
+{
+    in_world("any question", any_question, NULL);
 }

@@ -214,7 +214,8 @@ static uint16_t scheme_of(const Signing *s)
     if (EVP_PKEY_is_a(s->key->public, "ED25519")) return s->hash ? 0 : 0x0807;
     if (!s->hash) return 0;
     if (EVP_PKEY_is_a(s->key->public, "EC")) return (uint16_t)(s->hash << 8 | 3);
-    return s->pss ? (uint16_t)(0x0800 + s->hash) : (uint16_t)(s->hash << 8 | 1);
+    unsigned scheme = s->pss ? 0x0800u + s->hash : (unsigned)s->hash << 8 | 1;
+    return (uint16_t)scheme;
 }
 
 PARKS_UNCHECKED static Err ask(const Signing *s, Slice octets, Buf *signature)
