@@ -55,6 +55,7 @@ struct Relay {
     bool opened;          /* CONN_OPEN is said */
     bool left;            /* CONN_LEAVES has come */
     bool said_end, final; /* our last frame; the house's */
+    bool holds;           /* CONN_HOLD has come: the client is about to speak TLS or DEFLATE */
     bool returns;         /* what comes now is what the house had not read */
     bool lost;            /* its house has gone */
     bool wants_facts;

@@ -77,6 +77,7 @@ PARKS static Course do_frame(Relay *r, uint8_t kind, Slice fields, Buf *back)
         if (!r->lost) gates_break(r->gates, fail(ERR_SYNTAX, "%s now", memo_name((MemoKind)kind)));
         return ENDS;
     }
+    r->holds = false;
     switch ((int)kind) {
     case MEMO_CONN_START_TLS:
         start_tls(r, fields);
@@ -124,7 +125,7 @@ static bool is_held(const Relay *r)
 
 static bool may_say(const Relay *r)
 {
-    return r->gate && r->opened && !r->said_end && !is_held(r);
+    return r->gate && r->opened && !r->said_end && !r->holds && !is_held(r);
 }
 
 static void say_end(Relay *r, Err why)
@@ -170,7 +171,7 @@ static void try_open(Relay *r)
 static bool survives(Relay *r)
 {
     bool rests = relay_is_at_rest(r) && ++r->tries <= TRIES_MOST;
-    r->lost = r->opened = r->left = r->granted = false;
+    r->holds = r->lost = r->opened = r->left = r->granted = false;
     r->unpaid = r->written = r->queued = r->credit = r->hops = 0;
     return rests;
 }

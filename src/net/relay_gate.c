@@ -235,6 +235,11 @@ static Err take_other(Gate *gate, Relay *r, const Frame *frame)
     if (m.kind == MEMO_CONN_CREDIT) return take_credit(r, m.number[1]);
     if (m.kind == MEMO_CONN_KEEP) return take_keep(r, m.number[1], m.text[0]);
     if (m.kind == MEMO_CONN_LEAVES) return take_leaves(r);
+    if (m.kind == MEMO_CONN_HOLD) {
+        r->holds = true;
+        r->keeps = false;
+        return OK;
+    }
     bool last = m.kind == MEMO_CONN_FINISH || m.kind == MEMO_CONN_DROP;
     if (r->fiber) return take_command(r, &m);
     if (!last) return OK;

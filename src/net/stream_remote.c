@@ -27,10 +27,8 @@ PARKS static Err wait_for(Stream *s, SockEvents what, int64_t deadline_ms)
     return OK;
 }
 
-/* A frame behind all that was put so far. */
-PARKS static Err say(Stream *s, const Memo *memo)
+PARKS static Err put(Stream *s, const Memo *memo)
 {
-    TRY(stream_flush(s));
     for (bool done = false; !done;) {
         Err err = remote_try_put(s->remote, memo, &done);
         if (!err && !done) err = wait_for(s, SOCK_WRITABLE, from_now(s->write_timeout_ms));
@@ -39,6 +37,20 @@ PARKS static Err say(Stream *s, const Memo *memo)
         return err;
     }
     return OK;
+}
+
+/* A frame behind all that was put so far. */
+PARKS static Err say(Stream *s, const Memo *memo)
+{
+    TRY(stream_flush(s));
+    return put(s, memo);
+}
+
+/* In front of the words by which the client knows: its first octets of TLS or DEFLATE may be with
+ * the front before the frame that is behind these words, and would come to us as they are. */
+PARKS static Err hold(Stream *s)
+{
+    return put(s, FRAME(MEMO_CONN_HOLD, s->remote->connection));
 }
 
 /* ---- TLS ---- */
@@ -70,6 +82,7 @@ PARKS static Err wait_for_handshake(Stream *s)
 PARKS Err remote_start_tls(Stream *s)
 {
     Slice alpn = slice_from(buf_slice(&s->alpn), 1);
+    TRY(hold(s));
     TRY(stream_flush(s));
     if (s->deaf) return s->error;
     Memo ask = {.kind = MEMO_CONN_START_TLS, .number = {s->remote->connection}, .text = {alpn}};
@@ -117,6 +130,7 @@ PARKS Err remote_set_deflate(Stream *s, bool on)
 {
     must(s->remote->deflated != on);
     s->remote->deflated = on;
+    if (on) TRY(hold(s));
     MemoKind kind = on ? MEMO_CONN_START_DEFLATE : MEMO_CONN_END_DEFLATE;
     return say(s, FRAME(kind, s->remote->connection));
 }

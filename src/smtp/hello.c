@@ -59,7 +59,7 @@ PARKS void smtp_starttls(Smtp *s, Slice nothing)
         return;
     }
     smtp_reply(s, 220, "2.0.0 Go ahead");
-    if (stream_flush(s->stream) || stream_start_tls(s->stream, ctx)) {
+    if (stream_start_tls(s->stream, ctx)) {
         Buf remote buf_scoped = {0};
         address_print(&remote, &s->peer);
         log_err(LOG_LEVEL_INFO, "tls_failed", stream_error(s->stream),
