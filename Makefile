@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: all test san slow fuzz fuzz-coverage faults sim install clean flips kill9 powercut backups
+.PHONY: all test san slow fuzz fuzz-coverage coverage faults sim install clean flips kill9 powercut backups
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -20,6 +20,7 @@ backups: all # backups and restores in the simulated world: make backups SEEDS=1
 	BACKUP_SEEDS=$(SEEDS) build/backup_sim
 fuzz: ; tests/fuzz
 fuzz-coverage: ; tests/fuzz-coverage
+coverage: ; tests/coverage $(PATHS) # of branches and lines, by all tests (PATHS: told only of these)
 faults: all # the fault walk, every call (N=20: every twentieth; OP=name: of one operation)
 	ninja -C build fault_test
 	build/fault_test $(or $(N),1) $(OP)

@@ -79,6 +79,7 @@ static bool enter(HashQueue *q, Waiter *w)
     list_add(&q->waiting, &w->of_queue);
     if (++q->count > HASHES_WAITING_MOST) {
         Waiter *last = find(q, false);
+        must(last); /* at least w */
         last->is_sent_away = true;
         leave(q, last);
     }
