@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: all test san slow fuzz fuzz-coverage coverage faults sim install clean flips kill9 powercut backups
+.PHONY: all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 powercut backups
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -18,6 +18,9 @@ sim: all
 backups: all # backups and restores in the simulated world: make backups SEEDS=1000
 	ninja -C build backup_sim
 	BACKUP_SEEDS=$(SEEDS) build/backup_sim
+tunnels: all # front and house joined by rings, every interleaving: make tunnels SEEDS=100000
+	ninja -C build net_test
+	SEEDS=$(SEEDS) build/net_test tunnel_under_every_interleaving
 fuzz: ; tests/fuzz
 fuzz-coverage: ; tests/fuzz-coverage
 coverage: ; tests/coverage $(PATHS) # of branches and lines, by all tests (PATHS: told only of these)

@@ -21,8 +21,8 @@ enum {
 bool frame_data(Frames *f, uint32_t connection, const Slice *parts, size_t count, size_t octets);
 bool frame_put(Frames *f, const Memo *memo); /* any; false: no room now */
 void frame_say(Frames *f, const Memo *memo); /* a small one */
-#define FRAME(kind_, connection_, ...)                                                             \
-    (&(Memo){.kind = (kind_), .number = {(connection_)__VA_OPT__(, ) __VA_ARGS__}})
+/* FRAME(kind, connection, other numbers) */
+#define FRAME(kind_, ...) (&(Memo){.kind = (kind_), .number = {__VA_ARGS__}})
 bool frame_owes(const Frames *f);
 void frame_settle(Frames *f); /* says what is owed, as far as there is room */
 void frame_done(Frames *f);

@@ -5,8 +5,8 @@
  *
  * A house may go and another come. A session at rest (what it kept with stream_keep is the last we
  * heard of it, and it had read all that we sent) waits for the next house and is taken up there;
- * the client notices nothing. Other clients get their service's last words if the answer to their
- * command had not begun, and are closed.
+ * the client notices nothing (a record of which three houses have died is given up). Other clients
+ * get their service's last words if the answer to their command had not begun, and are closed.
  *
  * The house is not believed any more than a client: a frame that cannot be at that point ends all
  * its rings, as if it had gone. */

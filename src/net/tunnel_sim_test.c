@@ -51,8 +51,9 @@ static void expect(const Talk *t, bool to_client, uint64_t at, Slice got)
 {
     for (size_t i = 0; i < got.len; i++)
         if (got.at[i] != octet_at(t, to_client, at + i)) {
+            uint64_t where = at + i;
             test_failed(__FILE__, __LINE__, "talk %u, octet %llu to the %s", t->id,
-                        (unsigned long long)(at + i), to_client ? "client" : "house");
+                        (unsigned long long)where, to_client ? "client" : "house");
             abort();
         }
 }

@@ -1,9 +1,26 @@
 #include "base/test.h"
 #include "net/tunnel_world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* ---- one connection ---- */
+
+/* What the house knows of TLS that it does not do. */
+PARKS static void tell_tls(Stream *s)
+{
+    Buf binding buf_scoped = {0};
+    Arena a arena_scoped = {0};
+    Slice *names = NULL;
+    check(stream_is_tls(s) && stream_tls_cipher(s).len > 0);
+    check_ok(stream_channel_binding(s, BINDING_TLS_EXPORTER, &binding));
+    check_u64(stream_client_names(s, CLIENT_ADDRESS, &a, &names), 0);
+    stream_printf(s, "%.*s ", SP(stream_tls_version(s)));
+    for (size_t i = 0; i < binding.len; i++)
+        stream_printf(s, "%02x", (unsigned char)binding.at[i]);
+    stream_printf(s, "\r\n");
+}
 
 /* A service that answers lines, for every way in which a connection can go on. */
 PARKS static void answer_lines(void *arg, Stream *stream, Slice service, Slice record)
@@ -30,6 +47,18 @@ PARKS static void answer_lines(void *arg, Stream *stream, Slice service, Slice r
             stream_printf(s, "bye\r\n");
             stream_finish(s);
             return;
+        } else if (slice_starts(line, S("POUR"))) {
+            static const char much[50000];
+            for (int i = 0; i < 200 && !stream_error(s); i++)
+                stream_put(s, slice(much, sizeof much));
+        } else if (slice_starts(line, S("STARTTLS"))) {
+            check(!stream_is_tls(s) && !stream_tls_version(s).len);
+            stream_printf(s, "go ahead\r\n");
+            stream_set_alpn(s, S("imap"));
+            stream_set_deadline(s, now_ms() + 10000);
+            if (stream_start_tls(s, NULL)) return;
+            stream_set_deadline(s, NEVER);
+            tell_tls(s);
         } else if (slice_starts(line, S("DEFLATE"))) {
             check(!stream_is_deflated(s));
             stream_printf(s, "deflated\r\n");
@@ -128,6 +157,71 @@ TEST(tunnel_deflates_in_the_front)
     tunnel_world_close(w);
 }
 
+/* The files are not looked at again. */
+static void be_a_server(void)
+{
+    char dir[] = "/tmp/tunnel-XXXXXX", certificate[64], key[64];
+    TlsContext *ctx scoped(tls) = NULL;
+    must(mkdtemp(dir));
+    snprintf(certificate, sizeof certificate, "%s/c.pem", dir);
+    snprintf(key, sizeof key, "%s/k.pem", dir);
+    check_ok(
+        tls_make_self_signed(slice_of(certificate), slice_of(key), (Slice[]){S("localhost")}, 1));
+    check_ok(tls_server_new(slice_of(certificate), slice_of(key), &ctx));
+    tls_set_current(ctx);
+    unlink(certificate);
+    unlink(key);
+    rmdir(dir);
+}
+
+PARKS static void hears_binding(Stream *c)
+{
+    Buf binding buf_scoped = {0}, wanted buf_scoped = {0};
+    check_ok(stream_channel_binding(c, BINDING_TLS_EXPORTER, &binding));
+    buf_printf(&wanted, "TLSv1.3 ");
+    for (size_t i = 0; i < binding.len; i++)
+        buf_printf(&wanted, "%02x", (unsigned char)binding.at[i]);
+    Slice line;
+    check(stream_line(c, 1000, &line) == LINE_CRLF);
+    check_slice(line, buf_slice(&wanted));
+}
+
+TEST(tunnel_has_its_tls_made_by_the_front)
+{
+    TlsContext *ctx scoped(tls) = NULL;
+    be_a_server();
+    check_ok(tls_client_new(false, &ctx));
+    TunnelWorld *w = tunnel_world_open(&lines);
+    Stream *c = tunnel_world_call(w, S("smtp"), S(""), S(""));
+    hears(c, "* smtp ");
+    say(c, S("STARTTLS\r\ninjected\r\n"));
+    hears(c, "go ahead");
+    stream_set_alpn(c, S("imap"));
+    check_ok(stream_start_tls_client(c, ctx, S("localhost")));
+    hears_binding(c);
+    say(c, S("one\r\nMOVE\r\nKEEP it\r\n"));
+    hears(c, "echo one");
+    hears(c, "moved");
+    hears(c, "kept");
+    fiber_sleep(20);
+    tunnel_world_kill_house(w);
+    tunnel_world_new_house(w);
+    hears(c, "* smtp it");
+    stream_free(c);
+
+    c = tunnel_world_call(w, S("smtp"), S(""), S("")); /* one that says something else instead */
+    hears(c, "* smtp ");
+    say(c, S("STARTTLS\r\n"));
+    hears(c, "go ahead");
+    say(c, S("this is no hello\r\n"));
+    stream_some(c, 1000); /* an alert, perhaps */
+    while (stream_some(c, 1000).len)
+        ;
+    stream_free(c);
+    tunnel_world_close(w);
+    tls_set_current(NULL);
+}
+
 TEST(tunnel_house_goes_and_another_comes)
 {
     TunnelWorld *w = tunnel_world_open(&lines);
@@ -158,6 +252,31 @@ TEST(tunnel_house_goes_and_another_comes)
     stream_free(rests);
     stream_free(works);
     stream_free(half);
+    tunnel_world_close(w);
+}
+
+TEST(tunnel_slow_reader_is_in_nobodys_way)
+{
+    TunnelWorld *w = tunnel_world_open(&lines);
+    Stream *slow[8], *c = tunnel_world_call(w, S("imap"), S(""), S(""));
+    for (size_t i = 0; i < COUNT(slow); i++) {
+        slow[i] = tunnel_world_call(w, S("imap"), S(""), S(""));
+        say(slow[i], S("POUR\r\n"));
+    }
+    hears(c, "* imap ");
+    fiber_sleep(50);
+    for (int i = 0; i < 100; i++) {
+        say(c, S("quick\r\n"));
+        hears(c, "echo quick");
+    }
+    for (size_t i = 0; i < COUNT(slow); i++) {
+        hears(slow[i], "* imap ");
+        check(stream_skip(slow[i], 10000000));
+        say(slow[i], S("still here\r\n"));
+        hears(slow[i], "echo still here");
+        stream_free(slow[i]);
+    }
+    stream_free(c);
     tunnel_world_close(w);
 }
 
