@@ -142,7 +142,7 @@ struct Engine {
 
     /* loop 0 only */
     bool dirty, closing, running;
-    bool gives_space; /* bodies have been marked dead since the last compaction */
+    bool gives_space;  /* bodies have been marked dead since the last compaction */
     bool index_failed; /* for good */
     Err fold_err;      /* of the last checkpoint */
     Cond wake, finished;
@@ -193,6 +193,8 @@ typedef struct {
 Err walk_begin(Engine *e, uint32_t number, Walk *walk) MUST_USE;
 /* false: the end, or (verdict VERDICT_NONE) nothing that holds. */
 Err walk_next(Walk *walk, LogRecord *out, Verdict *verdict, bool *more) MUST_USE;
+/* Behind damage: to the next record that stands by itself. false: there is none. */
+Err walk_resume(Walk *walk, bool *more) MUST_USE;
 void walk_end(Walk *walk);
 
 /* log.c */

@@ -51,28 +51,43 @@ static void check_body(Scrub *s, Walk *walk, const LogRecord *rec, Verdict verdi
             rec->head.acct, rec->head.eid, (unsigned long long)rec->body.at);
 }
 
+/* *more: there is something behind the damage. */
+static Err behind_damage(Scrub *s, Walk *walk, bool *more)
+{
+    uint64_t lsn = walk->place.lsn;
+    *more = false;
+    if (lsn_offset(lsn) >= walk->end) return OK;
+    TRY(walk_resume(walk, more));
+    uint64_t lost = (*more ? lsn_offset(walk->place.lsn) : walk->end) - lsn_offset(lsn);
+    finding(s, "segment %u: a record at %llx is damaged, %llu octets", s->number,
+            (unsigned long long)lsn, (unsigned long long)lost);
+    return OK;
+}
+
+static Err scrub_records(Scrub *s, Walk *walk)
+{
+    bool more = true;
+    while (more) {
+        LogRecord rec;
+        Verdict verdict = VERDICT_GOOD;
+        TRY(walk_next(walk, &rec, &verdict, &more));
+        if (more) {
+            s->checked++;
+            check_body(s, walk, &rec, verdict);
+        } else {
+            TRY(behind_damage(s, walk, &more));
+        }
+    }
+    return OK;
+}
+
 static void scrub_segment(void *arg)
 {
     Scrub *s = (Scrub *)arg;
     Walk walk;
-    LogRecord rec;
-    Verdict verdict = VERDICT_GOOD;
-    bool more = true;
     Err err = walk_begin(s->e, s->number, &walk);
-    if (err) {
-        finding(s, "segment %u: %s", s->number, err_story());
-        return;
-    }
-    while (!(err = walk_next(&walk, &rec, &verdict, &more)) && more) {
-        s->checked++;
-        check_body(s, &walk, &rec, verdict);
-    }
-    if (err)
-        finding(s, "segment %u: %s", s->number, err_story());
-    else if (verdict == VERDICT_NONE && lsn_offset(walk.place.lsn) < walk.end)
-        finding(s, "segment %u: the record at %llx is damaged, %u octets behind it not checked",
-                s->number, (unsigned long long)walk.place.lsn,
-                walk.end - lsn_offset(walk.place.lsn));
+    if (!err) err = scrub_records(s, &walk);
+    if (err) finding(s, "segment %u: %s", s->number, err_story());
     walk_end(&walk);
 }
 

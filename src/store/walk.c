@@ -62,6 +62,33 @@ Err walk_next(Walk *walk, LogRecord *out, Verdict *verdict, bool *more)
     walk->place.lsn += out->next;
     walk->place.chain = out->head.chain;
     walk->place.epoch = out->head.epoch;
+    walk->place.any_chain = false;
+    return OK;
+}
+
+static Err record_stands(Walk *walk, uint64_t lsn, bool *stands)
+{
+    Slice bytes;
+    RecordHeader h;
+    *stands = false;
+    TRY(window_read(&walk->window, lsn_offset(lsn), RECORD_HEADER, &bytes));
+    if (!record_header_decode(bytes, lsn, &h)) return OK;
+    uint64_t len = RECORD_HEADER + (uint64_t)h.record_len;
+    TRY(window_read(&walk->window, lsn_offset(lsn), len, &bytes));
+    *stands = h.epoch >= walk->place.epoch && record_holds(&h, bytes, walk->place.salt);
+    return OK;
+}
+
+Err walk_resume(Walk *walk, bool *more)
+{
+    *more = false;
+    uint64_t lsn = walk->place.lsn + 8;
+    for (; lsn_offset(lsn) + RECORD_HEADER <= walk->end && !*more; lsn += 8) {
+        TRY(record_stands(walk, lsn, more));
+        if (!*more) continue;
+        walk->place.lsn = lsn;
+        walk->place.any_chain = true;
+    }
     return OK;
 }
 
