@@ -226,9 +226,8 @@ int throttle_rank(Throttle *t, Slice address, Slice login)
     if (!t) return 1;
     mutex_lock(&t->lock);
     Records r = records_of(t, address, login);
-    int rank = is_friend(r.by[BY_BOTH]) && !r.by[BY_BOTH]->failures ? 0
-               : r.by[BY_ADDRESS]->failures <= FREE_FAILURES        ? 1
-                                                                    : 2;
+    const Record *own = r.by[BY_BOTH];
+    int rank = own->failures ? 2 : is_friend(own) ? 0 : 1;
     mutex_unlock(&t->lock);
     return rank;
 }

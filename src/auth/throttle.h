@@ -29,8 +29,8 @@ int64_t throttle_failed(Throttle *t, Slice address, Slice login, bool *told);
 /* Right: from now on known there. The timetables go on as they are: whoever guesses may sit behind
  * the same address. */
 void throttle_succeeded(Throttle *t, Slice address, Slice login);
-/* Who goes first where many wait to be judged: 0 who has logged in from there before, 1 who is new,
- * 2 who comes from where others failed. */
+/* Who goes first where many wait to be judged: 0 who has logged in from there before, 1 who is new
+ * there, 2 whose login has failed there. */
 int throttle_rank(Throttle *t, Slice address, Slice login);
 
 /* The same number for all addresses of one customer. */

@@ -161,13 +161,13 @@ def known_and_unknown(s):
 
 
 def test():
-    s = Server(settings=("throttle=yes",)).start()
+    s = Server(settings=("throttle=yes", "single_process=no")).start()
     slow = threading.Thread(target=pauses, args=(s,))
     slow.start()
     fifty_at_once(s)
     slow.join()
     s.process.kill() if s.stop() is None else None
-    s = Server(settings=("throttle=no", "pop3_apop=yes")).start()
+    s = Server(settings=("throttle=no", "pop3_apop=yes", "single_process=no")).start()
     known_and_unknown(s)
     s.check_end()
 
