@@ -171,13 +171,13 @@ PARKS static Err send_end(Stream *s, DeflateWay way)
 
 /* The buffer is taken off while it is sent, so that a neighbour may add news to the stream while we
  * wait for the peer. */
-PARKS static Err flush_as(Stream *s, DeflateWay way)
+PARKS Err stream_flush(Stream *s)
 {
     while ((s->out.len || (s->press && press_holds(s->press))) && !s->mute) {
         Buf sending = s->out;
         s->out = (Buf){0};
         Err sent = send_all(s, buf_slice(&sending));
-        if (!sent && !s->out.len) sent = send_end(s, way);
+        if (!sent && !s->out.len) sent = send_end(s, DEFLATE_FLUSH);
         buf_clear(&sending);
         if (sent || s->out.at || sending.room > KEEP_OUT)
             buf_done(&sending);
@@ -188,11 +188,6 @@ PARKS static Err flush_as(Stream *s, DeflateWay way)
     if (!s->mute) return OK;
     buf_clear(&s->out);
     return s->error;
-}
-
-PARKS Err stream_flush(Stream *s)
-{
-    return flush_as(s, DEFLATE_FLUSH);
 }
 
 PARKS Err stream_drain(Stream *s)
@@ -267,7 +262,8 @@ PARKS Err stream_end_deflate(Stream *s)
 {
     if (s->remote) return remote_set_deflate(s, false);
     must(s->press);
-    Err err = flush_as(s, DEFLATE_END);
+    Err err = stream_flush(s);
+    if (!err) err = send_end(s, DEFLATE_END); /* there may have been nothing to flush any more */
     press_end(s->press, &s->in);
     press_free(s->press);
     s->press = NULL;
