@@ -264,6 +264,11 @@ Err inflater_take(Inflater *i, Slice *in, char *out, size_t room, size_t *made)
     return OK;
 }
 
+bool inflater_at_boundary(const Inflater *i)
+{
+    return !i->works || (i->at_boundary && !i->is_full);
+}
+
 void inflater_rest(Inflater *i)
 {
     enum { WINDOW = 1 << WINDOW_IN };

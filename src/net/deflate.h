@@ -36,5 +36,7 @@ SCOPED(Inflater, inflater, inflater_free)
 Err inflater_take(Inflater *i, Slice *in, char *out, size_t room, size_t *made) MUST_USE;
 /* Gives back what it can: all, when the other end has flushed to an octet boundary. The window is
  * kept compressed. */
+/* Between two flushes of the peer: nothing of what comes next has been looked at. */
+bool inflater_at_boundary(const Inflater *i);
 void inflater_rest(Inflater *i);
 size_t inflater_kept(const Inflater *i); /* octets kept while at rest; for tests */

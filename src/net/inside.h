@@ -67,7 +67,8 @@ Err channel_try_write(Stream *s, Slice octets, size_t *sent, SockEvents *wants) 
 Err press_try_read(Stream *s, void *out, size_t len, size_t *got, SockEvents *wants) MUST_USE;
 /* Deflates a piece of what is to be sent into press->packed. Gives its length. */
 size_t press_piece(Press *p, Slice octets, DeflateWay way);
-bool press_holds(const Press *p); /* octets that only a flush brings out */
+bool press_at_boundary(const Press *p); /* as inflater_at_boundary */
+bool press_holds(const Press *p);       /* octets that only a flush brings out */
 /* Waits for the sock; a press goes to rest when that takes long. */
 PARKS Wake press_wait(Stream *s, SockEvents wants, int64_t deadline_ms, bool nudges);
 Press *press_new(Inbox *in);         /* what has come in already is compressed */

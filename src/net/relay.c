@@ -185,11 +185,20 @@ PARKS static void say_farewell(Relay *r)
 
 /* ---- the life of a relay ---- */
 
+/* Of a client that deflates no more is inflated than the house asks for: behind what it has not
+ * taken yet there may be octets that are plain. */
+static bool may_read(const Relay *r)
+{
+    const Stream *c = r->client;
+    if (!may_say(r) || c->deaf || stream_buffered(c)) return false;
+    bool in_turn = c->press && press_at_boundary(c->press);
+    return in_turn ? r->credit == TUNNEL_CREDIT : r->credit > 0;
+}
+
 PARKS static Wake rest(Relay *r, int64_t deadline_ms)
 {
     Stream *c = r->client;
-    bool reads = may_say(r) && r->credit && !c->deaf && !stream_buffered(c);
-    if (reads) return stream_wait(c, deadline_ms);
+    if (may_read(r)) return stream_wait(c, deadline_ms);
     stream_rest(c);
     return fiber_park(deadline_ms);
 }

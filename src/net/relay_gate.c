@@ -145,7 +145,7 @@ static Err take_credit(Relay *r, uint64_t octets)
 {
     if (!octets || octets > TUNNEL_CREDIT - r->credit)
         return fail(ERR_SYNTAX, "a credit of %llu octets more", (unsigned long long)octets);
-    if (!r->credit) nudge(r);
+    if (!r->credit || (r->client && r->client->press)) nudge(r);
     r->credit += (uint32_t)octets;
     return OK;
 }

@@ -72,14 +72,21 @@ static Address remote_local(const Sock *s)
 
 /* ---- frames that come ---- */
 
-/* One frame for many octets that were taken. */
-static void allow(Remote *r, size_t octets)
+static void allow_now(Remote *r)
 {
-    r->to_allow += (uint32_t)octets;
-    if (r->to_allow < TUNNEL_CREDIT / 4 || !may_say(r) || r->ended || r->silent) return;
+    if (!r->to_allow || !may_say(r) || r->ended || r->silent) return;
     r->allowed += r->to_allow;
     say(r, FRAME(MEMO_CONN_CREDIT, r->connection, r->to_allow));
     r->to_allow = 0;
+}
+
+/* One frame for many octets that were taken. What a client sends behind the end of its DEFLATE must
+ * not be inflated (RFC 8437 4.1), and where that end is only the session knows: then it is allowed
+ * when it asks for more. */
+static void allow(Remote *r, size_t octets)
+{
+    r->to_allow += (uint32_t)octets;
+    if (r->to_allow >= TUNNEL_CREDIT / 4 && !r->deflated) allow_now(r);
 }
 
 static Err take_octets(Remote *r, Slice octets)
@@ -188,6 +195,7 @@ static Err remote_try_read(Sock *s, void *out, size_t len, size_t *got)
     }
     if (r->ended) return fail(r->end, "the client has gone");
     if (!r->leg || r->leg->end->over) return fail(ERR_END, "the front has gone");
+    if (r->deflated) allow_now(r);
     s->ready &= (uint8_t)~SOCK_READABLE;
     return OK;
 }

@@ -48,7 +48,7 @@ PARKS bool stream_skip(Stream *s, uint64_t len);
 size_t stream_buffered(const Stream *s); /* octets that can be read without waiting */
 Slice stream_peek(const Stream *s);      /* those octets, not taken */
 void stream_forget(Stream *s); /* what was taken or given out so far is wiped: it was a secret */
-void stream_discard_input(Stream *s);    /* what is buffered (before STARTTLS, RFC 3207 4.2) */
+void stream_discard_input(Stream *s); /* what is buffered (before STARTTLS, RFC 3207 4.2) */
 /* Until there is input (WOKEN_READY, also for an error or the end), a nudge, the deadline or
  * run_cancel. */
 PARKS Wake stream_wait(Stream *s, int64_t deadline_ms);

@@ -78,6 +78,11 @@ size_t press_piece(Press *p, Slice octets, DeflateWay way)
     return octets.len;
 }
 
+bool press_at_boundary(const Press *p)
+{
+    return inflater_at_boundary(p->in);
+}
+
 bool press_holds(const Press *p)
 {
     return deflater_holds(p->out);
