@@ -28,22 +28,29 @@ void grant_login_text(Buf *out, Slice service, Slice login, bool guest)
     buf_u8(out, guest);
 }
 
+/* The same for all processes of a machine, and nobody sets it: a wall clock that jumps while
+ * somebody logs in shuts him out. */
+static uint64_t uptime_ms(void)
+{
+    return (uint64_t)now_us() / 1000;
+}
+
 void grant_make(const GrantKey *key, GrantKind kind, Slice text, uint8_t grant[GRANT_OCTETS])
 {
     Buf head buf_scoped = {0};
     buf_u8(&head, VERSION);
     buf_u8(&head, (uint8_t)kind);
-    buf_u64(&head, (uint64_t)wall_ms());
+    buf_u64(&head, uptime_ms());
     buf_u64(&head, random_u64());
     must(head.len == HEAD);
     memcpy(grant, head.at, HEAD);
     put_mac(key, grant, text, grant + HEAD);
 }
 
-/* One from the future was made before the clock was set back: it could be shown for too long. */
+/* One from the future is of another start of the machine. */
 static bool is_fresh(GrantKind kind, uint64_t made)
 {
-    uint64_t now = (uint64_t)wall_ms();
+    uint64_t now = uptime_ms();
     return kind != GRANT_LOGIN || (made > now ? made - now : now - made) <= GRANT_LOGIN_MS;
 }
 

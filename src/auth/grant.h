@@ -3,7 +3,7 @@
  * something is so. The front, which carries them, does not have the key: one that has been taken
  * over can only show again what it really had.
  *
- *     grant:  u8 version (1)  u8 kind  u64 time (ms since 1970)  8 octets at random  16 octets MAC
+ *     grant:  u8 version (1)  u8 kind  u64 time (ms, monotonic)  8 octets at random  16 octets MAC
  *
  * MAC: HMAC-SHA256, its first 16 octets (RFC 2104 5), over what is in front of it and the text. */
 #include "base/base.h"
