@@ -149,7 +149,9 @@ Err post_take(Post *p, Buf *octets, Fds *fds)
     ssize_t got;
     do {
         got = recvmsg(p->fd, &message, MSG_CMSG_CLOEXEC);
-    } while (got < 0 && errno == EINTR);
+        /* Whoever ends with our messages unread is told of as an error, once; what he has said
+         * before stands behind it. */
+    } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
     if (got < 0 && errno == EAGAIN) {
         p->sock->ready &= (uint8_t)~SOCK_READABLE;
         return OK;
