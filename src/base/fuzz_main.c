@@ -1,12 +1,17 @@
 /* The main of a fuzz target built without libFuzzer: runs it over every file of the directories
- * and files given. The target asserts, so coming back is passing. */
+ * and files given. The target asserts, so coming back is passing. With --linear first each input is
+ * repeated to 32 and to 128 KiB, too, and four times the octets may take ten times the work. */
 #include "base/fuzz.h"
 
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+enum { SMALL = 32 * 1024, LARGE = 4 * SMALL, MORE_MOST = 10, NOISE_MS = 30 };
 
 static unsigned passed, failed;
+static bool linear;
 
 static bool read_all(const char *path, Buf *out)
 {
@@ -29,6 +34,26 @@ static void feed(Slice bytes)
     free(copy);
 }
 
+/* Milliseconds of processor time for the input, over and over up to that size. */
+static long work_ms(Slice bytes, size_t size)
+{
+    Buf much buf_scoped = {0};
+    while (much.len < size)
+        buf_add(&much, slice_first(bytes, size - much.len));
+    clock_t start = clock();
+    feed(buf_slice(&much));
+    return (long)((clock() - start) * 1000 / CLOCKS_PER_SEC);
+}
+
+static void check_linear(const char *path, Slice bytes)
+{
+    if (!bytes.len) return;
+    long small = work_ms(bytes, SMALL), large = work_ms(bytes, LARGE);
+    if (large <= small * MORE_MOST + NOISE_MS) return;
+    fprintf(stderr, "%s: %ld ms for %d octets, %ld ms for %d\n", path, small, SMALL, large, LARGE);
+    failed++;
+}
+
 static int visit(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st, (void)ftw;
@@ -40,13 +65,15 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
         return 0;
     }
     feed(buf_slice(&bytes));
+    if (linear) check_linear(path, buf_slice(&bytes));
     passed++;
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++)
+    linear = argc > 1 && !strcmp(argv[1], "--linear");
+    for (int i = 1 + linear; i < argc; i++)
         if (nftw(argv[i], visit, 16, FTW_PHYS)) failed++;
     if (!passed && !failed) failed++; /* no input at all is a mistake of the build */
     printf("%u passed, %u failed\n", passed, failed);
