@@ -88,7 +88,8 @@ static unsigned any_box(Work *o, bool exists)
 
 static uint8_t any_flags(Work *o)
 {
-    uint8_t flags = (uint8_t)(below(o, 256) & below(o, 256));
+    uint32_t few = below(o, 256);
+    uint8_t flags = (uint8_t)(few & below(o, 256));
     return o->by == &o->guest ? flags & (uint8_t)~FLAG_SEEN : flags; /* \Seen is each user's own */
 }
 

@@ -150,7 +150,7 @@ PARKS static bool read_all(Talker *t, unsigned own, Found *f)
 {
     struct {
         unsigned box, generation;
-    } names[16];
+    } names[16] = {0};
     if (talker_ask(t, "LIST \"\" c%u-*", own) != SAID_OK) return false;
     for (size_t i = 0; i < t->heard_count; i++) {
         if (!name_read(t->heard[i].line, own, &names[f->names].box, &names[f->names].generation))
