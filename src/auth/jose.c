@@ -66,7 +66,7 @@ static EVP_PKEY *make_key(const char *type, OSSL_PARAM_BLD *builder)
     OSSL_PARAM *params scoped(params) = OSSL_PARAM_BLD_to_param(builder);
     EVP_PKEY_CTX *ctx scoped(pkey_context) = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
     EVP_PKEY *key = NULL;
-    if (!params || !ctx || EVP_PKEY_fromdata_init(ctx) != 1) return NULL;
+    if (!params || !ctx || EVP_PKEY_fromdata_init(ctx) != 1) out_of_memory(0);
     if (EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) return NULL;
     return key;
 }
@@ -84,10 +84,12 @@ static EVP_PKEY *rsa_key(const JsonTree *jwk)
         return NULL;
     BIGNUM *modulus scoped(bignum) = number_of(&n), *exponent scoped(bignum) = number_of(&e);
     OSSL_PARAM_BLD *builder scoped(builder) = OSSL_PARAM_BLD_new();
-    if (!modulus || !exponent || !builder || BN_num_bits(modulus) < 2048) return NULL;
-    bool good = OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) &&
-                OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent);
-    return good ? make_key("RSA", builder) : NULL;
+    if (!modulus || !exponent || !builder) out_of_memory(0);
+    if (BN_num_bits(modulus) < 2048) return NULL;
+    if (!OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) ||
+        !OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent))
+        out_of_memory(0);
+    return make_key("RSA", builder);
 }
 
 /* RFC 7518 6.2.1: both coordinates in their full length. OpenSSL refuses points off the curve. */
@@ -99,11 +101,11 @@ static EVP_PKEY *p256_key(const JsonTree *jwk)
     if (!octets_of(jwk, "x", &point) || point.len != 33) return NULL;
     if (!octets_of(jwk, "y", &point) || point.len != 65) return NULL;
     OSSL_PARAM_BLD *builder scoped(builder) = OSSL_PARAM_BLD_new();
-    bool good =
-        builder &&
-        OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) &&
-        OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point.at, point.len);
-    return good ? make_key("EC", builder) : NULL;
+    if (!builder ||
+        !OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) ||
+        !OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point.at, point.len))
+        out_of_memory(0);
+    return make_key("EC", builder);
 }
 
 /* RFC 8037 2 */
@@ -183,7 +185,8 @@ static bool to_der(const Buf *signature, Buf *der)
     if (!both || !r || !s || !ECDSA_SIG_set0(both, r, s)) out_of_memory(64);
     unsigned char *to = (unsigned char *)buf_reserve(der, 80);
     int len = i2d_ECDSA_SIG(both, &to);
-    if (len <= 0 || len > 80) return false;
+    if (len <= 0) out_of_memory(80);
+    must(len <= 80); /* 6 octets around two numbers of at most 33 */
     der->len += (size_t)len;
     return true;
 }

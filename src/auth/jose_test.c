@@ -174,12 +174,101 @@ TEST(tokens_do_not_choose_their_algorithm)
         check_err(jose_verify(keys, buf_slice(&token), &claims), ERR_AUTH);
     }
     static const char *const others[] = {
-        "", ".", "..", "...", "a.b.c", "eyJ.eyJ.", "eyJhbGciOiJub25lIn0.e30", "a.b.c.d"};
+        "",       ".", "..", "...", ".a.b", "a..b", "a.b.c", "eyJ.eyJ.", "eyJhbGciOiJub25lIn0.e30",
+        "a.b.c.d"};
     for (size_t n = 0; n < COUNT(others); n++) {
         JsonTree *claims scoped(json_tree) = NULL;
         check_err(jose_verify(keys, slice_of(others[n]), &claims), ERR_AUTH);
     }
     issuer_done(&i);
+}
+
+/* The signature is base64url without padding, in the form of its algorithm, and not for ever. */
+TEST(signatures_have_one_form)
+{
+    Issuer i = issuer_new();
+    JoseKeys *keys scoped(jose_keys) = NULL;
+    JsonTree *claims scoped(json_tree) = NULL;
+    Buf token buf_scoped = {0};
+    check_ok(jose_keys_parse(buf_slice(&i.jwks), &keys));
+    sign(&token, i.ec, "{\"alg\":\"ES256\"}", "{}");
+    check_err(jose_verify(keys, slice_first(buf_slice(&token), token.len - 2), &claims), ERR_AUTH);
+    static const char wrong[] = {'=', '+', '/', '!'};
+    for (size_t n = 0; n < COUNT(wrong); n++) {
+        char last = token.at[token.len - 1];
+        token.at[token.len - 1] = wrong[n];
+        check_err(jose_verify(keys, buf_slice(&token), &claims), ERR_AUTH);
+        token.at[token.len - 1] = last;
+    }
+    while (token.len <= JOSE_TOKEN_MOST)
+        buf_char(&token, 'A');
+    check_err(jose_verify(keys, buf_slice(&token), &claims), ERR_AUTH);
+    check(!claims);
+    issuer_done(&i);
+}
+
+static size_t usable(const char *jwk)
+{
+    Buf set buf_scoped = {0};
+    JoseKeys *keys scoped(jose_keys) = NULL;
+    buf_printf(&set, "{\"keys\":[%s]}", jwk);
+    Err err = jose_keys_parse(buf_slice(&set), &keys);
+    check(err == (keys ? OK : ERR_NOT_FOUND));
+    return keys ? jose_keys_count(keys) : 0;
+}
+
+/* RFC 7517 4.2, 4.4; RFC 7518 6.2.1, 6.3.1; RFC 8037 2 */
+TEST(keys_with_a_flaw_are_passed_over)
+{
+    Issuer i = issuer_new();
+    Buf n buf_scoped = {0}, x buf_scoped = {0}, y buf_scoped = {0}, big buf_scoped = {0};
+    put_number(&n, i.rsa, OSSL_PKEY_PARAM_RSA_N, "n");
+    put_number(&x, i.ec, OSSL_PKEY_PARAM_EC_PUB_X, "x");
+    put_number(&y, i.ec, OSSL_PKEY_PARAM_EC_PUB_Y, "y");
+    for (size_t octets = 0; octets < 1026; octets += 3)
+        buf_add(&big, S("____"));
+    const char *const rows[][2] = {
+  /* the first of each type is good; then what is wrong with it */
+        {"{\"kty\":\"RSA\",\"e\":\"AQAB\"%s}",                   buf_cstr(&n)  },
+        {"{\"kty\":\"RSA\",\"e\":\"AQAB\"%s}",                   ""            },
+        {"{\"kty\":\"RSA\"%s}",                                  buf_cstr(&n)  },
+        {"{\"kty\":\"RSA\",\"e\":\"AQ=B\"%s}",                   buf_cstr(&n)  },
+        {"{\"kty\":\"RSA\",\"e\":\"AQABAQABAQAB\"%s}",           buf_cstr(&n)  },
+        {"{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"%s\"}",        buf_cstr(&big)},
+        {"{\"kty\":\"RSA\",\"e\":\"AQAB\",\"alg\":\"RS512\"%s}", buf_cstr(&n)  },
+        {"{\"kty\":\"RSA\",\"e\":\"AQAB\",\"use\":\"enc\"%s}",   buf_cstr(&n)  },
+        {"{\"kty\":\"EC\",\"crv\":\"P-384\",\"y\":\"AA\"%s}",    buf_cstr(&x)  },
+        {"{\"kty\":\"EC\",\"crv\":\"P-256\"%s}",                 buf_cstr(&x)  },
+        {"{\"kty\":\"EC\",\"crv\":\"P-256\"%s}",                 buf_cstr(&y)  },
+        {"{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\"%s}",    buf_cstr(&y)  },
+        {"{\"kty\":\"EC\",\"crv\":\"P-256\",\"y\":\"AA\"%s}",    buf_cstr(&x)  },
+        {"{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"%s\"}",
+         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"                         },
+        {"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"}",   "AA"          },
+        {"{\"kty\":\"OKP\",\"crv\":\"Ed25519\"%s}",              ""            },
+    };
+    for (size_t r = 0; r < COUNT(rows); r++) {
+        Buf jwk buf_scoped = {0};
+        for (const char *at = rows[r][0]; *at; at++)
+            if (at[0] == '%' && at[1] == 's')
+                buf_add(&jwk, slice_of(rows[r][1])), at++;
+            else
+                buf_char(&jwk, *at);
+        check(usable(buf_cstr(&jwk)) == (r == 0));
+    }
+    Buf off buf_scoped = {0}; /* a point that is not on the curve */
+    buf_printf(&off, "{\"kty\":\"EC\",\"crv\":\"P-256\"%s,\"y%s}", buf_cstr(&x), buf_cstr(&x) + 3);
+    check(usable(buf_cstr(&off)) == 0);
+    issuer_done(&i);
+}
+
+TEST(a_set_has_at_most_sixty_four_keys)
+{
+    Buf list buf_scoped = {0};
+    for (size_t k = 0; k < JOSE_KEYS_MOST + 6; k++)
+        buf_printf(&list, "%s{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"%zu\",\"x\":\"%s\"}",
+                   k ? "," : "", k, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+    check(usable(buf_cstr(&list)) == JOSE_KEYS_MOST);
 }
 
 TEST(key_sets_that_are_none)
