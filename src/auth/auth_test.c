@@ -219,12 +219,24 @@ TEST(addresses_find_their_people)
         {"anna@example.net",                                              ERR_FORBIDDEN, "",     ""     },
         {"@example.org",                                                  ERR_NOT_FOUND, "",     ""     },
         {"\"anna@example.org",                                            ERR_NOT_FOUND, "",     ""     },
+        {"\"@example.org",                                                ERR_NOT_FOUND, "",     ""     },
+        {"\"an\\na\"@example.org",                                        OK,            "anna", ""     },
+        {"\"anna\\\"@example.org",                                        ERR_NOT_FOUND, "",     ""     },
+        {"\"an\\ na\"@example.org",                                       ERR_NOT_FOUND, "",     ""     },
+        {"+lists@example.org",                                            ERR_NOT_FOUND, "",     ""     },
+        {"nobody+lists@example.org",                                      ERR_NOT_FOUND, "",     ""     },
+        {"anna@a\xe2\x80\xa8.example",                                    ERR_NOT_FOUND, "",     ""     },
+        {"stale@example.org",                                             ERR_NOT_FOUND, "",     ""     },
     };
     World w;
     Slice anna = S("anna");
     world_open(&w, true, 0);
     check_ok(user_add(w.auth, anna, S("pw")));
     check_ok(alias_put(w.auth, S("Postmaster@example.org"), &anna, 1));
+    Slice gone = S("gone");
+    check_ok(user_add(w.auth, gone, S("pw")));
+    check_ok(alias_put(w.auth, S("stale"), &gone, 1));
+    check_ok(user_remove(w.auth, gone));
     for (size_t i = 0; i < COUNT(rows); i++) {
         Arena a arena_scoped = {0};
         Recipient *list;

@@ -100,15 +100,42 @@ TEST(saslprep_rfc_4013_3)
     static const struct {
         const char *given, *wanted; /* NULL: refused */
     } rows[] = {
-        {"I\xc2\xadX",   "IX"  },
-        {"user",         "user"},
-        {"USER",         "USER"},
-        {"\xc2\xaa",     "a"   },
-        {"\xe2\x85\xa8", "IX"  },
-        {"\x07",         NULL  },
-        {"\xd8\xa7\x31", NULL  },
-        {"\xff",         NULL  },
-        {"a\xc2\xa0z",   "a z" },
+        {"I\xc2\xadX",                 "IX"              },
+        {"user",                       "user"            },
+        {"USER",                       "USER"            },
+        {"\xc2\xaa",                   "a"               },
+        {"\xe2\x85\xa8",               "IX"              },
+        {"\x07",                       NULL              },
+        {"\xd8\xa7\x31",               NULL              },
+        {"\xff",                       NULL              },
+        {"a\xc2\xa0z",                 "a z"             },
+ /* RFC 3454 B.1: mapped to nothing */
+        {"a\xcd\x8fz",                 "az"              }, /* U+034F */
+        {"a\xe1\xa0\x86z",             "az"              }, /* U+1806 */
+        {"a\xe1\xa0\x8bz\xe1\xa0\x8d", "az"              }, /* U+180B, U+180D */
+        {"a\xe2\x80\x8bz\xe2\x80\x8d", "az"              }, /* U+200B, U+200D */
+        {"a\xe2\x81\xa0z",             "az"              }, /* U+2060 */
+        {"a\xef\xb8\x80z\xef\xb8\x8f", "az"              }, /* U+FE00, U+FE0F */
+        {"a\xef\xbb\xbfz",             "az"              }, /* U+FEFF */
+        {"\xc2\xad",                   ""                },
+ /* C.2.2 to C.9: prohibited */
+        {"a\xc2\x80",                  NULL              }, /* a control */
+        {"a\xe2\x80\x8e",              NULL              }, /* U+200E, changes the direction */
+        {"a\xe2\x80\xa8",              NULL              }, /* U+2028, ends the line */
+        {"a\xee\x80\x80",              NULL              }, /* U+E000, private */
+        {"a\xef\xbf\xbe",              NULL              }, /* U+FFFE, no character */
+        {"a\xe2\xbf\xb0",              NULL              }, /* U+2FF0, describes ideographs */
+        {"a\xef\xbf\xbd",              NULL              }, /* U+FFFD */
+        {"a\xf3\xa0\x80\x81",          NULL              }, /* U+E0001, a tag */
+        {"\xe3\x80\x80z",              " z"              }, /* U+3000: a space like others */
+  /* 6: right to left alone, with digits inside, and not with letters from left to right */
+        {"\xd8\xa7\xd8\xa8",           "\xd8\xa7\xd8\xa8"},
+        {"\xd7\x90"
+         "1\xd7\x91",         "\xd7\x90"
+         "1\xd7\x91"       },
+        {"\xd8\xa7z\xd8\xa8",          NULL              },
+        {"1\xd8\xa7",                  NULL              },
+        {"a\xd7\x90",                  NULL              },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         Buf out buf_scoped = {0};
@@ -124,6 +151,14 @@ TEST(logins_ignore_case)
     check_ok(login_normalise(S("Anna@Example.ORG"), &out));
     check_slice(buf_slice(&out), S("anna@example.org"));
     check_err(login_normalise(S(""), &out), ERR_SYNTAX);
+    check_err(login_normalise(S("a\x7f"), &out), ERR_SYNTAX);
+    check_err(login_normalise(S("\xc3"), &out), ERR_SYNTAX);
+    char many[256];
+    memset(many, 'A', sizeof many);
+    check_err(login_normalise(slice(many, sizeof many), &out), ERR_LIMIT);
+    buf_clear(&out);
+    check_ok(login_normalise(slice(many, sizeof many - 1), &out));
+    check_u64(out.len, 255);
 }
 
 TEST(credentials_survive_their_stored_form)

@@ -50,7 +50,7 @@ static iconv_t take(_Atomic(iconv_t) *kept, const char *to, const char *from)
     iconv_t had = atomic_exchange(kept, NULL);
     if (had) return had;
     iconv_t opened = iconv_open(to, from);
-    return opened == (iconv_t)-1 ? NULL : opened;
+    return opened == (iconv_t)-1 ? NULL : opened; /* NOANALYZE(malloc-leak): -1 is none */
 }
 
 static void give(_Atomic(iconv_t) *kept, iconv_t converter)
