@@ -44,6 +44,7 @@ typedef enum {
 } Trouble;
 typedef struct {
     uint64_t seed;
+    unsigned chance;            /* other moments of crashes and failures for the same seed */
     unsigned lives, steps;      /* steps: of each client in each life */
     unsigned clients, troubles; /* sets of bits */
     char plant[48]; /* a named fault of the server, always on: "plant.no_sync"; empty: none */

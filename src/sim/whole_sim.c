@@ -143,7 +143,7 @@ static void world_free(World *w)
 static bool passes(const Plan *plan, uint64_t *digest)
 {
     World *w = world_new(plan);
-    uint64_t random = plan->seed;
+    uint64_t random = plan->seed + plan->chance * UINT64_C(0x9e3779b97f4a7c15);
     bool good = true;
     for (w->life = 0; w->life < plan->lives && good; w->life++)
         good = one_life(w, &random);
@@ -196,9 +196,10 @@ typedef struct {
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: whole_sim [--seeds N] [--from SEED] | --seed N; [--lives N] "
-                    "[--steps N] [--clients A,B] [--troubles A,B] [--plant NAME] [--plants] "
-                    "[--shrink] [--trace]\n");
+    fprintf(stderr,
+            "usage: whole_sim [--seeds N] [--from SEED] | --seed N; [--lives N] "
+            "[--steps N] [--chance N] [--clients A,B] [--troubles A,B] [--plant NAME] [--plants] "
+            "[--shrink] [--trace]\n");
     exit(2);
 }
 
