@@ -217,6 +217,17 @@ static void open_porch(House *h)
     h->porch.board = h->board;
 }
 
+/* The words stay the caller's; what we add is ours. */
+PARKS static Err open_with(House *h, const Config *config)
+{
+    Config *own = NEW(Config);
+    *own = *config;
+    own->memory = (Arena){0};
+    Err err = open_all(h, own);
+    free(own);
+    return err;
+}
+
 PARKS Err house_open(const HouseStart *start, House **house)
 {
     House *h = NEW(House);
@@ -228,9 +239,7 @@ PARKS Err house_open(const HouseStart *start, House **house)
     open_porch(h);
     if (start->demo) h->demo = *start->demo;
     h->started = wall_seconds();
-    Config own = *start->config;
-    own.memory = (Arena){0}; /* the words stay the caller's; what we add is ours */
-    Err err = open_all(h, &own);
+    Err err = open_with(h, start->config);
     if (err) {
         house_close(h);
         return err;

@@ -21,6 +21,23 @@ static void quota_steps(const Config *config, ImapConfig *imap)
     imap->quota_soft = (uint16_t)MIN(config->quota_soft, 1000);
 }
 
+static uint32_t small(uint64_t limit)
+{
+    return (uint32_t)MIN(limit, (uint64_t)1 << 30);
+}
+
+static Limits limits_of(const Config *c)
+{
+    return (Limits){.line_before_login = small(c->line_before_login),
+                    .line = small(c->line_most),
+                    .literal_before_login = small(c->literal_before_login),
+                    .literal = small(c->literal_most),
+                    .octets_before_login = small(c->octets_before_login),
+                    .command_memory = small(c->command_memory),
+                    .mistakes_before_login = small(c->mistakes_before_login),
+                    .mistakes = small(c->mistakes_most)};
+}
+
 Snapshot *snapshot_new(const Config *config, Auth *auth, Store *store)
 {
     Snapshot *s = NEW(Snapshot);
@@ -30,6 +47,7 @@ Snapshot *snapshot_new(const Config *config, Auth *auth, Store *store)
                            .hostname = config->hostname,
                            .tls = tls_current,
                            .login_ms = (int64_t)config->login_time * 1000,
+                           .limits = limits_of(config),
                            .sessions_most = (uint32_t)MIN(config->sessions_per_account, UINT32_MAX),
                            .idle_ms = (int64_t)config->imap_idle * 1000,
                            .mailbox_referrals = config->imap_mailbox_referrals.items,
@@ -61,6 +79,7 @@ Snapshot *snapshot_new(const Config *config, Auth *auth, Store *store)
                            .tls = tls_current,
                            .idle_ms = (int64_t)config->pop3_idle * 1000,
                            .login_ms = (int64_t)config->login_time * 1000,
+                           .limits = limits_of(config),
                            .sessions_most = (uint32_t)MIN(config->sessions_per_account, UINT32_MAX),
                            .apop = config->pop3_apop,
                            .last = config->pop3_last,
@@ -73,8 +92,13 @@ Snapshot *snapshot_new(const Config *config, Auth *auth, Store *store)
                            .store = store,
                            .hostname = config->hostname,
                            .message_most = config->message_most,
-                           .recipients_most = (uint32_t)config->recipients_most,
+                           .recipients_most = small(config->recipients_most),
+                           .messages_most = small(config->messages_per_connection),
+                           .errors_most = small(config->mistakes_before_login),
+                           .received_most = small(config->received_most),
                            .idle_ms = (int64_t)config->smtp_idle * 1000,
+                           .recipient_ms = (int64_t)config->smtp_recipient_time * 1000,
+                           .data_ms = (int64_t)config->smtp_data_time * 1000,
                            .tls = tls_current,
                            .subaddress_creates = config->subaddress_creates,
                            .resume_always = config->resume_always};

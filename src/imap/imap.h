@@ -8,6 +8,7 @@
  * is reported where RFC 9051 7 allows it. One command, one file. Begin reading with imap_serve in
  * server.c, then session.h. */
 #include "auth/auth.h"
+#include "net/limits.h"
 
 typedef struct {
     Auth *auth;
@@ -15,10 +16,11 @@ typedef struct {
     Slice hostname;
     TlsContext *(*tls)(void); /* for STARTTLS; NULL: not offered */
     int64_t login_ms;         /* time to log in; 0: 60 s */
-    uint32_t sessions_most;   /* of one account; 0: any number */
-    int64_t idle_ms;          /* RFC 9051 5.4: at least 30 minutes; 0: that */
-    int64_t still_here_ms;    /* how often IDLE says that it is still there; 0: 2 minutes */
-    int64_t progress_ms;      /* how often a long command says how far it is; 0: 10 s */
+    Limits limits;
+    uint32_t sessions_most; /* of one account; 0: any number */
+    int64_t idle_ms;        /* RFC 9051 5.4: at least 30 minutes; 0: that */
+    int64_t still_here_ms;  /* how often IDLE says that it is still there; 0: 2 minutes */
+    int64_t progress_ms;    /* how often a long command says how far it is; 0: 10 s */
     const Slice *mailbox_referrals, *login_referrals; /* NAME=URL (referral.c) */
     size_t mailbox_referral_count, login_referral_count;
     Slice moved_to;          /* URL: whoever comes is sent there (RFC 2221 4.2); empty: nobody */

@@ -11,14 +11,9 @@
 #include "net/stream.h"
 #include "store/store.h"
 
-enum { /* DESIGN.md section 4 */
-       IMAP_LINE_BEFORE_LOGIN = 8 * 1024,
-       IMAP_LINE_MOST = 64 * 1024,
-       IMAP_LITERAL_BEFORE_LOGIN = 4 * 1024,
-       IMAP_LITERAL_MOST = 64 * 1024, /* of an argument; APPEND streams and has its own limit */
-       IMAP_COMMAND_BUDGET = 4 * 1024 * 1024,
-       IMAP_TAG_MOST = 256,
-       IMAP_FLAGS_MOST = 256, /* per command */
+enum {
+    IMAP_TAG_MOST = 256,
+    IMAP_FLAGS_MOST = 256, /* per command */
 };
 
 typedef struct {

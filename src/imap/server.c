@@ -32,10 +32,6 @@ enum {
     PROGRESS_MS = 10 * 1000,  /* RFC 9585 4: every 10 to 15 seconds */
     IDLE_MS = 30 * 60 * 1000, /* RFC 9051 5.4 */
     MESSAGE_MOST = 100 * 1024 * 1024,
-    MISTAKES_BEFORE_LOGIN = 20,
-    MISTAKES_MOST = 200, /* in a row: this is no client of ours */
-    SKIP_BEFORE_LOGIN = 64 * 1024,
-    BUDGET_BEFORE_LOGIN = 64 * 1024,
 };
 
 int64_t imap_deadline(const Imap *s)
@@ -178,7 +174,18 @@ PARKS static void serve_idle(Imap *s)
 
 static bool has_too_many_mistakes(const Imap *s)
 {
-    return s->mistakes >= (s->state == STRANGER ? MISTAKES_BEFORE_LOGIN : MISTAKES_MOST);
+    Limits l = limits_complete(s->config->limits); /* in a row: this is no client of ours */
+    return s->mistakes >= (s->state == STRANGER ? l.mistakes_before_login : l.mistakes);
+}
+
+/* The stream takes no more of him, but he still hears why. */
+static void say_why_over(Imap *s)
+{
+    Err err = stream_error(s->stream);
+    bool stranger = s->state == STRANGER;
+    if (err == ERR_LIMIT) imap_goodbye(s, "[LIMIT] Too much before the login");
+    if (err == ERR_TIMEOUT)
+        imap_goodbye(s, stranger ? "Too slow to log in" : "Too slow in the middle of a command");
 }
 
 /* At rest nothing lives on the stack but the session, and the session holds no buffers. */
@@ -215,7 +222,10 @@ PARKS static void converse(Imap *s)
             serve_idle(s);
         else
             serve_command(s);
-        if (stream_error(s->stream)) break;
+        if (stream_error(s->stream)) {
+            say_why_over(s);
+            break;
+        }
         if (has_too_many_mistakes(s)) imap_goodbye(s, "Too many mistakes");
     }
 }
@@ -225,10 +235,12 @@ PARKS static void converse(Imap *s)
 void imap_set_limits(Imap *s)
 {
     bool stranger = s->state == STRANGER;
-    s->in->line_most = stranger ? IMAP_LINE_BEFORE_LOGIN : IMAP_LINE_MOST;
-    s->in->literal_most = stranger ? IMAP_LITERAL_BEFORE_LOGIN : IMAP_LITERAL_MOST;
-    s->in->skip_most = stranger ? SKIP_BEFORE_LOGIN : 10 * imap_message_most(s);
-    s->arena.budget = stranger ? BUDGET_BEFORE_LOGIN : IMAP_COMMAND_BUDGET;
+    Limits l = limits_complete(s->config->limits);
+    s->in->line_most = stranger ? l.line_before_login : l.line;
+    s->in->literal_most = stranger ? l.literal_before_login : l.literal;
+    s->in->skip_most = stranger ? l.octets_before_login : 10 * imap_message_most(s);
+    s->arena.budget = stranger ? l.octets_before_login : l.command_memory;
+    stream_set_budget(s->stream, stranger ? l.octets_before_login : UINT64_MAX);
 }
 
 void imap_make_stranger(Imap *s)

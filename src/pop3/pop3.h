@@ -5,6 +5,7 @@
  * do meanwhile. DELE marks, QUIT commits. A session runs on the loop where it was accepted until
  * the login, then on the account's home loop. Begin reading with pop3_serve, commands.def. */
 #include "auth/auth.h"
+#include "net/limits.h"
 
 typedef struct {
     Auth *auth;
@@ -13,6 +14,7 @@ typedef struct {
     TlsContext *(*tls)(void); /* for STLS; NULL: not offered */
     int64_t idle_ms;          /* RFC 1939 3: at least 10 minutes; 0: that */
     int64_t login_ms;         /* time to log in; 0: 60 s */
+    Limits limits;            /* line, octets_before_login, mistakes */
     uint32_t sessions_most;   /* of one account; 0: any number */
     bool apop;                /* off by default; for accounts whose password the keeper keeps */
     bool last;                /* LAST of RFC 1460 */

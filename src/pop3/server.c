@@ -5,11 +5,8 @@
 
 #include <stdlib.h>
 
-#define LINE_MOST     8192 /* SASL's responses are the longest (RFC 5034 4); commands have 255 */
-#define LOGIN_MS      ((int64_t)60 * 1000)
-#define IDLE_MS       ((int64_t)10 * 60 * 1000)
-#define LOGIN_BUDGET  65536 /* octets a stranger may send */
-#define MISTAKES_MOST 30
+#define LOGIN_MS ((int64_t)60 * 1000)
+#define IDLE_MS  ((int64_t)10 * 60 * 1000)
 
 typedef enum { NONE, NEEDED, ANY, AS_IT_IS } Argument;
 typedef struct {
@@ -76,7 +73,8 @@ PARKS LineEnd pop3_line(Pop3 *s, Slice *line)
     int64_t deadline = now_ms() + idle_ms;
     if (s->state == AUTHORIZATION) deadline = MIN(deadline, s->login_deadline_ms);
     stream_set_deadline(s->stream, deadline);
-    return stream_line(s->stream, LINE_MOST, line);
+    /* SASL's responses are the longest (RFC 5034 4); commands have 255. */
+    return stream_line(s->stream, limits_complete(s->config->limits).line_before_login, line);
 }
 
 void pop3_say_why_over(Pop3 *s)
@@ -85,6 +83,12 @@ void pop3_say_why_over(Pop3 *s)
     if (err == ERR_CANCELLED) pop3_say_err(s, err);
     if (err == ERR_LIMIT) pop3_err(s, "[SYS/PERM] Too much before the login");
     s->over = true;
+}
+
+static bool has_too_many_mistakes(const Pop3 *s)
+{
+    Limits l = limits_complete(s->config->limits);
+    return s->mistakes >= (s->state == AUTHORIZATION ? l.mistakes_before_login : l.mistakes);
 }
 
 /* RFC 1939 3: the autologout timer closes the connection without a word. */
@@ -103,7 +107,7 @@ PARKS static void next_command(Pop3 *s)
         pop3_say_why_over(s);
         break;
     }
-    if (!s->over && s->mistakes >= MISTAKES_MOST) {
+    if (!s->over && has_too_many_mistakes(s)) {
         pop3_err(s, "[SYS/PERM] Too many mistakes");
         s->over = true;
     }
@@ -220,7 +224,7 @@ Pop3 *pop3_new(Stream *stream, const Pop3Config *config, const Pop3Ways *ways,
                 .ended_arg = arg,
                 .login_deadline_ms = now_ms() + (config->login_ms ? config->login_ms : LOGIN_MS),
                 .state = AUTHORIZATION};
-    stream_set_budget(stream, LOGIN_BUDGET);
+    stream_set_budget(stream, limits_complete(config->limits).octets_before_login);
     return s;
 }
 

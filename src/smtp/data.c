@@ -10,7 +10,11 @@
 #include "smtp/dot.h"
 #include "smtp/session.h"
 
-#define DATA_MOST_MS ((int64_t)60 * 60 * 1000) /* a message takes an hour at most */
+static int64_t data_deadline(const Smtp *s)
+{
+    int64_t hour = (int64_t)60 * 60 * 1000;
+    return now_ms() + (s->config->data_ms ? s->config->data_ms : hour);
+}
 
 PARKS void smtp_message_begin(Smtp *s)
 {
@@ -89,10 +93,15 @@ PARKS static void answer(Smtp *s, const SmtpVerdict *all)
         smtp_reply(s, whole.code, "%s", whole.text);
 }
 
+static uint32_t received_most(const Smtp *s)
+{
+    return s->config->received_most ? s->config->received_most : HOPS_MOST;
+}
+
 PARKS void smtp_message_end(Smtp *s)
 {
     SmtpVerdict refused = smtp_verdict(s->draft_err);
-    bool loops = s->hops.received > HOPS_MOST;
+    bool loops = s->hops.received > received_most(s);
     if (loops) refused = (SmtpVerdict){554, "5.4.6 Too many Received: lines, this mail loops"};
     if (loops || s->draft_err) {
         answer(s, &refused);
@@ -101,6 +110,7 @@ PARKS void smtp_message_end(Smtp *s)
         answer(s, NULL);
         s->messages++;
         s->errors = 0;
+        smtp_await_recipient(s);
     }
     smtp_reset(s);
 }
@@ -125,7 +135,7 @@ PARKS static Err wait_for_input(Smtp *s, int64_t deadline_ms)
 PARKS static Err read_text(Smtp *s, int64_t idle_ms)
 {
     DotDecoder dot = {0};
-    int64_t last_ms = now_ms() + DATA_MOST_MS;
+    int64_t last_ms = data_deadline(s);
     while (!dot_has_ended(&dot)) {
         TRY(wait_for_input(s, MIN(now_ms() + idle_ms, last_ms)));
         if (now_ms() >= last_ms) return fail(ERR_TIMEOUT, "a message took too long");
@@ -186,7 +196,7 @@ static Err bdat_arguments(Slice text, uint64_t *size, bool *last)
 PARKS static Err read_chunk(Smtp *s, uint64_t size, bool wanted)
 {
     int64_t idle_ms = s->config->idle_ms ? s->config->idle_ms : 300000;
-    int64_t last_ms = now_ms() + DATA_MOST_MS;
+    int64_t last_ms = data_deadline(s);
     while (size) {
         TRY(wait_for_input(s, MIN(now_ms() + idle_ms, last_ms)));
         if (now_ms() >= last_ms) return fail(ERR_TIMEOUT, "a chunk took too long");

@@ -68,7 +68,13 @@ PARKS static void do_command(Smtp *s, Slice line)
 /* All that is left of it is the record. */
 static void begin_anew(Smtp *s, Slice record)
 {
-    Smtp old = {.stream = s->stream, .config = s->config, .lmtp = s->lmtp, .peer = s->peer};
+    Smtp old = {.stream = s->stream,
+                .config = s->config,
+                .lmtp = s->lmtp,
+                .peer = s->peer,
+                .messages = s->messages,
+                .errors = s->errors,
+                .recipient_deadline_ms = s->recipient_deadline_ms};
     smtp_reset(s);
     arena_done(&s->arena);
     *s = old;
@@ -88,6 +94,12 @@ PARKS static void keep(Smtp *s)
         begin_anew(s, buf_slice(&record));
 }
 
+void smtp_await_recipient(Smtp *s)
+{
+    int64_t ms = s->config->recipient_ms ? s->config->recipient_ms : IDLE_MS;
+    s->recipient_deadline_ms = now_ms() + ms;
+}
+
 /* Replies to a group of commands are sent together (RFC 2920 3.2), but before we wait. */
 PARKS static LineEnd next_line(Smtp *s, Slice *line)
 {
@@ -97,7 +109,9 @@ PARKS static LineEnd next_line(Smtp *s, Slice *line)
         if (stream_flush(s->stream)) return LINE_NONE;
     }
     int64_t idle_ms = s->config->idle_ms ? s->config->idle_ms : IDLE_MS;
-    stream_set_deadline(s->stream, now_ms() + idle_ms);
+    int64_t deadline = now_ms() + idle_ms;
+    if (s->stage < RECIPIENT) deadline = MIN(deadline, s->recipient_deadline_ms);
+    stream_set_deadline(s->stream, deadline);
     return stream_line(s->stream, LINE_MOST, line);
 }
 
@@ -133,6 +147,7 @@ static Smtp *session_new(Stream *stream, const SmtpConfig *config, bool lmtp)
 {
     Smtp *s = NEW(Smtp);
     *s = (Smtp){.stream = stream, .config = config, .lmtp = lmtp, .peer = stream_peer(stream)};
+    smtp_await_recipient(s);
     return s;
 }
 

@@ -27,6 +27,7 @@ typedef struct Smtp {
     bool over;     /* the conversation has to end */
     char hello[SMTP_DOMAIN_MOST + 1];
     uint32_t messages, errors;
+    int64_t recipient_deadline_ms; /* until then somebody has to be written to */
 
     Arena arena; /* the transaction's */
     SmtpStage stage;
@@ -65,6 +66,8 @@ static inline bool smtp_is_in_chunks(const Smtp *s)
 {
     return s->draft || s->draft_err || s->chunks_failed;
 }
+/* From now on the time runs in which a recipient has to be accepted. */
+void smtp_await_recipient(Smtp *s);
 void smtp_reset(Smtp *s); /* forgets the envelope and the draft; stays greeted */
 /* Whether the account has room for that many octets. On any loop. ERR_OVER_QUOTA: later perhaps;
  * ERR_TOO_BIG: never, however empty the account is. */

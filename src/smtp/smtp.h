@@ -15,7 +15,11 @@ typedef struct {
     uint32_t recipients_most; /* per message; 0: 1000 */
     uint32_t messages_most;   /* per connection; 0: no limit */
     uint32_t errors_most;     /* commands refused before 421; 0: 20 */
+    uint32_t received_most;   /* Received: fields of a message; 0: 100 (RFC 5321 6.3) */
     int64_t idle_ms;          /* RFC 5321 4.5.3.2.7: 5 minutes; 0: that */
+    /* From the beginning, or the last message, to a recipient that is accepted; 0: 5 minutes. */
+    int64_t recipient_ms;
+    int64_t data_ms;          /* for one message; 0: an hour */
     TlsContext *(*tls)(void); /* for STARTTLS; NULL: not offered */
     bool subaddress_creates;  /* user+folder creates the folder */
     bool resume_always;       /* for tests: between transactions it is taken up from its record */
