@@ -8,12 +8,24 @@ static bool is_line_dot(const Stuffer *st, const char *first, const char *at)
     return *at == '.' && (at == first ? !st->mid_line : at[-1] == '\n');
 }
 
-static size_t count_line_dots(const Stuffer *st, Slice octets)
+/* Sixteen octets at a time, whatever lines there are: memchr from line to line is slow where all
+ * lines are empty, memmem everywhere. The sum of a piece fits an octet. */
+#if defined(__GNUC__) && !defined(__clang__)
+__attribute__((optimize("O3")))
+#endif
+static size_t
+count_line_dots(const Stuffer *st, Slice octets)
 {
-    const char *at = octets.at, *end = at + octets.len;
+    enum { PIECE = 240 };
+    const char *at = octets.at;
     size_t count = is_line_dot(st, at, at);
-    for (; (at = memmem(at, (size_t)(end - at), "\n.", 2)); at++)
-        count++;
+    for (size_t i = 1; i < octets.len; i += PIECE) {
+        size_t end = MIN(octets.len, i + PIECE);
+        uint8_t dots = 0;
+        for (size_t k = i; k < end; k++)
+            dots = (uint8_t)(dots + ((at[k - 1] == '\n') & (at[k] == '.')));
+        count += dots;
+    }
     return count;
 }
 
