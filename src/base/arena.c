@@ -141,7 +141,7 @@ void arena_done(Arena *a)
     if (!a) return;
     arena_reset(a);
     if (a->chunk) chunk_free(a->chunk);
-    *a = (Arena){0};
+    a->chunk = NULL; /* the budget stays: it may be filled again */
 }
 
 void arena_free_scope(Arena *a)

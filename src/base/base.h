@@ -189,7 +189,7 @@ Slice arena_copy(Arena *a, Slice s);
 Slice arena_printf(Arena *a, const char *fmt, ...) PRINTF(2, 3);
 const char *arena_cstr(Arena *a, Slice s);
 void arena_reset(Arena *a); /* keeps one small chunk */
-void arena_done(Arena *a);  /* gives everything back; {0} again */
+void arena_done(Arena *a);  /* gives everything back; what is left is the budget */
 void arena_free_scope(Arena *a);
 #define arena_scoped __attribute__((cleanup(arena_free_scope)))
 static inline bool arena_is_over(const Arena *a)

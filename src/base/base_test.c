@@ -263,6 +263,10 @@ TEST(an_arena_knows_its_budget)
     arena_reset(&a);
     check(!arena_is_over(&a) && a.budget == 100);
     arena_done(&a);
+    check(!arena_is_over(&a) && a.budget == 100);
+    arena_alloc(&a, 101);
+    check(arena_is_over(&a));
+    arena_done(&a);
     arena_done(&a);
     arena_done(NULL);
 }
