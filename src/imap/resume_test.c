@@ -31,7 +31,7 @@ PARKS_UNCHECKED static void serve_in_house(void *arg, Stream *stream, Slice serv
     imap_resume(stream, &w->house, record, has_ended, w);
 }
 
-static void hand_over(void *arg, Stream *stream, Slice record)
+PARKS_UNCHECKED static void hand_over(void *arg, Stream *stream, Slice record)
 {
     World *w = arg;
     buf_add(&w->handed, record);

@@ -30,11 +30,11 @@ typedef struct {
     unsigned helpers; /* helper threads; 0: a sensible number */
 } RunConfig;
 /* Runs main_fn(arg) as the first fiber, on loop 0; returns when it has returned and every loop has
- * ended. Signals SIGTERM, SIGINT, SIGHUP and SIGUSR2 are taken over, SIGPIPE is ignored. Call once per
- * process (the simulated world: once per sim_run). */
+ * ended. Signals SIGTERM, SIGINT, SIGHUP and SIGUSR2 are taken over, SIGPIPE is ignored. Call once
+ * per process (the simulated world: once per sim_run). */
 Err run_start(const RunConfig *config, void (*main_fn)(void *), void *arg);
-PARKS int
-signal_wait(void); /* the next of SIGTERM, SIGINT, SIGHUP, SIGUSR2; 0 after run_cancel; loop 0 only */
+/* The next of SIGTERM, SIGINT, SIGHUP, SIGUSR2; 0 after run_cancel; loop 0 only. */
+PARKS int signal_wait(void);
 /* From now on every wait on a socket and every fiber_sleep returns WOKEN_CANCELLED / ERR_CANCELLED
  * at once; waits for commits, conditions and helper threads go on to their end. main_fn then waits
  * for its fibers and returns. Any loop. */

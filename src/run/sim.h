@@ -52,4 +52,4 @@ Err sim_run(const SimConfig *config, void (*main_fn)(void *), void *arg);
  * a check left. */
 Err sim_run_child(const SimConfig *config, void (*main_fn)(void *), void *arg, int *exit_code);
 void sim_wall_jump(int64_t ms); /* somebody sets the wall clock; the monotonic one goes on */
-uint64_t sim_random(void); /* from the seed; for the test's own decisions */
+uint64_t sim_random(void);      /* from the seed; for the test's own decisions */

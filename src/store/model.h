@@ -251,7 +251,7 @@ struct Store {
     Engine *engine;
     bool is_open; /* engine_open has returned */
     bool is_broken;
-    Home *homes;  /* one per loop */
+    Home *homes; /* one per loop */
     unsigned home_count;
     Mutex names_lock; /* guards names: login -> account number, a cache */
     Table names;
