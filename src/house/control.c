@@ -171,6 +171,7 @@ PARKS static void serve_visitor(void *arg)
     control_serve(c->stream, c->house);
     stream_finish(c->stream);
     stream_free(c->stream);
+    atomic_fetch_sub(&c->house->visitors, 1);
     atomic_fetch_sub(&c->house->busy, 1);
     free(c);
 }
@@ -194,6 +195,7 @@ PARKS static void accept_visitors(void *arg)
         Visitor *c = NEW(Visitor);
         *c = (Visitor){l->house, stream_new(sock)};
         atomic_fetch_add(&l->house->busy, 1);
+        atomic_fetch_add(&l->house->visitors, 1);
         fiber_start("control", serve_visitor, c);
     }
     sock_close(l->sock);

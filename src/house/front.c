@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { QUESTIONS_MOST = 4096, FAREWELL_MS = 5000 };
+enum { QUESTIONS_MOST = 4096, FAREWELL_MS = 5000, HOLD_MS = 120 };
 
 typedef struct {
     Actor *actor;
@@ -284,6 +284,17 @@ PARKS static void retire(Actor *actor)
     fiber_start("retire", leave_when_empty, f);
 }
 
+/* Who is at rest waits as long as the slowest of those who are not; so not for long. */
+PARKS static void hold(Actor *actor)
+{
+    const Front *f = actor->state;
+    Cond nobody = {0};
+    int64_t until = now_ms() + HOLD_MS;
+    gates_hold(f->gates, true);
+    while (gates_busy(f->gates) && now_ms() < until)
+        cond_wait(&nobody, now_ms() + 2);
+}
+
 PARKS static void stop(Actor *actor)
 {
     Front *f = actor->state;
@@ -309,5 +320,6 @@ const RoleWork front_work = {.begin = begin,
                              .gone = gone,
                              .reload = reload,
                              .retire = retire,
+                             .hold = hold,
                              .opened = opened,
                              .stop = stop};

@@ -30,7 +30,8 @@ typedef struct House {
     const GrantKey *grant_key;
     struct Actor *actor; /* NULL: a house alone */
     Porch porch;
-    atomic_uint busy; /* fibers that use the house without being connections of the porch */
+    atomic_uint visitors; /* at the control socket; in busy, too */
+    atomic_uint busy;     /* fibers that use the house without being connections of the porch */
 } House;
 
 typedef struct {

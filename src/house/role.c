@@ -289,6 +289,10 @@ PARKS static Err take_later(Actor *a, const Memo *m)
     case MEMO_RETIRE:
         if (a->work->retire) a->work->retire(a);
         return OK;
+    case MEMO_HOLD:
+        if (a->work->hold) a->work->hold(a);
+        actor_say(a, &(Memo){.kind = MEMO_HELD});
+        return OK;
     case MEMO_STOP:
         a->inside->stops = true;
         return OK;

@@ -44,8 +44,12 @@ typedef struct {
      * one stays valid. An error: nothing has changed, and it is logged. */
     Err (*reload)(Actor *actor, const Config *fresh);
     /* A front whose work another one does from now on: accepts nobody, and calls actor_is_over when
-     * its last connection has ended. NULL: cannot. */
+     * its last connection has ended. The house: ends without a goodbye, for its sessions are taken
+     * up by the next. NULL: cannot. */
     void (*retire)(Actor *actor);
+    /* A front: sessions at rest stay so, until there is another house; returns when the others have
+     * been answered, or soon. May be NULL. */
+    void (*hold)(Actor *actor);
     /* The orderly end, in at most STOP_MS; returns when all is done. The front: accepts nobody,
      * says goodbye to those before login, and waits for the house to end the others. */
     void (*stop)(Actor *actor);

@@ -9,8 +9,9 @@
 #include "run/log.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { QUESTIONS_MOST = 4096, ANSWER_MS = 10 * 1000 };
+enum { QUESTIONS_MOST = 4096, ANSWER_MS = 10 * 1000, VISITORS_MS = 500 };
 
 typedef struct {
     Actor *actor;
@@ -222,6 +223,17 @@ PARKS static Err reload(Actor *actor, const Config *fresh)
     return OK;
 }
 
+/* All that was acknowledged is durable: nothing is to be tidied up. */
+PARKS static void retire(Actor *actor)
+{
+    const HouseRole *r = actor->state;
+    Cond nobody = {0};
+    int64_t until = now_ms() + VISITORS_MS;
+    while (atomic_load(&r->house->visitors) && now_ms() < until)
+        cond_wait(&nobody, now_ms() + 2);
+    _exit(0);
+}
+
 PARKS static void stop(Actor *actor)
 {
     HouseRole *r = actor->state;
@@ -234,5 +246,10 @@ PARKS static void stop(Actor *actor)
     caller_free(r->keeper);
 }
 
-const RoleWork house_work = {
-    .begin = begin, .serve = serve, .joined = joined, .gone = gone, .reload = reload, .stop = stop};
+const RoleWork house_work = {.begin = begin,
+                             .serve = serve,
+                             .joined = joined,
+                             .gone = gone,
+                             .reload = reload,
+                             .retire = retire,
+                             .stop = stop};

@@ -42,7 +42,7 @@ typedef struct Member {
     int64_t since;               /* Unix seconds */
     int64_t ready_ms, pinged_ms;
     int64_t ends_by_ms; /* STOP or RETIRE was said; 0: no */
-    bool is_asked, has_reloaded;
+    bool is_asked, has_reloaded, has_held;
     Err err; /* of its last FAILED or RELOADED, with its story */
     char story[1000];
 } Member;
@@ -84,6 +84,8 @@ bool members_are_ready(const Warden *w);
 /* The place is another one's from now on, or nobody's: it is not started again. */
 void member_retire(Member *m);
 void member_stop(Member *m, int64_t ms); /* in good order; killed after so many */
+void member_end(Member *m, MemoKind how,
+                int64_t ms); /* MEMO_STOP, MEMO_RETIRE: so. And is replaced */
 Member *warden_cast(Warden *w, CastRole kind, unsigned place); /* ERR: NULL, no slot is free */
 void warden_fail(Warden *w, Err err, const char *story);
 

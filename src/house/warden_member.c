@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    SETTLED_MS = 10000,
+    FORGIVEN_MS = 1000,
     LENT_FROM_MS = 400,
     BACKOFF_MS = 100,
     BACKOFF_MOST_MS = 10000,
@@ -214,6 +214,10 @@ static Err take_memo(Member *m, Slice octets)
         m->has_reloaded = true;
         cond_broadcast(&m->warden->news);
         break;
+    case MEMO_HELD:
+        m->has_held = true;
+        cond_broadcast(&m->warden->news);
+        break;
     case MEMO_BROKEN:
         front_is_broken(m->warden, memo.number[0]);
         break;
@@ -349,11 +353,12 @@ static void bury(Member *m)
     if (!m->warden->stops) hand_gone(m); /* they all end now */
 }
 
-/* 0, 0.1, 0.2, ... 10 s: who worked for a while begins anew. */
+/* 0, 0.1, 0.2, ... 10 s: a second of work makes good for one death. */
 static int64_t back_off_ms(Member *m)
 {
-    bool settled = m->ready_ms && now_ms() - m->ready_ms > SETTLED_MS;
-    if (settled || m->ends_by_ms) m->failures = 0;
+    int64_t worked_ms = m->ready_ms ? now_ms() - m->ready_ms : 0;
+    m->failures -= (unsigned)MIN(worked_ms / FORGIVEN_MS, (int64_t)m->failures);
+    if (m->ends_by_ms) m->failures = 0;
     unsigned step = m->failures++;
     if (!step) return 0;
     return MIN((int64_t)BACKOFF_MS << MIN(step - 1, 10u), (int64_t)BACKOFF_MOST_MS);
@@ -376,6 +381,9 @@ static void lend_doors(Member *m)
 PARKS static void pause_before(Member *m, int64_t ms)
 {
     if (ms >= LENT_FROM_MS && m->kind == CAST_FRONT) lend_doors(m);
+    if (ms)
+        log_event(LOG_LEVEL_WARN, "role_waits", KV_TEXT("role", cast_names[m->kind]),
+                  KV_NUM("ms", ms), KV_NUM("restarts", m->restarts));
     int64_t until = now_ms() + ms;
     while (!m->warden->stops && m->state == MEMBER_WAITS && now_ms() < until)
         (void)fiber_park(until);
@@ -419,9 +427,14 @@ void member_retire(Member *m)
     if (m->fiber) fiber_nudge(m->fiber);
 }
 
-void member_stop(Member *m, int64_t ms)
+void member_end(Member *m, MemoKind how, int64_t ms)
 {
     m->ends_by_ms = now_ms() + ms;
-    member_say(m, &(Memo){.kind = MEMO_STOP}, NULL);
+    member_say(m, &(Memo){.kind = how}, NULL);
     if (m->fiber) fiber_nudge(m->fiber); /* it may be waiting to start again */
+}
+
+void member_stop(Member *m, int64_t ms)
+{
+    member_end(m, MEMO_STOP, ms);
 }

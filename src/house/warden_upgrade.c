@@ -5,7 +5,7 @@
 #include "house/role.h"
 #include "house/warden_inside.h"
 
-enum { READY_MS = 30000, RETIRED_MS = 10000 };
+enum { READY_MS = 30000, HELD_MS = 1000, RETIRED_MS = 10000 };
 
 PARKS static Err await(Member *m, uint32_t before)
 {
@@ -17,13 +17,37 @@ PARKS static Err await(Member *m, uint32_t before)
     return OK;
 }
 
+static bool is_holding(const Warden *w)
+{
+    list_each (link, &w->members) {
+        const Member *m = CONTAINER(link, Member, of_warden);
+        if (m->kind == CAST_FRONT && m->post && !m->has_held) return false;
+    }
+    return true;
+}
+
+/* Also those that are retired: they have connections. */
+PARKS static void hold_fronts(Warden *w)
+{
+    int64_t deadline = now_ms() + HELD_MS;
+    list_each (link, &w->members) {
+        Member *m = CONTAINER(link, Member, of_warden);
+        m->has_held = false;
+        if (m->kind == CAST_FRONT) member_say(m, &(Memo){.kind = MEMO_HOLD}, NULL);
+    }
+    while (!is_holding(w) && !w->stops)
+        if (!cond_wait(&w->news, deadline)) return;
+}
+
 PARKS static Err renew(Warden *w, CastRole kind)
 {
     list_each (link, &w->members) {
         Member *m = CONTAINER(link, Member, of_warden);
         if (m->kind != kind) continue;
         uint32_t before = m->number;
-        member_stop(m, STOP_MS);
+        if (kind == CAST_HOUSE) hold_fronts(w);
+        if (m->number == before)
+            member_end(m, kind == CAST_HOUSE ? MEMO_RETIRE : MEMO_STOP, STOP_MS);
         return await(m, before);
     }
     return OK;

@@ -87,10 +87,10 @@ PARKS static void keep(Smtp *s)
 {
     Buf record buf_scoped = {0};
     bool remote = stream_is_remote(s->stream);
-    if ((!remote && !s->config->resume_always) || !smtp_record_write(s, &record)) return;
-    if (remote)
+    bool can_go_on = smtp_record_write(s, &record);
+    if (remote) /* empty within a transaction: then the next thing it hears may be 421 */
         stream_keep(s->stream, buf_slice(&record));
-    else
+    else if (can_go_on && s->config->resume_always)
         begin_anew(s, buf_slice(&record));
 }
 

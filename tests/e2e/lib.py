@@ -266,8 +266,11 @@ class Server:
     def role(self, name):
         """The pids of the processes in that role: "front", "keeper", "house", "runner"."""
         def of(pid):
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                return f.read().rstrip(b"\0").rpartition(b"\0")[2].decode()
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    return f.read().rstrip(b"\0").rpartition(b"\0")[2].decode()
+            except (FileNotFoundError, ProcessLookupError):
+                return ""  # it has just gone
         return [pid for pid in self.pids()[1:] if of(pid) == name]
 
     def resident_kib(self):
@@ -419,7 +422,7 @@ class Wire:
         while True:
             line = self.imap_line()
             if line is None:
-                raise ConnectionError("the server closed")
+                raise ConnectionError(f"the server closed {untagged[-1:]}")
             if line.startswith(tag + b" "):
                 _, state, text = line.split(b" ", 2)
                 return state.decode(), text, untagged

@@ -329,6 +329,7 @@ class Others:
         equal("a login that was half said succeeds", self.mid.imap_answer(b"m")[0], "OK")
         line = self.say(self.pop_mid, f"PASS {PASSWORD}")
         check("PASS after USER and the kills", line and line.startswith(b"+OK"), line)
+        self.say(self.pop_mid, "QUIT")
         for w in self.strangers:
             equal("a stranger logs in", w.imap(f"LOGIN u00006 {PASSWORD}")[0], "OK")
         line = self.say(self.pop, "QUIT")
@@ -689,7 +690,7 @@ def test_dying(s, role):
         if n == 6:
             break
     log = s.log()
-    check(f"{role}: the log tells of the waiting", re.search(rf"event=role_ended role={role} .*next_ms=[1-9]\d\d+", log), s.tail())
+    check(f"{role}: the log tells of the waiting", re.search(rf"event=role_waits role={role} ms=[1-9]\d\d+", log), s.tail())
     check(f"{role}: it comes back", wait_for(lambda: s.role(role) and f"event=role_ready role={role} pid={s.role(role)[0]} " in s.log(), 20),
           s.tail())
     try:
