@@ -81,6 +81,7 @@ Slice auth_split_login(const Auth *auth, Slice given, LoginSuffix *suffix);
 /* Whether plain-text logins are allowed on this stream now (TLS, or plain_without_tls):
  * LOGINDISABLED and friends. */
 bool auth_plain_allowed(const Auth *auth, const Stream *stream);
+Err auth_needs_tls(const char *service, Stream *stream); /* counted, told; ERR_NEEDS_TLS */
 
 /* The account of a login that may exist only on first use (demo). ERR_NOT_FOUND. */
 PARKS Err auth_account(Auth *auth, Slice login, uint32_t *acct) MUST_USE;

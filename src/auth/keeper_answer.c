@@ -218,7 +218,9 @@ PARKS static Err token(Case *a, const Memo *q)
 {
     Buf login buf_scoped = {0};
     Err err = judge_token(a, q->text[3], &login);
-    if (err) log_err(LOG_LEVEL_INFO, "token_refused", err, KV("service", a->service));
+    if (err)
+        log_err(LOG_LEVEL_INFO, "token_refused", err, KV("service", a->service),
+                KV("remote", a->address));
     buf_reserve(a->memory, KEEPER_LOGIN_MOST + GRANT_OCTETS);
     buf_add(a->memory, slice_first(a->login, KEEPER_LOGIN_MOST));
     a->login = buf_slice(a->memory);

@@ -4,9 +4,16 @@
 #include "base/json.h"
 #include "base/metric.h"
 #include "base/text.h"
+#include "net/refusal.h"
 #include "run/log.h"
 
 #include <stdlib.h>
+
+Err auth_needs_tls(const char *service, Stream *stream)
+{
+    refusal_limit(stream, service, METRIC_LOGINS_NO_TLS, (Slice){0});
+    return fail(ERR_NEEDS_TLS, "plain-text passwords only with TLS");
+}
 
 /* On a Unix socket nobody listens in. Our own end tells what it is, even when the peer has gone. */
 bool auth_plain_allowed(const Auth *auth, const Stream *stream)
@@ -146,8 +153,7 @@ PARKS Err auth_login(Auth *auth, const char *service, Stream *stream, Slice logi
 {
     Buf canonical buf_scoped = {0};
     Attempt a = {auth, service, "password", stream};
-    if (!auth_plain_allowed(auth, stream))
-        return fail(ERR_NEEDS_TLS, "plain-text passwords only with TLS");
+    if (!auth_plain_allowed(auth, stream)) return auth_needs_tls(service, stream);
     return verify(&a, login, password, &canonical, user);
 }
 

@@ -253,7 +253,7 @@ static Err is_offered(const Sasl *s, const Mechanism *m)
     if ((m->needs & BINDS) && !stream_is_tls(s->stream))
         return fail(ERR_UNSUPPORTED, "channel binding needs TLS");
     if ((m->needs & PLAIN_TEXT) && !auth_plain_allowed(s->auth, s->stream))
-        return fail(ERR_NEEDS_TLS, "plain-text passwords only with TLS");
+        return auth_needs_tls(s->service, s->stream);
     return OK;
 }
 

@@ -104,12 +104,21 @@ PARKS static Err check_opaque(Sasl *s, Slice token, Slice wanted, Buf *login)
                : fail(ERR_AUTH, "the token is another user's");
 }
 
+static void tell_refused(const Sasl *s, Err why)
+{
+    Buf remote buf_scoped = {0};
+    Address peer = stream_peer(s->stream);
+    address_print(&remote, &peer);
+    log_err(LOG_LEVEL_INFO, "token_refused", why, KV_TEXT("service", s->service),
+            KV("remote", buf_slice(&remote)));
+}
+
 PARKS static SaslState try_opaque(Sasl *s, Slice token, Err *err)
 {
     Buf login buf_scoped = {0};
     Memo vouch = {.kind = MEMO_VOUCH, .number = {VOUCH_TOKEN}};
     Err verdict = check_opaque(s, token, buf_slice(&s->login), &login);
-    if (verdict) log_err(LOG_LEVEL_INFO, "token_refused", verdict, KV_TEXT("service", s->service));
+    if (verdict) tell_refused(s, verdict);
     if (verdict == ERR_TEMPORARY) return sasl_failed(err, verdict);
     if (verdict) return sasl_is_wrong(s, err);
     buf_clear(&s->login);

@@ -1,6 +1,6 @@
 #include "house/porch.h"
 
-#include "run/log.h"
+#include "net/refusal.h"
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -111,35 +111,27 @@ static bool cut_oldest(Porch *d)
     if (c) {
         list_remove(&c->of_strangers);
         c->is_stranger = false;
+        refusal_limit(c->stream, service_names[c->service], METRIC_REFUSED_STRANGERS, (Slice){0});
         stream_cut(c->stream);
     }
     mutex_unlock(&d->lock);
     if (!c) return false;
     board_stranger(d->board, -1);
-    metric_add(METRIC_REFUSED_STRANGERS, 1);
     return true;
 }
 
 /* ---- who is let in ---- */
 
-typedef struct {
-    Metric metric;
-    const char *limit;
-} Refusal;
-
-/* NULL: he is. */
-static const Refusal *why_not(const Connection *c)
+/* METRIC_COUNT: he is. */
+static Metric why_not(const Connection *c)
 {
-    static const Refusal memory = {METRIC_REFUSED_MEMORY, "memory_reserve"},
-                         total = {METRIC_REFUSED_TOTAL, "connections_most"},
-                         address = {METRIC_REFUSED_ADDRESS, "connections_per_address"};
     const Config *config = config_of(c);
     const Board *board = c->porch->board;
     Slice remote = slice_of(c->remote);
-    if (board_memory_is_short(board)) return &memory;
-    if (board_connections(board) >= config->connections_most) return &total;
+    if (board_memory_is_short(board)) return METRIC_REFUSED_MEMORY;
+    if (board_connections(board) >= config->connections_most) return METRIC_REFUSED_TOTAL;
     bool many = remote.len && board_count(board, remote) >= config->connections_per_address;
-    return many ? &address : NULL;
+    return many ? METRIC_REFUSED_ADDRESS : METRIC_COUNT;
 }
 
 static void let_in(Connection *c)
@@ -191,9 +183,9 @@ PARKS static void connection_begins(void *arg)
         c->porch->serve(c);
         return;
     }
-    metric_add(err == ERR_TIMEOUT ? METRIC_CUT_SLOW : METRIC_TLS_FAILED, 1);
-    log_err(LOG_LEVEL_INFO, "tls_failed", err, KV_TEXT("remote", c->remote),
-            KV_TEXT("service", service_names[c->service]));
+    refusal_tls(c->stream, service_names[c->service], err);
+    if (err == ERR_TIMEOUT)
+        refusal_cut(c->stream, service_names[c->service], METRIC_CUT_SLOW, (Slice){0});
     stream_free(c->stream);
     porch_left(c);
 }
@@ -246,12 +238,10 @@ PARKS static void refuse(void *arg)
     atomic_fetch_sub(&d->refusing, 1);
 }
 
-static void no_room(Connection *c, const Refusal *why)
+static void no_room(Connection *c, Metric why)
 {
     Porch *d = c->porch;
-    metric_add(why->metric, 1);
-    log_event(LOG_LEVEL_WARN, "refused", KV_TEXT("remote", c->remote),
-              KV_TEXT("service", service_names[c->service]), KV_TEXT("limit", why->limit));
+    refusal_limit(c->stream, service_names[c->service], why, (Slice){0});
     if (atomic_fetch_add(&d->refusing, 1) < REFUSING_MOST) {
         fiber_start("refuse", refuse, c);
         return;
@@ -274,8 +264,8 @@ void porch_arrived(Porch *d, Service service, Sock *sock)
     Connection *c = NEW(Connection);
     c->porch = d, c->service = service, c->stream = stream_new(sock);
     name_remote(c);
-    const Refusal *why = why_not(c);
-    if (why) {
+    Metric why = why_not(c);
+    if (why != METRIC_COUNT) {
         no_room(c, why);
         return;
     }

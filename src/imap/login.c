@@ -1,6 +1,7 @@
 /* STARTTLS, LOGIN, AUTHENTICATE: from a stranger to somebody we know. */
 #include "base/text.h"
 #include "imap/session.h"
+#include "net/refusal.h"
 
 /* RFC 9051 6.2.1: starttls = "STARTTLS". What was sent behind it in the clear is thrown away, or
  * somebody on the wire could slip commands into the protected part. */
@@ -12,7 +13,9 @@ Err imap_cmd_starttls(Imap *s)
     if (!tls) return imap_bad(s, "STARTTLS is not offered");
     (void)imap_ok(s, "Begin TLS negotiation now");
     (void)stream_flush(s->stream);
-    return stream_start_tls(s->stream, tls); /* a failure sticks and ends the session */
+    Err err = stream_start_tls(s->stream, tls); /* a failure sticks and ends the session */
+    if (err) refusal_tls(s->stream, "imap", err);
+    return err;
 }
 
 /* The arena is ours; what came in still has it, too. */

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "imap/session.h"
 #include "mail/charset.h"
+#include "net/refusal.h"
 
 /* ---- tagged and untagged lines ---- */
 
@@ -206,9 +207,22 @@ static Words words_for(Err err)
     return (Words){false, "[SERVERBUG] ", false};
 }
 
+static void tell_limit(const Imap *s, Err err)
+{
+    bool input = err == ERR_LIMIT && s->in->err == err;
+    Metric limit = input                   ? METRIC_OVER_INPUT
+                   : err == ERR_TOO_BIG    ? METRIC_OVER_SIZE
+                   : err == ERR_OVER_QUOTA ? METRIC_OVER_QUOTA
+                                           : METRIC_COUNT;
+    if (limit == METRIC_COUNT) return;
+    refusal_request(s->stream, "imap", limit, s->command ? s->command->name.at : "",
+                    slice_of(s->user.login));
+}
+
 void imap_answer_err(Imap *s, Err err)
 {
     if (stream_error(s->stream)) return;
+    tell_limit(s, err);
     Words words = words_for(err);
     /* What the grammar refuses is the client's mistake, even where only a limit of ours was met
      * (RFC 7888 5: a tagged BAD with TOOBIG). A name that cannot be decoded can never be. */

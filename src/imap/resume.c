@@ -6,6 +6,7 @@
 #include "imap/annotate.h"
 #include "imap/notify.h"
 #include "imap/record.h"
+#include "net/refusal.h"
 #include "run/log.h"
 
 /* ---- letting go ---- */
@@ -125,17 +126,6 @@ PARKS static Err enter_account(Imap *s, uint32_t most)
     return OK;
 }
 
-static void log_crowded(const Imap *s)
-{
-    Buf remote buf_scoped = {0};
-    Address peer = stream_peer(s->stream);
-    address_print(&remote, &peer);
-    metric_add(METRIC_REFUSED_ACCOUNT, 1);
-    log_event(LOG_LEVEL_WARN, "refused", KV("remote", buf_slice(&remote)),
-              KV_TEXT("service", "imap"), KV_TEXT("limit", "sessions_per_account"),
-              KV_TEXT("user", s->user.login));
-}
-
 /* Whoever was in before the house started again is in, however many they are. */
 bool imap_become(Imap *s, const AuthUser *user, bool again)
 {
@@ -143,7 +133,7 @@ bool imap_become(Imap *s, const AuthUser *user, bool again)
     imap_go(s, user->acct);
     Err err = enter_account(s, again ? 0 : s->config->sessions_most);
     if (err == ERR_LIMIT) {
-        log_crowded(s);
+        refusal_limit(s->stream, "imap", METRIC_REFUSED_ACCOUNT, slice_of(s->user.login));
         imap_answer_err(s, err);
         imap_goodbye(s, "[LIMIT] Too many sessions of this account");
         return false;

@@ -1,5 +1,6 @@
 /* A conversation from greeting to end: read a command, find its row, let it answer. */
 #include "imap/session.h"
+#include "net/refusal.h"
 #include "run/log.h"
 
 #include <stdlib.h>
@@ -127,6 +128,13 @@ void imap_goodbye(Imap *s, const char *why)
     s->state = LEAVING;
 }
 
+static void cut(Imap *s, Metric metric, const char *why)
+{
+    if (s->state == LEAVING) return;
+    refusal_cut(s->stream, "imap", metric, slice_of(s->user.login));
+    imap_goodbye(s, why);
+}
+
 /* A browser that was made to talk to us: everything behind it is somebody else's text. */
 static bool is_web_request(const Imap *s)
 {
@@ -140,11 +148,10 @@ static bool is_web_request(const Imap *s)
 PARKS static void command_ends(Imap *s, Err err)
 {
     if (err) imap_answer_err(s, err);
-    if (err && is_web_request(s)) imap_goodbye(s, "This is no web server");
+    if (err && is_web_request(s)) cut(s, METRIC_CUT_WEB, "This is no web server");
     imap_go_back(s);
     if (!imap_skip_command(s->in) && !stream_error(s->stream)) {
-        imap_say(s, "BYE [TOOBIG] That literal is too large to be skipped");
-        s->state = LEAVING;
+        cut(s, METRIC_CUT_TOO_MUCH, "[TOOBIG] That literal is too large to be skipped");
     }
 }
 
@@ -183,6 +190,7 @@ static void say_why_over(Imap *s)
 {
     Err err = stream_error(s->stream);
     bool stranger = s->state == STRANGER;
+    refusal_cut_by_error(s->stream, "imap", slice_of(s->user.login));
     if (err == ERR_LIMIT) imap_goodbye(s, "[LIMIT] Too much before the login");
     if (err == ERR_TIMEOUT)
         imap_goodbye(s, stranger ? "Too slow to log in" : "Too slow in the middle of a command");
@@ -208,7 +216,8 @@ PARKS static void rest(Imap *s)
     }
     imap_listen_no_more(s);
     if (wake == WOKEN_TIMEOUT)
-        imap_goodbye(s, stranger ? "Too slow to log in" : "Idle for too long");
+        cut(s, stranger ? METRIC_CUT_SLOW : METRIC_CUT_IDLE,
+            stranger ? "Too slow to log in" : "Idle for too long");
     if (wake == WOKEN_CANCELLED) imap_goodbye(s, "The server is shutting down");
 }
 
@@ -226,7 +235,7 @@ PARKS static void converse(Imap *s)
             say_why_over(s);
             break;
         }
-        if (has_too_many_mistakes(s)) imap_goodbye(s, "Too many mistakes");
+        if (has_too_many_mistakes(s)) cut(s, METRIC_CUT_MISTAKES, "Too many mistakes");
     }
 }
 

@@ -1,6 +1,7 @@
 /* The fiber of one connection of a front: it says what the client says, and does what takes time.
  */
 #include "net/gate.h"
+#include "net/refusal.h"
 
 #include <stdlib.h>
 
@@ -160,6 +161,7 @@ static void try_open(Relay *r)
     };
     r->opened = gate_open(r, &open);
     if (!r->opened) return;
+    if (r->tries) metric_add(METRIC_RESUMED, 1);
     r->credit = TUNNEL_CREDIT;
     r->sent = r->kept_at = 0;
     r->keeps = r->quiet = true;
@@ -179,6 +181,7 @@ static bool survives(Relay *r)
 /* Something of an answer may be half said; then words of ours would be taken for a part of it. */
 PARKS static void say_farewell(Relay *r)
 {
+    refusal_cut(r->client, (const char *)r->service.at, METRIC_CUT_RESTART, (Slice){0});
     if (r->quiet) stream_put(r->client, r->last_words);
     stream_finish(r->client);
 }
@@ -229,9 +232,9 @@ static Relay *relay_new(Stream *client, Gates *g, const RelayOpen *how)
 {
     Relay *r = NEW(Relay);
     *r = (Relay){.gates = g, .client = client, .fiber = fiber_current(), .connection = NOBODY};
-    r->texts = mem_new(how->service.len + how->last_words.len + 1);
+    r->texts = mem_zero(how->service.len + how->last_words.len + 2);
     if (how->service.len) memcpy(r->texts, how->service.at, how->service.len);
-    char *words = r->texts + how->service.len;
+    char *words = r->texts + how->service.len + 1;
     if (how->last_words.len) memcpy(words, how->last_words.at, how->last_words.len);
     r->service = slice(r->texts, how->service.len);
     r->last_words = slice(words, how->last_words.len);

@@ -1,5 +1,6 @@
 /* TLS under a stream. OpenSSL reads and writes through a BIO of ours that tries the sock and never
  * waits, so no OpenSSL function is on the stack when a fiber parks. */
+#include "base/metric.h"
 #include "net/inside.h"
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -198,8 +199,10 @@ PARKS static Err finish_tls(Stream *s)
 PARKS Err stream_start_tls(Stream *s, TlsContext *ctx)
 {
     if (s->remote) return remote_start_tls(s);
-    TRY(begin_tls(s, ctx, SSL_set_accept_state));
-    return finish_tls(s);
+    Err err = begin_tls(s, ctx, SSL_set_accept_state);
+    if (!err) err = finish_tls(s);
+    metric_add(err ? METRIC_TLS_FAILED : METRIC_TLS_HANDSHAKES, 1);
+    return err;
 }
 
 /* RFC 6066 3: no address in SNI. */

@@ -1,4 +1,5 @@
 /* What the server can do and in which language: CAPA, LANG, UTF8, STLS. */
+#include "net/refusal.h"
 #include "pop3/session.h"
 
 /* ---- CAPA, RFC 2449 5: the table is capability.def ---- */
@@ -145,6 +146,9 @@ PARKS void pop3_stls(Pop3 *s, Slice nothing)
         return;
     }
     pop3_ok(s, "Begin TLS");
-    if (stream_flush(s->stream) || stream_start_tls(s->stream, ctx)) s->over = true;
+    Err err = stream_flush(s->stream);
+    if (!err) err = stream_start_tls(s->stream, ctx);
+    if (err) refusal_tls(s->stream, "pop3", err);
+    s->over = err != OK;
     buf_clear(&s->user);
 }

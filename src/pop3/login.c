@@ -7,7 +7,7 @@
 PARKS void pop3_user(Pop3 *s, Slice name)
 {
     if (!auth_plain_allowed(s->config->auth, s->stream)) {
-        pop3_say_err(s, ERR_NEEDS_TLS);
+        pop3_say_err(s, auth_needs_tls("pop3", s->stream));
         return;
     }
     if (!utf8_is_valid(name) || text_has_ctl(name)) {

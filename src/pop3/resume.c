@@ -3,6 +3,7 @@
  */
 #include "base/metric.h"
 #include "base/text.h"
+#include "net/refusal.h"
 #include "pop3/record.h"
 #include "run/log.h"
 
@@ -108,10 +109,7 @@ static void log_refused(const Pop3 *s, Err err)
     Address peer = stream_peer(s->stream);
     address_print(&remote, &peer);
     if (err == ERR_LIMIT) {
-        metric_add(METRIC_REFUSED_ACCOUNT, 1);
-        log_event(LOG_LEVEL_WARN, "refused", KV("remote", buf_slice(&remote)),
-                  KV_TEXT("service", "pop3"), KV_TEXT("limit", "sessions_per_account"),
-                  KV("user", slice_of(s->who.login)));
+        refusal_limit(s->stream, "pop3", METRIC_REFUSED_ACCOUNT, slice_of(s->who.login));
     } else {
         log_err(LOG_LEVEL_INFO, "maildrop_refused", err, KV("user", slice_of(s->who.login)),
                 KV("remote", buf_slice(&remote)));

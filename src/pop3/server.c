@@ -1,5 +1,6 @@
 /* One connection: greeting, commands, the way to the account's home loop, the end. */
 #include "base/text.h"
+#include "net/refusal.h"
 #include "pop3/session.h"
 #include "run/log.h"
 
@@ -38,10 +39,12 @@ static bool is_web_request(const Pop3 *s, Slice line)
 PARKS static void not_known(Pop3 *s, Slice line)
 {
     s->over = is_web_request(s, line);
-    if (s->over)
-        pop3_err(s, "[SYS/PERM] This is no web server");
-    else
+    if (!s->over) {
         pop3_mistake(s, "Unknown command");
+        return;
+    }
+    refusal_cut(s->stream, "pop3", METRIC_CUT_WEB, (Slice){0});
+    pop3_err(s, "[SYS/PERM] This is no web server");
 }
 
 /* PASS takes blanks as part of the password (RFC 1939 7). */
@@ -82,6 +85,7 @@ void pop3_say_why_over(Pop3 *s)
     Err err = stream_error(s->stream);
     if (err == ERR_CANCELLED) pop3_say_err(s, err);
     if (err == ERR_LIMIT) pop3_err(s, "[SYS/PERM] Too much before the login");
+    refusal_cut_by_error(s->stream, "pop3", slice_of(s->who.login));
     s->over = true;
 }
 
@@ -101,6 +105,7 @@ PARKS static void next_command(Pop3 *s)
         do_command(s, line);
         break;
     case LINE_TOO_LONG:
+        refusal_request(s->stream, "pop3", METRIC_OVER_INPUT, "", slice_of(s->who.login));
         pop3_mistake(s, "Line too long");
         break;
     case LINE_NONE:
@@ -108,6 +113,7 @@ PARKS static void next_command(Pop3 *s)
         break;
     }
     if (!s->over && has_too_many_mistakes(s)) {
+        refusal_cut(s->stream, "pop3", METRIC_CUT_MISTAKES, slice_of(s->who.login));
         pop3_err(s, "[SYS/PERM] Too many mistakes");
         s->over = true;
     }

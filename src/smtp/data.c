@@ -6,6 +6,7 @@
  * nobody behind us parses it as SMTP again, and the draft makes CRLF of them. This is what Postfix
  * calls smtpd_forbid_bare_newline = normalize. */
 #include "base/text.h"
+#include "net/refusal.h"
 #include "run/log.h"
 #include "smtp/dot.h"
 #include "smtp/session.h"
@@ -44,6 +45,7 @@ static void log_delivery(const Smtp *s, Slice to, SmtpVerdict v)
 {
     Buf remote buf_scoped = {0};
     address_print(&remote, &s->peer);
+    metric_add(v.code == 250 ? METRIC_DELIVERED : METRIC_NOT_DELIVERED, 1);
     log_event(LOG_LEVEL_INFO, v.code == 250 ? "delivered" : "not_delivered", KV_TEXT("id", s->id),
               KV("from", s->sender.mailbox), KV("to", to), KV_NUM("octets", s->octets),
               KV_NUM("reply", v.code), KV_TEXT("service", s->lmtp ? "lmtp" : "smtp"),

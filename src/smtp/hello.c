@@ -1,4 +1,5 @@
 /* Commands that are not about a message: greetings, TLS, help. */
+#include "net/refusal.h"
 #include "run/log.h"
 #include "smtp/session.h"
 
@@ -60,10 +61,7 @@ PARKS void smtp_starttls(Smtp *s, Slice nothing)
     }
     smtp_reply(s, 220, "2.0.0 Go ahead");
     if (stream_start_tls(s->stream, ctx)) {
-        Buf remote buf_scoped = {0};
-        address_print(&remote, &s->peer);
-        log_err(LOG_LEVEL_INFO, "tls_failed", stream_error(s->stream),
-                KV_TEXT("service", s->lmtp ? "lmtp" : "smtp"), KV("remote", buf_slice(&remote)));
+        refusal_tls(s->stream, smtp_service(s), stream_error(s->stream));
         s->over = true;
         return;
     }
@@ -112,6 +110,7 @@ PARKS void smtp_quit(Smtp *s, Slice nothing)
 PARKS void smtp_not_mail(Smtp *s, Slice ignored)
 {
     (void)ignored;
+    refusal_cut(s->stream, smtp_service(s), METRIC_CUT_WEB, (Slice){0});
     smtp_reply(s, 421, "4.7.0 This is no web server");
     s->over = true;
 }

@@ -1,3 +1,4 @@
+#include "net/refusal.h"
 #include "run/log.h"
 #include "smtp/session.h"
 
@@ -20,6 +21,7 @@ void smtp_reply(Smtp *s, int code, const char *fmt, ...)
     buf_vprintf(out, fmt, args);
     va_end(args);
     buf_add(out, S("\r\n"));
+    s->reply = abs(code);
     if (is_mistake(s, code)) s->errors++;
 }
 
@@ -82,6 +84,7 @@ void smtp_say_why_over(Smtp *s, Err err)
         SmtpVerdict v = err == ERR_LIMIT ? (SmtpVerdict){421, "4.7.0 Too much was sent, closing"}
                                          : smtp_verdict(err);
         smtp_reply(s, v.code, "%s", v.text);
+        refusal_cut_by_error(s->stream, smtp_service(s), (Slice){0});
     }
     s->over = true;
 }

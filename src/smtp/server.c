@@ -1,5 +1,6 @@
 /* One connection: greeting, a command at a time, the end. */
 #include "base/text.h"
+#include "net/refusal.h"
 #include "run/log.h"
 #include "smtp/record.h"
 
@@ -45,6 +46,27 @@ static void out_of_sequence(Smtp *s, const Command *c)
                    "5.5.1 No recipient was accepted");
 }
 
+/* Senders and recipients that are refused. The other mistakes are the client's own. */
+static void tell_rejected(const Smtp *s, Slice command, Slice address)
+{
+    Buf remote buf_scoped = {0};
+    address_print(&remote, &s->peer);
+    metric_add(METRIC_REJECTED, 1);
+    log_event(LOG_LEVEL_INFO, "rejected", KV_TEXT("service", smtp_service(s)),
+              KV("remote", buf_slice(&remote)), KV("command", command), KV_NUM("reply", s->reply),
+              KV("argument", address), KV("from", s->sender.mailbox));
+}
+
+PARKS static void handle(Smtp *s, const Command *c, Slice argument)
+{
+    bool envelope = slice_eq(c->name, S("MAIL")) || slice_eq(c->name, S("RCPT"));
+    Buf address buf_scoped = {0};
+    if (envelope) buf_add(&address, argument); /* what was read may go */
+    s->reply = 0;
+    c->handle(s, argument);
+    if (envelope && s->reply >= 400) tell_rejected(s, c->name, buf_slice(&address));
+}
+
 PARKS static void do_command(Smtp *s, Slice line)
 {
     size_t end = slice_find(line, ' ');
@@ -61,7 +83,7 @@ PARKS static void do_command(Smtp *s, Slice line)
     else if (s->stage < c->from)
         out_of_sequence(s, c);
     else
-        c->handle(s, argument);
+        handle(s, c, argument);
     (void)stream_drain(s->stream); /* a failure sticks */
 }
 
@@ -130,6 +152,7 @@ PARKS static void converse(Smtp *s)
             smtp_reply(s, 500, "5.5.2 Lines end with CRLF");
             break;
         case LINE_TOO_LONG:
+            refusal_request(s->stream, smtp_service(s), METRIC_OVER_INPUT, "", (Slice){0});
             smtp_reply(s, 500, "5.5.2 Line too long");
             break;
         case LINE_NONE:
@@ -137,6 +160,7 @@ PARKS static void converse(Smtp *s)
             break;
         }
         if (!s->over && s->errors >= most) {
+            refusal_cut(s->stream, smtp_service(s), METRIC_CUT_MISTAKES, (Slice){0});
             smtp_reply(s, 421, "4.7.0 Too many mistakes");
             s->over = true;
         }

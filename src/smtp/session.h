@@ -25,6 +25,7 @@ typedef struct Smtp {
     Address peer;  /* kept: a socket whose peer has gone does not know it any more */
     bool extended; /* EHLO or LHLO, not HELO */
     bool over;     /* the conversation has to end */
+    int reply;     /* the code of the last one */
     char hello[SMTP_DOMAIN_MOST + 1];
     uint32_t messages, errors;
     int64_t recipient_deadline_ms; /* until then somebody has to be written to */
@@ -57,6 +58,10 @@ typedef struct {
     const char *text;
 } SmtpVerdict;
 SmtpVerdict smtp_verdict(Err err);
+static inline const char *smtp_service(const Smtp *s)
+{
+    return s->lmtp ? "lmtp" : "smtp";
+}
 /* The words with which a conversation ends that cannot go on: time-out, shutdown. */
 void smtp_say_why_over(Smtp *s, Err err);
 
