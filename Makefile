@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 powercut backups
+.PHONY: floods all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 powercut backups
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -8,7 +8,10 @@ test: all
 	tests/all
 san: ; tests/san
 slow: all
-	python3 tests/e2e/slow_clients.py $(or $(N),10000)
+	python3 tests/e2e/slow_clients.py $(or $(N),10000) $(KIND)
+# Readers who hardly read, connections that come and go, the costliest commands: make floods N=200 RATE=2000.
+floods: all
+	python3 tests/e2e/floods.py $(or $(N),200) $(or $(RATE),2000)
 # The whole server in the simulated world: make sim SEEDS=100000 FROM=1 OPTIONS="--troubles power,cut".
 SEEDS = 1000
 FROM = 1

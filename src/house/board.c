@@ -22,6 +22,7 @@ typedef struct {
 } Shared;
 
 struct Board {
+    _Atomic(uint64_t) reserve; /* of memory: who watches it, reads it again and again */
     Shared *shared;
     Slot *own;
     unsigned slots;
@@ -164,7 +165,6 @@ void board_leave(Board *b, Slice address)
 
 typedef struct {
     Board *board;
-    uint64_t reserve;
     MemoryGauge *gauge;
     uint64_t left;
 } Watch;
@@ -181,10 +181,12 @@ PARKS static void watch(void *arg)
     Watch *w = arg;
     do {
         aside(look, w);
-        bool is_short = w->left < w->reserve;
+        bool is_short = w->left < atomic_load(&w->board->reserve);
         if (is_short && !board_memory_is_short(w->board))
             log_event(LOG_LEVEL_WARN, "memory_short", KV_NUM("octets_left", w->left),
                       KV_TEXT("limit", "memory_reserve"));
+        if (!is_short && board_memory_is_short(w->board))
+            log_event(LOG_LEVEL_INFO, "memory_enough", KV_NUM("octets_left", w->left));
         board_set_memory_short(w->board, is_short);
     } while (fiber_sleep(LOOK_MS) != WOKEN_CANCELLED);
     memory_gauge_close(w->gauge);
@@ -194,8 +196,14 @@ PARKS static void watch(void *arg)
 void board_watch_memory(Board *b, uint64_t reserve_octets)
 {
     Watch *w = NEW(Watch);
-    *w = (Watch){.board = b, .reserve = reserve_octets, .gauge = memory_gauge_open()};
+    *w = (Watch){.board = b, .gauge = memory_gauge_open()};
+    board_set_reserve(b, reserve_octets);
     fiber_start("memory", watch, w);
+}
+
+void board_set_reserve(Board *b, uint64_t octets)
+{
+    atomic_store(&b->reserve, octets);
 }
 
 void board_set_memory_short(Board *b, bool is_short)

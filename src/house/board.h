@@ -34,6 +34,7 @@ void board_stranger(Board *board, int change);
 /* Looks twice a second how much memory is left, a fiber, until run_cancel: for the warden, or a
  * process alone. */
 void board_watch_memory(Board *board, uint64_t reserve_octets);
+void board_set_reserve(Board *board, uint64_t octets); /* from now on */
 void board_set_memory_short(Board *board, bool is_short);
 bool board_memory_is_short(const Board *board);
 uint64_t board_sum(const Board *board, Metric metric); /* of all slots */

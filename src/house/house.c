@@ -54,6 +54,7 @@ PARKS void house_reload_with(House *h, const Config *fresh)
     Arena a arena_scoped = {0};
     AuthConfig auth = auth_config(h, fresh, &a);
     auth_reload(h->auth, &auth);
+    board_set_reserve(h->board, fresh->memory_reserve);
     install(h, snapshot_new(fresh, h->auth, h->store));
 }
 

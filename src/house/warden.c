@@ -131,6 +131,7 @@ PARKS static Err reload(Warden *w)
         w->config = *fresh;
         err = reload_all(w);
         w->config = err ? *before : *fresh;
+        board_set_reserve(w->own, w->config.memory_reserve);
     }
     config_done(err ? fresh : before);
     return err;

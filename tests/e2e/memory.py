@@ -9,15 +9,20 @@ MESSAGE = b"Subject: large\r\n\r\n" + (b"x" * 76 + b"\r\n") * (50 * 1024 * 1024 
 
 
 def peak(server, what):
-    """KiB that the server grew by while this went on, and afterwards."""
-    before = server.resident_kib()
-    with open(f"/proc/{server.process.pid}/clear_refs", "w") as f:
-        f.write("5")
+    """KiB that the server's processes grew by while this went on, each at its worst, and afterwards."""
+    def of(pid, name):
+        with open(f"/proc/{pid}/status") as f:
+            return int(re.search(name + r":\s+(\d+)", f.read()).group(1))
+    pids, before = server.pids(), server.resident_kib()
+    now = {pid: of(pid, "VmRSS") for pid in pids}
+    for pid in pids:
+        with open(f"/proc/{pid}/clear_refs", "w") as f:
+            f.write("5")
     what()
-    with open(f"/proc/{server.process.pid}/status") as f:
-        highest = int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1))
-    print(f"peak {highest - before:+} KiB, after {server.resident_kib() - before:+} KiB", flush=True)
-    return highest - before, server.resident_kib() - before
+    grew = sum(of(pid, "VmHWM") - now[pid] for pid in pids)
+    left = server.resident_kib() - before
+    print(f"peak {grew:+} KiB, after {left:+} KiB", flush=True)
+    return grew, left
 
 
 def large(server):

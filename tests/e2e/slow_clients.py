@@ -2,7 +2,7 @@
 """Thousands of clients that send half of something, or an octet now and then, on every port; and a good one, whom they must
 not disturb. They cost little, and are cut in time.
 
-usage: slow_clients.py [COUNT]        (make slow N=10000; ./test has 1,500 and a shorter time to log in)
+usage: slow_clients.py [COUNT [SERVICE]]        (make slow N=10000 KIND=imaps; ./test has 1,500 and a shorter time to log in)
 """
 import os
 import resource
@@ -51,6 +51,8 @@ KINDS = [
     ("lmtp", b"LHLO a", b"b" * 200, LOGIN_S),
     ("smtp", b"MAIL FROM:<", b"c" * 200, LOGIN_S),
 ]
+
+KINDS = [k for k in KINDS if k[0] in sys.argv[2:3]] or KINDS
 
 
 class Slow:
