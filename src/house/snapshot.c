@@ -121,8 +121,7 @@ AuthConfig snapshot_auth(const Config *c, const Demo *demo, Runner *runner, Aren
     Slice separator = c->subaddress_separator;
     bool simulated = run_is_simulated(); /* LMDB and OpenSSL know no other files than real ones */
     return (AuthConfig){
-        .dir = simulated ? (Slice){0                                      }
-            : house_path(c, a, "keeper"),
+        .dir = simulated ? S("") : house_path(c, a, "keeper"),
         .argon2_memory_kib = simulated ? 8 : 0,
         .argon2_passes = simulated ? 1 : 0,
         .plain_without_tls = c->plain_without_tls,
@@ -139,15 +138,15 @@ AuthConfig snapshot_auth(const Config *c, const Demo *demo, Runner *runner, Aren
         .certificates = c->tls_client_authorities.len > 0,
         .certificate_subject = c->tls_client_subject,
         .anonymous = c->imap_anonymous,
-        .oauth = { .keys_path = c->oauth_keys,
-                                   .issuer = c->oauth_issuer,
-                                   .audience = c->oauth_audience,
-                                   .scope = c->oauth_scope,
-                                   .claim = c->oauth_claim,
-                                   .discovery = c->oauth_discovery,
-                                   .remember_ms = (int64_t)c->oauth_remember * 1000,
-                                   .introspect = runner ? runner_introspect : NULL,
-                                   .introspect_arg = runner_caller(runner)},
+        .oauth = {.keys_path = c->oauth_keys,
+                  .issuer = c->oauth_issuer,
+                  .audience = c->oauth_audience,
+                  .scope = c->oauth_scope,
+                  .claim = c->oauth_claim,
+                  .discovery = c->oauth_discovery,
+                  .remember_ms = (int64_t)c->oauth_remember * 1000,
+                  .introspect = runner ? runner_introspect : NULL,
+                  .introspect_arg = runner_caller(runner)},
         .throttle = c->throttle
     };
 }

@@ -170,7 +170,8 @@ PARKS static Err wait_for_end(Stream *s)
 PARKS void stream_hand_back(Stream *s, Slice record)
 {
     Remote *r = s->remote;
-    must(r && record.len <= TUNNEL_RECORD_MOST);
+    must(r);
+    must(record.len <= TUNNEL_RECORD_MOST);
     Memo back = {.kind = MEMO_CONN_BACK, .number = {r->connection}, .text = {record}};
     if (say(s, &back) || wait_for_end(s)) {
         stream_fail(s, ERR_END);

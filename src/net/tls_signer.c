@@ -168,10 +168,10 @@ static bool hash_of(const char *name, uint16_t *hash)
     };
     *hash = 0;
     if (!name || !*name) return true;
-    for (uint16_t i = 0; i < COUNT(names); i++)
+    for (size_t i = 0; i < COUNT(names); i++)
         if (slice_eq_nocase(slice_of(name), slice_of(names[i][0])) ||
             slice_eq_nocase(slice_of(name), slice_of(names[i][1])))
-            *hash = 4 + i;
+            *hash = (uint16_t)(4 + i);
     return *hash != 0;
 }
 

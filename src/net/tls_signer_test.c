@@ -159,6 +159,7 @@ PARKS static Err shake(TlsContext *server, TlsContext *client, Keyholder *k, boo
     while (!c.ended)
         fiber_sleep(1);
     *same = !err == !c.err;
+    k->top = NULL;
     stream_free(a);
     stream_free(b);
     return err;
