@@ -2,6 +2,7 @@
 #include "net/inside.h"
 #include "net/tls_signer.h"
 #include "run/file.h"
+#include "run/sim.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -373,6 +374,48 @@ TEST(only_handshakes_are_signed)
 }
 
 /* ---- tickets ---- */
+
+enum { KEY_OCTETS = 80, HOUR_MS = 3600 * 1000 };
+
+PARKS static void after_hours(int hours, Buf *keys)
+{
+    fiber_sleep((int64_t)hours * HOUR_MS);
+    buf_clear(keys);
+    tls_tickets_put(keys);
+}
+
+/* A key makes tickets for twelve hours and reads them for twelve more; nothing opens what was
+ * recorded before that, however seldom somebody came by. */
+PARKS_UNCHECKED static void days_pass(void *arg)
+{
+    Buf first buf_scoped = {0}, second buf_scoped = {0}, keys buf_scoped = {0};
+    (void)arg;
+    after_hours(1000 * 1000, &first); /* whatever there was is old */
+    Slice a = buf_slice(&first);
+    check_u64(a.len, KEY_OCTETS);
+    after_hours(11, &keys);
+    check_slice(buf_slice(&keys), a);
+    after_hours(2, &keys);
+    check_u64(keys.len, 2 * KEY_OCTETS);
+    check(!slice_eq(slice_first(buf_slice(&keys), KEY_OCTETS), a));
+    check_slice(slice_from(buf_slice(&keys), KEY_OCTETS), a);
+    after_hours(10, &keys);
+    check_slice(slice_from(buf_slice(&keys), KEY_OCTETS), a);
+    after_hours(1, &second); /* 24: it is gone, and the one after it is in use */
+    check_u64(second.len, KEY_OCTETS);
+    check(!slice_eq(buf_slice(&second), a));
+    after_hours(30, &keys); /* nobody came for longer than a key lives */
+    check_u64(keys.len, KEY_OCTETS);
+    check(!slice_eq(buf_slice(&keys), buf_slice(&second)));
+}
+
+TEST(keys_of_tickets_are_forgotten)
+{
+    SimConfig config = {.seed = 1, .loops = 1};
+    int code = 1;
+    check_ok(sim_run_child(&config, days_pass, NULL, &code));
+    check(code == 0);
+}
 
 TEST(keys_of_tickets_travel)
 {

@@ -225,14 +225,21 @@ Fiber *fiber_current(void)
     return loop_now && !loop_now->is_helper ? loop_now->current : NULL;
 }
 
+static Fiber *me(void)
+{
+    Fiber *f = fiber_current();
+    must(f);
+    return f;
+}
+
 void fiber_rename(const char *name)
 {
-    fiber_current()->name = name;
+    me()->name = name;
 }
 
 void fiber_rests(bool rests)
 {
-    fiber_current()->rests = rests;
+    me()->rests = rests;
 }
 
 Wake fiber_park(int64_t deadline_ms)

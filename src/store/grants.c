@@ -171,7 +171,7 @@ static PARKS void find_everybodys(void *arg)
     Account *a scoped(account) = NULL;
     e->err = account_open(e->store, 0, &a);
     if (e->err) return;
-    uint32_t acct;
+    uint32_t acct = 0;
     e->err = find_hint(a, e->login, e->arena, &acct);
     e->accts = arena_new(e->arena, uint32_t);
     if (!e->err) *e->accts = acct;

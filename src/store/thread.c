@@ -40,6 +40,7 @@ static Err bucket_load(Account *a, uint32_t number, ThreadPage **page)
 
 static void bucket_add(ThreadPage *p, ThreadHash h)
 {
+    /* NOANALYZE(null-dereference): bucket_load gives a page or an error */
     if (p->count == p->room) {
         p->room = MAX(p->room * 2, 8u);
         p->hashes = mem_grow(p->hashes, array_bytes(p->room, sizeof *p->hashes));

@@ -124,6 +124,7 @@ static Err page_get(Box *b, uint32_t number, Arena *a, VanishedPage *page)
     TRY(page_read(b, number, page));
     Vanished *copy = arena_array(a, Vanished, page->count + 1);
     if (page->count) memcpy(copy, page->list, page->count * sizeof *copy);
+    /* NOANALYZE(double-free): page_read gives an error when it has freed it */
     free(page->list);
     page->list = copy;
     return OK;

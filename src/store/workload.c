@@ -179,6 +179,7 @@ void model_expunge(Step *t, WorkBox *b, const UidSet *doomed, bool to_place)
     uint32_t uid;
     for (uid = 0; to_place && uidset_next(doomed, &uid); uid++) {
         const WorkMessage *m = work_message(b, uid);
+        must(m);
         if (!model_has_copy(t, b, m, doomed)) model_keep(t, b, m);
     }
     for (uid = 0; uidset_next(doomed, &uid); uid++)
