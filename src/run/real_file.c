@@ -143,9 +143,8 @@ Err real_file_allocate(File *f, uint64_t offset, uint64_t len)
 {
     if (TEMP_FAILURE_RETRY(fallocate(fd_of(f), 0, (off_t)offset, (off_t)len)) == 0) return OK;
     if (!not_supported()) return file_failed("allocate", f->path);
-    uint64_t size;
+    uint64_t size = 0;
     TRY(real_file_size(f, &size));
-    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): file_failed is not OK */
     if (offset + len <= size) return OK;
     uint64_t from = MAX(offset, size);
     return write_zeros(f, from, offset + len - from);
@@ -157,7 +156,7 @@ Err real_file_punch(File *f, uint64_t offset, uint64_t len)
     int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     if (TEMP_FAILURE_RETRY(fallocate(fd_of(f), how, (off_t)offset, (off_t)len)) == 0) return OK;
     if (!not_supported()) return file_failed("punch", f->path);
-    uint64_t size;
+    uint64_t size = 0;
     TRY(real_file_size(f, &size));
     if (offset >= size) return OK;
     return write_zeros(f, offset, MIN(len, size - offset));
