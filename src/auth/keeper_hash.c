@@ -1,6 +1,7 @@
 /* Argon2id takes 19 MiB and a core for each password: few at a time, or mail stands still. Whoever
  * guesses from many connections waits behind whoever does not. */
 #include "auth/keeping.h"
+#include "base/metric.h"
 
 #include "base/text.h"
 
@@ -106,9 +107,12 @@ Err hash_aside(Keeper *k, int rank, Slice address, Slice login, void (*work)(voi
     mutex_lock(&k->queue.lock);
     bool now = enter(&k->queue, &w);
     mutex_unlock(&k->queue.lock);
+    if (!now) metric_add(METRIC_PASSWORDS_WAITING, 1);
     while (!now && !w.is_called)
         cond_wait(&w.called, NEVER);
+    if (!now) metric_add(METRIC_PASSWORDS_WAITING, -1);
     if (w.is_sent_away) return fail(ERR_TEMPORARY, "too many passwords are being checked");
+    metric_add(METRIC_PASSWORDS_CHECKED, 1);
     aside(work, arg);
     end(&k->queue);
     return OK;

@@ -90,6 +90,7 @@ PARKS static void conclude(const Attempt *a, Slice login, Outcome o)
     Buf remote buf_scoped = {0};
     metric_add(!o.err                   ? METRIC_LOGINS
                : o.err == ERR_THROTTLED ? METRIC_LOGINS_THROTTLED
+               : o.err == ERR_TEMPORARY ? METRIC_LOGINS_UNCHECKED
                                         : METRIC_LOGINS_FAILED,
                1);
     log_event(o.err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, o.err ? "login_failed" : "login",

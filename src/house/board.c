@@ -55,10 +55,10 @@ Err board_make(unsigned slots, int *fd)
 /* Who had the slot before has gone, and its connections with it; what it has counted stays. */
 static void take(Slot *slot)
 {
-    static const Metric gone[] = {METRIC_CONNECTIONS_IMAP, METRIC_CONNECTIONS_IMAPS,
-                                  METRIC_CONNECTIONS_POP3, METRIC_CONNECTIONS_POP3S,
-                                  METRIC_CONNECTIONS_LMTP, METRIC_CONNECTIONS_SMTP,
-                                  METRIC_CONNECTIONS_POP2, METRIC_CONNECTIONS_METRICS};
+    static const Metric gone[] = {
+        METRIC_CONNECTIONS_IMAP,  METRIC_CONNECTIONS_IMAPS,   METRIC_CONNECTIONS_POP3,
+        METRIC_CONNECTIONS_POP3S, METRIC_CONNECTIONS_LMTP,    METRIC_CONNECTIONS_SMTP,
+        METRIC_CONNECTIONS_POP2,  METRIC_CONNECTIONS_METRICS, METRIC_PASSWORDS_WAITING};
     metrics_use(&slot->metrics);
     for (size_t i = 0; i < COUNT(gone); i++)
         metric_set(gone[i], 0);

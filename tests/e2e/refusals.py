@@ -144,7 +144,7 @@ def check_metrics(s, events):
     m = {k.removeprefix("posthouse_"): v for k, v in metrics(s).items()}
     failed = sum(e.startswith("event=login_failed") and e.endswith("err=AUTH") for e in events)
     equal("metrics: logins that failed", m['logins_total{result="failed"}'], failed)
-    for key, least in (('logins_total{result="ok"}', 1), ('refused_total{limit="connections_per_address"}', 3), ('tls_handshakes_total{result="ok"}', 6),
+    for key, least in (('logins_total{result="ok"}', 1), ('refused_total{limit="connections_per_address"}', 3), ("password_hashes_total", 3), ('tls_handshakes_total{result="ok"}', 6),
                        ('tls_handshakes_total{result="failed"}', 5), ('cut_total{why="slow"}', 2), ('cut_total{why="mistakes"}', 4), ('cut_total{why="web"}', 4),
                        ('cut_total{why="too_much"}', 1), ("rejected_total", 2), ('deliveries_total{result="ok"}', 1), ("commits_total", 1), ("flushes_total", 1),
                        ("fibers", 1), ("segments", 1), ("store_healthy", 1), ('accepted_total{service="imap"}', 20), ('over_limit_total{limit="input"}', 1)):
