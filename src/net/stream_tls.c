@@ -12,6 +12,12 @@ static int sock_bio_read(BIO *bio, char *out, size_t len, size_t *got)
     Stream *s = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     *got = 0;
+    if (!s->shaken && inbox_waiting(&s->in).len) { /* the ClientHello */
+        Slice some = inbox_take(&s->in, len);
+        memcpy(out, some.at, some.len);
+        *got = some.len;
+        return 1;
+    }
     Err err = sock_try_read(s->sock, out, len, got);
     if (err)
         s->sock_error = err;
@@ -154,6 +160,20 @@ static void put_tls_under(Stream *s, TlsContext *ctx)
     SSL_set_app_data(s->ssl, s);
 }
 
+PARKS static Err wait_to_shake(Stream *s, SockEvents wants)
+{
+    switch (sock_wait(s->sock, wants, s->deadline_ms, false)) {
+    case WOKEN_READY:
+    case WOKEN_NUDGED:
+        break;
+    case WOKEN_TIMEOUT:
+        return fail(ERR_TIMEOUT, "silent in the TLS handshake");
+    case WOKEN_CANCELLED:
+        return fail(ERR_CANCELLED, "stopped in the TLS handshake");
+    }
+    return OK;
+}
+
 PARKS static Err shake_hands(Stream *s)
 {
     for (;;) {
@@ -163,15 +183,28 @@ PARKS static Err shake_hands(Stream *s)
         int result = SSL_do_handshake(s->ssl);
         if (result > 0) return OK;
         TRY(outcome(s, result, &wants));
-        switch (sock_wait(s->sock, wants, s->deadline_ms, false)) {
-        case WOKEN_READY:
-        case WOKEN_NUDGED:
-            break;
-        case WOKEN_TIMEOUT:
-            return fail(ERR_TIMEOUT, "silent in the TLS handshake");
-        case WOKEN_CANCELLED:
-            return fail(ERR_CANCELLED, "stopped in the TLS handshake");
-        }
+        TRY(wait_to_shake(s, wants));
+    }
+}
+
+/* A ClientHello is awaited in a few octets of ours. OpenSSL takes 40 KiB as soon as it is asked,
+ * and those who send half of one come in thousands. What is no handshake is left for it to refuse.
+ */
+PARKS static Err await_hello(Stream *s)
+{
+    enum { HEAD = 5, HANDSHAKE = 22, RECORD_MOST = 16384 }; /* RFC 8446 5.1 */
+    for (;;) {
+        Slice have = inbox_waiting(&s->in);
+        const unsigned char *at = (const unsigned char *)have.at;
+        size_t record = have.len < HEAD ? 0 : (size_t)at[3] << 8 | at[4];
+        size_t wanted = HEAD + record, got = 0;
+        bool is_none = have.len && (at[0] != HANDSHAKE || record > RECORD_MOST);
+        if (is_none || have.len >= wanted) return OK;
+        if (now_ms() >= s->deadline_ms) return fail(ERR_TIMEOUT, "the ClientHello took too long");
+        char *to = inbox_reserve(&s->in, wanted - have.len);
+        TRY(sock_try_read(s->sock, to, wanted - have.len, &got));
+        s->in.bytes.len += got;
+        if (!got) TRY(wait_to_shake(s, SOCK_READABLE));
     }
 }
 
@@ -182,6 +215,11 @@ PARKS static Err begin_tls(Stream *s, TlsContext *ctx, void (*prepare)(SSL *ssl)
     TRY(stream_flush(s));
     if (s->deaf) return s->error;
     stream_discard_input(s);
+    if (prepare == SSL_set_accept_state) {
+        Err err = await_hello(s);
+        if (err) stream_fail(s, err);
+        if (err) return err;
+    }
     put_tls_under(s, ctx);
     prepare(s->ssl);
     return OK;
