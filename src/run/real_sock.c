@@ -140,6 +140,9 @@ void real_sock_detach(Sock *s)
 
 void real_sock_close(Sock *s)
 {
+    /* Another process may have it open, too (listening sockets): closing ours does not take it out
+     * of the epoll. */
+    if (s->loop && s->loop == loop_now) real_sock_detach(s);
     close(real(s)->fd);
     free(s);
 }

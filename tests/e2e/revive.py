@@ -638,6 +638,9 @@ def test_upgrade(s):
                 check(f"{name}: {one.name} stays", False, repr(e))
                 sessions.remove(one)
         others.compare(name)
+    visitors = [s.wire("imap") for _ in range(20)]
+    check("who comes then is greeted", all(w.line() for w in visitors))
+    equal("nobody crashed over it", re.findall(r"event=role_ended .*signal=(?!9 ).*", s.log()), [])
     busy.stops = True
     busy.join(30)
     equal("who works meanwhile is not sent away", busy.sent_away, 0)
