@@ -1,5 +1,5 @@
 # The front door for those who live here; meson does the work.
-.PHONY: floods all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 powercut backups
+.PHONY: floods all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 revive powercut backups
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -33,6 +33,9 @@ faults: all # the fault walk, every call (N=20: every twentieth; OP=name: of one
 flips: all # N flipped bits in a store at rest
 	ninja -C build flip_test
 	build/flip_test $(or $(N),1000)
+revive: all # kills of each role among working clients, more of them
+	python3 tests/e2e/revive.py --all --rounds 10 --kills 20
+
 kill9: all # N kills of a real server
 	python3 tests/e2e/kill9.py --kills $(or $(N),1000)
 powercut: all # N cuts of FS (ext4, xfs, btrfs, all); as root

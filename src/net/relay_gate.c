@@ -319,8 +319,35 @@ PARKS_UNCHECKED static void read_ring(void *arg)
 
 /* ---- the house comes and goes ---- */
 
+/* What was said to a house that did not live to read it will be said to the next. Only of the ring
+ * a connection is on: of two the order is not known. */
+static void take_back(Gate *gate)
+{
+    Gates *g = gate->gates;
+    size_t done = 0;
+    Slice message;
+    Frame frame;
+    while (ring_untaken(gate->frames.ring, &done, &message)) {
+        if (frame_read(message, &frame) || frame.kind != MEMO_CONN_DATA) continue;
+        Relay *r = frame.connection < g->room ? g->relays[frame.connection] : NULL;
+        if (r && r->gate == gate && r->fiber && !r->returns) buf_add(&r->returned, frame.rest);
+    }
+}
+
+static void say_again(Relay *r)
+{
+    if (!r->returned.len || r->returns) return;
+    if (r->keeps && !r->said_end && !r->final && r->kept_at + r->returned.len == r->sent) {
+        r->sent = r->kept_at;
+        inbox_prepend(&r->client->in, buf_slice(&r->returned));
+    }
+    buf_done(&r->returned);
+}
+
 void gates_lost(Gates *g)
 {
+    for (size_t i = 0; i < g->count; i++)
+        take_back(g->gate[i]);
     for (size_t i = 0; i < g->count; i++) {
         Gate *gate = g->gate[i];
         list_each (link, &gate->thirsty)
@@ -340,6 +367,7 @@ void gates_lost(Gates *g)
             relay_free(r);
             continue;
         }
+        say_again(r);
         gate_forget(r);
         r->lost = true;
         nudge(r);

@@ -127,6 +127,18 @@ void ring_took(Ring *r)
     touch(r);
 }
 
+bool ring_untaken(Ring *r, size_t *done, Slice *message)
+{
+    size_t there = RING_BYTES - room(r);
+    if (r->error || *done >= there) return false;
+    const char *at = r->out + (r->their_took + *done) % RING_BYTES;
+    uint32_t len = __atomic_load_n((const uint32_t *)(const void *)at, __ATOMIC_RELAXED);
+    if (!len || len > RING_MESSAGE_MOST || padded(len) > there - *done) return false;
+    *done += padded(len);
+    *message = slice(at + HEAD, len);
+    return true;
+}
+
 /* ---- waking and waiting ---- */
 
 /* A writer is woken when half is free: not for each message that goes. */

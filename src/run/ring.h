@@ -44,6 +44,10 @@ bool ring_has_room(Ring *r, size_t octets); /* for a message of so many, now */
  * none now, or never more (ring_error). */
 bool ring_next(Ring *r, Slice *message);
 void ring_took(Ring *r);
+/* When the peer is dead: what we put and it had not taken, one after the other; *done is 0 at
+ * first.
+ */
+bool ring_untaken(Ring *r, size_t *done, Slice *message);
 /* Until a message is there, there is room for the longest (or the ring was empty), a nudge if
  * listening to them, the deadline or run_cancel. WOKEN_READY also when the ring has failed. One
  * fiber at a time. */
