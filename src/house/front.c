@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { QUESTIONS_MOST = 4096, FAREWELL_MS = 5000, HOLD_MS = 120 };
+enum { QUESTIONS_MOST = 4096, FAREWELL_MS = 5000, HOLD_MS = 120, PATIENCE_MS = 15000 };
 
 typedef struct {
     Actor *actor;
@@ -232,7 +232,9 @@ PARKS static Err begin(Actor *actor)
 {
     Front *f = NEW(Front);
     Arena a arena_scoped = {0};
-    GatesConfig gates = {.broken = house_is_broken, .arg = f};
+    GatesConfig gates = {.broken = house_is_broken,
+                         .arg = f,
+                         .patience_ms = PATIENCE_MS}; /* longer than the back-off */
     *f = (Front){.actor = actor,
                  .keeper = caller_new(CAST_FRONT, CAST_KEEPER, QUESTIONS_MOST),
                  .runner = caller_new(CAST_FRONT, CAST_RUNNER, QUESTIONS_MOST),

@@ -746,7 +746,7 @@ def test_memory(s, kills=30):
 
     def kill(times):
         for _ in range(times):
-            time.sleep(0.5)
+            time.sleep(1.1)
             await_ready(s, "house", s.kill_role("house"))
             for w in ws:
                 if w.imap("NOOP")[0] != "OK":
