@@ -44,21 +44,29 @@ static void decode_level(Slice raw, Buf *out)
     add_tame(out, buf_slice(&text));
 }
 
-Slice name_below(Arena *a, Slice above, Slice raw)
+static void add_below(Buf *name, Slice raw)
 {
     Buf level buf_scoped = {0};
     decode_level(raw, &level);
-    if (!level.len) return above;
-    return above.len ? arena_printf(a, "%.*s/%.*s", SP(above), SP(buf_slice(&level)))
-                     : arena_copy(a, buf_slice(&level));
+    if (name->len && level.len) buf_char(name, MAILBOX_SEPARATOR);
+    buf_add(name, buf_slice(&level));
+}
+
+Slice name_below(Arena *a, Slice above, Slice raw)
+{
+    Buf name buf_scoped = {0};
+    buf_add(&name, above);
+    add_below(&name, raw);
+    return arena_copy(a, buf_slice(&name));
 }
 
 Slice name_from_dotted(Arena *a, Slice raw)
 {
-    Slice name = {0}, level;
+    Buf name buf_scoped = {0};
+    Slice level;
     while (slice_cut(&raw, '.', &level))
-        name = name_below(a, name, level);
-    return name;
+        add_below(&name, level);
+    return arena_copy(a, buf_slice(&name));
 }
 
 /* ---- to files ---- */
