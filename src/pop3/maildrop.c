@@ -69,6 +69,17 @@ PARKS static void count_messages(Pop3 *s)
     s->count = number;
 }
 
+/* A client that comes back at once may be here before its last session has heard that it went. */
+PARKS static Err wait_for_lock(Account *account)
+{
+    enum { WAIT_MS = 1000, LOOK_MS = 20 };
+    int64_t until = now_ms() + WAIT_MS;
+    Err err = maildrop_lock(account);
+    while (err == ERR_IN_USE && now_ms() < until && fiber_sleep(LOOK_MS) != WOKEN_CANCELLED)
+        err = maildrop_lock(account);
+    return err;
+}
+
 /* A device deletes nothing, so it need not be alone. */
 PARKS static Err lock(Pop3 *s)
 {
@@ -78,9 +89,9 @@ PARKS static Err lock(Pop3 *s)
     s->account = account;
     account = NULL;
     if (s->config->shared_maildrop || is_device(s)) return OK;
-    TRY(maildrop_lock(s->account));
-    s->is_locked = true;
-    return OK;
+    Err err = wait_for_lock(s->account);
+    s->is_locked = !err;
+    return err;
 }
 
 PARKS static Err open_inbox(Pop3 *s)
