@@ -69,9 +69,13 @@ static void put_date(Buf *out, int64_t days)
 
 static void put_set(Buf *out, const SearchKey *key)
 {
+    if (!key->set.saved && !key->set.count) { /* UIDAFTER the last one that can be */
+        must(key->of_uids);
+        buf_add(out, S("UIDBEFORE 1"));
+        return;
+    }
     if (key->of_uids) buf_add(out, S("UID "));
     if (key->set.saved) buf_char(out, '$');
-    must(key->set.saved || key->set.count);
     for (size_t i = 0; i < key->set.count; i++) {
         UidRange r = key->set.ranges[i];
         if (i) buf_char(out, ',');

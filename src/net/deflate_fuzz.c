@@ -37,7 +37,7 @@ static void there_and_back(Slice text, uint32_t pattern)
     Deflater *d scoped(deflater) = deflater_new();
     Buf packed buf_scoped = {0}, back buf_scoped = {0};
     for (Slice rest = text; rest.len;) {
-        Slice piece = slice_first(rest, 40 * next_cut(&pattern));
+        Slice piece = slice_first(rest, 160 * next_cut(&pattern));
         deflater_put(d, piece, pattern % 4 ? DEFLATE_MORE : DEFLATE_FLUSH, &packed);
         if (!deflater_holds(d) && pattern % 8 == 0) deflater_rest(d);
         rest = slice_from(rest, piece.len);
