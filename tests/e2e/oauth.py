@@ -73,7 +73,7 @@ class OauthServer(Server):
 
 def serve(*options):
     s = OauthServer()
-    s.options = ("throttle=no", f"oauth_scope={SCOPE}", *options)
+    s.options = ("throttle=no", "loops=1", f"oauth_scope={SCOPE}", *options)  # each front remembers answers for itself
     return s.start()
 
 
