@@ -32,7 +32,7 @@ static Err introspect(void *arg, Slice token, Buf *answer)
     if (slice_starts(token, S("busy"))) return fail(ERR_TEMPORARY, "the issuer is busy");
     if (slice_starts(token, S("good")))
         buf_printf(answer, "{\"active\":true,\"email\":\"u00001\",\"scope\":\"mail\",\"exp\":%lld}",
-                   (long long)(wall_seconds() + 100));
+                   (long long)wall_seconds() + 100);
     else if (!base64_decode(answer, token))
         buf_add(answer, S("{\"active\":false}"));
     if (memmem(answer->at ? answer->at : "", answer->len, "true", 4)) in->active = true;
