@@ -663,7 +663,8 @@ def front_of(s, w):
 def test_front(s):
     ws = [enter(s, f"u{n % 10 + 1:05}") for n in range(40)]
     of = [front_of(s, w) for w in ws]
-    if not check("each front has some", set(s.role("front")) == set(of), of):
+    # One that an upgrade has retired may still be there, for those it has.
+    if not check("each front has some", len(set(of)) > 1 and set(of) <= set(s.role("front")), (of, s.role("front"))):
         return
     victim = of[0]
     os.kill(victim, signal.SIGKILL)
@@ -672,7 +673,7 @@ def test_front(s):
         w.sock.settimeout(5)
     check("the connections of the other fronts are untouched", kept and all(w.imap("NOOP")[0] == "OK" for w in kept))
     check("its own are closed", all(w.line() is None for w, pid in zip(ws, of) if pid == victim))
-    check("another front comes", wait_for(lambda: len(s.role("front")) == len(set(of)) and victim not in s.role("front"), 10), s.tail())
+    check("another front comes", wait_for(lambda: len(s.role("front")) >= len(set(of)) and victim not in s.role("front"), 10), s.tail())
     equal("and new connections are served", [enter(s).imap("NOOP")[0] for _ in range(20)], ["OK"] * 20)
 
 
