@@ -2,6 +2,7 @@
 #include "net/caller.h"
 #include "run/sim.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -58,7 +59,7 @@ PARKS static void far_wait(Far *f)
 typedef struct {
     Caller *caller;
     unsigned n;
-    unsigned *left;
+    atomic_uint *left; /* on all loops */
     int64_t deadline_ms;
     Err err, wanted;
 } Near;
@@ -80,7 +81,7 @@ PARKS static void asks(void *arg)
     --*a->left;
 }
 
-PARKS static void ask_all(Caller *c, Near *near, unsigned count, unsigned *left, Err wanted)
+PARKS static void ask_all(Caller *c, Near *near, unsigned count, atomic_uint *left, Err wanted)
 {
     *left = count;
     for (unsigned i = 0; i < count; i++) {
@@ -89,7 +90,7 @@ PARKS static void ask_all(Caller *c, Near *near, unsigned count, unsigned *left,
     }
 }
 
-PARKS static void wait_all(const unsigned *left)
+PARKS static void wait_all(const atomic_uint *left)
 {
     for (int i = 0; i < 4000 && *left; i++)
         fiber_sleep(20);
@@ -103,7 +104,7 @@ PARKS static void ask_many(void *arg)
     Sock *a, *b;
     Far far = {0};
     Near near[MANY];
-    unsigned left;
+    atomic_uint left;
     (void)arg;
     check_ok(sock_pair(&a, &b));
     Caller *c = caller_new(CAST_FRONT, CAST_KEEPER, MANY);
@@ -147,7 +148,7 @@ PARKS static void change_ends(void *arg)
     Sock *a, *b;
     Far first = {.slow = true}, second = {0};
     Near near[MANY];
-    unsigned left;
+    atomic_uint left;
     (void)arg;
     Caller *c = caller_new(CAST_FRONT, CAST_KEEPER, MANY);
     ask_all(c, near, MANY, &left, OK);
@@ -188,7 +189,7 @@ TEST(callers_in_the_simulated_world)
 TEST(no_answer_by_the_deadline)
 {
     Near near[6];
-    unsigned left = 6;
+    atomic_uint left = 6;
     Caller *c = caller_new(CAST_FRONT, CAST_KEEPER, 4);
     for (unsigned i = 0; i < COUNT(near); i++) { /* nobody there; and two are too many */
         near[i] = (Near){c, i, &left, now_ms() + 60, OK, ERR_TEMPORARY};
@@ -258,7 +259,7 @@ TEST(answers_in_pieces)
                               "\x0e\0\0\0K\1\0\0\0\x07\0kept u0";
     Sock *a, *b;
     Near near;
-    unsigned left = 1;
+    atomic_uint left = 1;
     char octets[sizeof raw];
     memcpy(octets, raw, sizeof raw);
     octets[11 + 4] = (char)MEMO_LOGIN;
