@@ -69,8 +69,8 @@ static bool take_ago(Slice text, int64_t *moment)
     for (size_t i = 0; i < COUNT(units); i++) {
         if (!text.len || text.at[text.len - 1] != units[i].letter) continue;
         if (!slice_to_u64(slice_first(text, text.len - 1), &n) || n > UINT32_MAX) return false;
-        *moment = wall_seconds() - (int64_t)(n * units[i].seconds);
-        return *moment > 0;
+        *moment = MAX(wall_seconds() - (int64_t)(n * units[i].seconds), (int64_t)1);
+        return true;
     }
     return false;
 }

@@ -184,21 +184,10 @@ static void house_is_broken(void *arg, Err why)
 
 static Err house_joins(Front *f, const Joint *joint)
 {
-    Ring **rings = mem_new(array_bytes(joint->ring_count + 1, sizeof *rings));
-    size_t opened = 0;
-    Err err = OK;
-    for (size_t i = 0; i < joint->ring_count; i++) {
-        Err bad = ring_open(&joint->rings[i], true, &rings[opened]);
-        if (!bad) opened++;
-        if (bad && !err) err = bad;
-    }
-    if (!err) {
-        err = gates_replace(f->gates, rings, opened);
-        f->house = joint->number;
-    } else {
-        while (opened)
-            ring_close(rings[--opened]);
-    }
+    Ring **rings;
+    TRY(rings_open(joint->rings, joint->ring_count, true, &rings));
+    Err err = gates_replace(f->gates, rings, joint->ring_count);
+    f->house = joint->number;
     free(rings);
     return err;
 }

@@ -99,15 +99,14 @@ static bool batch_is_in(Mailbox *box, Slice stored)
 
 /* ---- a batch ---- */
 
-PARKS static Err open_box(Import *im, Mailbox **box)
+PARKS Err transfer_mailbox(Account *account, uint32_t acct, Slice name, Mailbox **box)
 {
-    Slice name = buf_slice(&im->mailbox);
-    Err err = mailbox_open(im->account, im->acct, name, box);
+    Err err = mailbox_open(account, acct, name, box);
     if (err != ERR_NOT_FOUND) return err;
-    err = mailbox_create(im->account, name, ROLE_NONE);
+    err = mailbox_create(account, name, ROLE_NONE);
     if (err && err != ERR_EXISTS) return err;
-    if (!err) TRY(mailbox_subscribe(im->account, name, true));
-    return mailbox_open(im->account, im->acct, name, box);
+    if (!err) TRY(mailbox_subscribe(account, name, true));
+    return mailbox_open(account, acct, name, box);
 }
 
 /* Messages that have no UID at the source get ours behind those it has given out. */
@@ -148,7 +147,7 @@ PARKS static void commit_at_home(void *arg)
     Mailbox *box scoped(mailbox) = NULL;
     im->err = account_open(im->talk->house->store, im->acct, &im->account);
     if (im->err) return;
-    im->err = open_box(im, &box);
+    im->err = transfer_mailbox(im->account, im->acct, buf_slice(&im->mailbox), &box);
     if (!im->err) im->err = commit_batch(im, box);
     account_close(im->account);
     im->account = NULL;
@@ -270,7 +269,7 @@ PARKS static void make_folder(void *arg)
     Mailbox *box scoped(mailbox) = NULL;
     im->err = account_open(im->talk->house->store, im->acct, &im->account);
     if (im->err) return;
-    im->err = open_box(im, &box);
+    im->err = transfer_mailbox(im->account, im->acct, buf_slice(&im->mailbox), &box);
     account_close(im->account);
     im->account = NULL;
 }

@@ -123,17 +123,6 @@ PARKS static bool is_there(Restore *r, Mailbox *box, const Incoming *in)
 
 /* ---- a batch ---- */
 
-PARKS static Err open_box(Restore *r, Mailbox **box)
-{
-    Slice name = buf_slice(&r->mailbox);
-    Err err = mailbox_open(r->account, r->acct, name, box);
-    if (err != ERR_NOT_FOUND) return err;
-    err = mailbox_create(r->account, name, ROLE_NONE);
-    if (err && err != ERR_EXISTS) return err;
-    if (!err) TRY(mailbox_subscribe(r->account, name, true));
-    return mailbox_open(r->account, r->acct, name, box);
-}
-
 PARKS static Err commit_batch(Restore *r, Mailbox *box)
 {
     Draft **drafts = arena_array(&r->arena, Draft *, r->count + 1);
@@ -159,7 +148,7 @@ PARKS static void commit_at_home(void *arg)
     Mailbox *box scoped(mailbox) = NULL;
     r->err = account_open(r->talk->house->store, r->acct, &r->account);
     if (r->err) return;
-    r->err = open_box(r, &box);
+    r->err = transfer_mailbox(r->account, r->acct, buf_slice(&r->mailbox), &box);
     if (!r->err && r->count) r->err = commit_batch(r, box);
     account_close(r->account);
     r->account = NULL;

@@ -70,6 +70,34 @@ PARKS static Err hear(Actor *a, Memo *memo)
     return memo_read(CAST_WARDEN, a->kind, (uint8_t)octets.at[0], slice_from(octets, 1), memo);
 }
 
+/* ---- answering ---- */
+
+typedef struct {
+    Answerer how;
+    Sock *sock;
+    unsigned *clients;
+} Client;
+
+PARKS static void serve_client(void *arg)
+{
+    Client *c = arg;
+    Err err = answerer_serve(&c->how, c->sock);
+    if (err)
+        log_err(LOG_LEVEL_ERROR, "role_client", err, KV_TEXT("role", cast_names[c->how.self]),
+                KV_TEXT("peer", cast_names[c->how.peer]));
+    --*c->clients;
+    free(c);
+}
+
+void actor_answer(Actor *a, const Joint *joint, const Answerer *how, unsigned *clients)
+{
+    Client *c = NEW(Client);
+    *c = (Client){*how, joint->sock, clients};
+    c->how.self = a->kind, c->how.peer = joint->peer;
+    ++*clients;
+    fiber_start("client", serve_client, c);
+}
+
 /* ---- what the warden hands over ---- */
 
 static Err take_sock(Actor *a, Sock **sock)

@@ -7,6 +7,7 @@
 #include "base/memo.h"
 #include "house/board.h"
 #include "house/house.h"
+#include "net/caller.h"
 #include "run/ring.h"
 
 typedef struct Actor Actor;
@@ -81,6 +82,9 @@ extern const RoleWork front_work, keeper_work, house_work, runner_work;
 
 /* Plays one to its end; the exit code. */
 PARKS int actor_play(CastRole kind, const RoleWork *work);
+/* A keeper or a runner answers whoever joins it, each in a fiber of its own (net/caller.h).
+ * *clients, loop 0's, is how many there are: `stop` waits until there is none. */
+void actor_answer(Actor *actor, const Joint *joint, const Answerer *how, unsigned *clients);
 /* To the warden; loop 0. */
 void actor_say(Actor *actor, const Memo *memo);
 /* The house: asks the warden to start all roles again from the program as it is now, and waits

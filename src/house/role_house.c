@@ -109,24 +109,12 @@ static void end_way(Way *w)
     w->tunnel = NULL;
 }
 
-/* The rings of a joint as the loops take them; all are taken over, also when it fails. */
 PARKS static Err open_tunnel(Way *w, const Joint *joint)
 {
-    Ring **rings = mem_new(array_bytes(joint->ring_count + 1, sizeof *rings));
-    size_t opened = 0;
-    Err err = OK;
-    for (size_t i = 0; i < joint->ring_count; i++) {
-        Err bad = ring_open(&joint->rings[i], false, &rings[opened]);
-        if (!bad) opened++;
-        if (bad && !err) err = bad;
-    }
+    Ring **rings;
     TunnelConfig config = {.serve = serve_visit, .over = tunnel_is_over, .arg = w};
-    if (!err) {
-        err = tunnel_open(&config, rings, opened, &w->tunnel);
-    } else {
-        while (opened)
-            ring_close(rings[--opened]);
-    }
+    TRY(rings_open(joint->rings, joint->ring_count, false, &rings));
+    Err err = tunnel_open(&config, rings, joint->ring_count, &w->tunnel);
     free(rings);
     return err;
 }

@@ -18,12 +18,6 @@ typedef struct {
     unsigned fibers; /* clients, and the watch of the keys */
 } Work;
 
-typedef struct {
-    Work *work;
-    CastRole peer;
-    Sock *sock;
-} Client;
-
 PARKS static Err answer(void *arg, const Memo *question, Memo *reply, Buf *memory)
 {
     const Work *w = arg;
@@ -31,22 +25,11 @@ PARKS static Err answer(void *arg, const Memo *question, Memo *reply, Buf *memor
     return err == ERR_UNSUPPORTED ? keeper_answer(w->keeper, question, reply, memory) : err;
 }
 
-PARKS static void serve_client(void *arg)
-{
-    Client *c = arg;
-    Answerer answerer = {CAST_KEEPER, c->peer, AT_ONCE_MOST, answer, c->work};
-    Err err = answerer_serve(&answerer, c->sock);
-    if (err) log_err(LOG_LEVEL_ERROR, "keeper_client", err, KV_TEXT("peer", cast_names[c->peer]));
-    c->work->fibers--;
-    free(c);
-}
-
 PARKS static void joined(Actor *a, const Joint *joint)
 {
-    Client *c = NEW(Client);
-    *c = (Client){a->state, joint->peer, joint->sock};
-    c->work->fibers++;
-    fiber_start("client", serve_client, c);
+    Work *w = a->state;
+    Answerer how = {.at_once = AT_ONCE_MOST, .answer = answer, .arg = w};
+    actor_answer(a, joint, &how, &w->fibers);
 }
 
 /* The runner answers the fronts, not us: what it says of a token is theirs to vouch for. */

@@ -12,12 +12,6 @@ typedef struct {
     unsigned clients;
 } Work;
 
-typedef struct {
-    Work *work;
-    CastRole peer;
-    Sock *sock;
-} Client;
-
 PARKS static Err answer(void *arg, const Memo *question, Memo *reply, Buf *memory)
 {
     Work *w = arg;
@@ -25,22 +19,11 @@ PARKS static Err answer(void *arg, const Memo *question, Memo *reply, Buf *memor
                       : fail(ERR_TEMPORARY, "oauth_introspection is not set");
 }
 
-PARKS static void serve_client(void *arg)
-{
-    Client *c = arg;
-    Answerer answerer = {CAST_RUNNER, c->peer, AT_ONCE_MOST, answer, c->work};
-    Err err = answerer_serve(&answerer, c->sock);
-    if (err) log_err(LOG_LEVEL_ERROR, "runner_client", err, KV_TEXT("peer", cast_names[c->peer]));
-    c->work->clients--;
-    free(c);
-}
-
 PARKS static void joined(Actor *a, const Joint *joint)
 {
-    Client *c = NEW(Client);
-    *c = (Client){a->state, joint->peer, joint->sock};
-    c->work->clients++;
-    fiber_start("client", serve_client, c);
+    Work *w = a->state;
+    Answerer how = {.at_once = AT_ONCE_MOST, .answer = answer, .arg = w};
+    actor_answer(a, joint, &how, &w->clients);
 }
 
 PARKS static Err begin(Actor *a)

@@ -33,6 +33,10 @@ void transfer_meta_encode(Buf *out, const TransferMeta *m);
 Err transfer_meta_decode(Slice frame, TransferMeta *m) MUST_USE; /* borrows */
 uint64_t transfer_mark(Slice mailbox, Slice key);
 
+/* Where messages go to: the account's mailbox of that name, made and subscribed if it is not there
+ * yet. At home. */
+PARKS Err transfer_mailbox(Account *account, uint32_t acct, Slice name, Mailbox **box) MUST_USE;
+
 /* Messages of an account, as data frames. Any loop; not for the talk of another loop. */
 typedef struct {
     Store *store;

@@ -1,5 +1,6 @@
 /* undelete: brings expunged messages back while they are kept (store.h, Deletion). */
 #include "base/text.h"
+#include "house/backup.h"
 #include "house/verbs.h"
 #include "mail/mail.h"
 
@@ -20,43 +21,13 @@ typedef struct {
 
 /* ---- arguments ---- */
 
-static bool take_ago(Slice text, uint32_t *since)
+static Err take_since(Undelete *u, Slice value)
 {
-    static const struct {
-        char letter;
-        uint32_t seconds;
-    } units[] = {
-        {'s', 1    },
-        {'m', 60   },
-        {'h', 3600 },
-        {'d', 86400}
-    };
-    uint64_t n;
-    for (size_t i = 0; i < COUNT(units); i++) {
-        if (!text.len || text.at[text.len - 1] != units[i].letter) continue;
-        if (!slice_to_u64(slice_first(text, text.len - 1), &n) || n > UINT32_MAX) return false;
-        uint64_t now = (uint64_t)wall_seconds(), ago = n * units[i].seconds;
-        *since = ago < now ? (uint32_t)(now - ago) : 0;
-        return true;
-    }
-    return false;
-}
-
-/* A day as the clock on the wall here has it. */
-static bool take_day(Slice text, uint32_t *since)
-{
-    uint64_t year, month, day;
-    Slice y, m;
-    if (!slice_cut(&text, '-', &y) || !slice_cut(&text, '-', &m)) return false;
-    if (!slice_to_u64(y, &year) || !slice_to_u64(m, &month) || !slice_to_u64(text, &day))
-        return false;
-    if (year < 1970 || year > 2105 || month < 1 || month > 12 || day < 1 || day > 31) return false;
-    struct tm tm = {
-        .tm_year = (int)year - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)day, .tm_isdst = -1};
-    time_t at = mktime(&tm);
-    if (at < 0 || at > UINT32_MAX) return false;
-    *since = (uint32_t)at;
-    return true;
+    int64_t moment;
+    if (moment_parse(value, &moment) || moment > UINT32_MAX)
+        return fail(ERR_SYNTAX, "--since %.*s: not like 30m, 2h, 3d or 2026-11-22", SP(value));
+    u->since = (uint32_t)moment;
+    return OK;
 }
 
 static Err take_option(Undelete *u, Slice name, Slice value)
@@ -65,10 +36,10 @@ static Err take_option(Undelete *u, Slice name, Slice value)
         u->folder = value;
     else if (slice_eq(name, S("--message-id")))
         u->message_id = value;
-    else if (!slice_eq(name, S("--since")))
+    else if (slice_eq(name, S("--since")))
+        return take_since(u, value);
+    else
         return fail(ERR_SYNTAX, "%.*s: not understood", SP(name));
-    else if (!take_ago(value, &u->since) && !take_day(value, &u->since))
-        return fail(ERR_SYNTAX, "--since %.*s: not like 30m, 2h, 3d or 2026-11-22", SP(value));
     return OK;
 }
 

@@ -8,6 +8,8 @@
  * for room, with `took`. */
 #include "run/ring_world.h"
 
+#include <stdlib.h>
+
 enum { HEAD = sizeof(uint32_t), GRAIN = 8, LONGEST = RING_MESSAGE_MOST + HEAD + GRAIN };
 
 static size_t padded(size_t octets)
@@ -201,4 +203,25 @@ void ring_close(Ring *r)
         r->sock.world->ring_turn_ends(r);
     }
     r->sock.world->ring_close(r);
+}
+
+Err rings_open(const RingFds *fds, size_t count, bool first, Ring ***rings)
+{
+    Ring **all = mem_new(array_bytes(count + 1, sizeof *all));
+    size_t opened = 0;
+    Err err = OK;
+    for (size_t i = 0; i < count;
+         i++) { /* each takes its descriptors over, also behind a failure */
+        Err bad = ring_open(&fds[i], first, &all[opened]);
+        if (!bad) opened++;
+        if (bad && !err) err = bad;
+    }
+    if (!err) {
+        *rings = all;
+        return OK;
+    }
+    while (opened)
+        ring_close(all[--opened]);
+    free(all);
+    return err;
 }

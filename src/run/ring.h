@@ -28,6 +28,8 @@ void ring_fds_close(RingFds *fds); /* the warden's own, when both have theirs; -
 /* Maps it; attached to no loop yet. Takes the descriptors over, also when it fails. ERR_SYNTAX:
  * this is no ring. Any thread. */
 Err ring_open(const RingFds *fds, bool first, Ring **ring) MUST_USE;
+/* The same for several: all of them, in a new array (malloc), or none. */
+Err rings_open(const RingFds *fds, size_t count, bool first, Ring ***rings) MUST_USE;
 /* Both ends here, attached to no loop yet; for tests, one process and the simulated world. */
 Err ring_pair(Ring **first, Ring **second) MUST_USE;
 Err ring_attach(Ring *r) MUST_USE; /* to this loop; once */
