@@ -119,6 +119,7 @@ static Err write_file(const Actor *a, const char *name)
 }
 
 static bool has_landlock; /* asked before the sandbox, which keeps us from asking */
+static bool hangs;        /* the first runner of the play "hang", not the one after it */
 
 PARKS static Err begin(Actor *a)
 {
@@ -129,6 +130,8 @@ PARKS static Err begin(Actor *a)
               KV_TEXT("secret", a->config->oauth_client_secret.len ? "yes" : "no"),
               KV_TEXT("password", a->demo.password.len ? "yes" : "no"));
     if (plays("die") && a->kind == CAST_KEEPER && is_there(a, "die")) _exit(7);
+    hangs = plays("hang") && a->kind == CAST_RUNNER && !is_there(a, "hung");
+    if (hangs) TRY(write_file(a, "hung"));
     if (plays("fail") && a->kind == CAST_KEEPER) return fail(ERR_CORRUPT, "the keys are rusty");
     if (a->kind == CAST_HOUSE) {
         TRY(path_mkdir(house_path(a->config, &memory, "log")));
@@ -158,7 +161,7 @@ PARKS static Err serve(Actor *a)
         free(a->joints[i].rings);
         a->joints[i] = (Joint){0};
     }
-    if (plays("hang") && a->kind == CAST_RUNNER) fiber_start("hang", hang_soon, NULL);
+    if (hangs) fiber_start("hang", hang_soon, NULL);
     if (plays("attack") && attack_all(a, has_landlock))
         return fail(ERR_FORBIDDEN, "an attack has succeeded");
     return OK;
