@@ -50,7 +50,7 @@ void imap_begin_fetch(Imap *s, uint32_t number, uint32_t uid)
     bool uid_only = imap_has(s, ENABLED_UIDONLY);
     Buf *out = stream_out(s->stream);
     buf_add(out, S("* "));
-    buf_number(out, uid_only ? uid : number);
+    buf_number(out, uid_only && !PLANTED("number_told") ? uid : number);
     buf_add(out, uid_only ? S(" UIDFETCH (") : S(" FETCH ("));
 }
 

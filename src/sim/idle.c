@@ -1,12 +1,25 @@
 /* Those who only listen: IDLE, and NOTIFY. What they are told has to make sense. */
 #include "sim/talker.h"
 
+/* "* VANISHED 3,7:9" */
+static void follow_vanished(Talker *t, uint32_t *exists, Slice set)
+{
+    for (unsigned i = 0; set_number(set, i); i++) {
+        if (!*exists) talker_failed(t, "VANISHED of more than there were: %.*s", SP(set));
+        --*exists;
+    }
+}
+
 /* "* n EXISTS", "* n EXPUNGE" */
 static void follow(Talker *t, uint32_t *exists, Slice line)
 {
     Slice rest = line, star, number;
     uint64_t n;
     if (!slice_cut(&rest, ' ', &star) || !slice_cut(&rest, ' ', &number)) return;
+    if (slice_eq(number, S("VANISHED"))) {
+        follow_vanished(t, exists, rest);
+        return;
+    }
     if (!slice_to_u64(number, &n)) return;
     if (slice_eq(rest, S("EXISTS"))) {
         if (n < *exists) talker_failed(t, "EXISTS went back from %u", *exists);
@@ -14,7 +27,7 @@ static void follow(Talker *t, uint32_t *exists, Slice line)
     } else if (slice_eq(rest, S("EXPUNGE"))) {
         if (!n || n > *exists) talker_failed(t, "EXPUNGE of %u", *exists);
         --*exists;
-    } else if (slice_find_slice(rest, S("FETCH (")) == 0 && (!n || n > *exists)) {
+    } else if (!t->uid_only && slice_starts(rest, S("FETCH (")) && (!n || n > *exists)) {
         talker_failed(t, "FETCH of %u", *exists);
     }
 }

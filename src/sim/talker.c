@@ -40,7 +40,7 @@ PARKS void talker_connect_to(Talker *t, const Address *to)
     if (err) talker_failed(t, "connect: %s (%s)", err_name(err), err_story());
     t->stream = stream_new(sock);
     t->box = -1;
-    t->cut = false;
+    t->cut = t->uid_only = false;
 }
 
 PARKS void talker_connect(Talker *t, uint16_t port)
@@ -188,8 +188,31 @@ PARKS static bool hear(Talker *t, Heard *h)
     return true;
 }
 
-static void keep(Talker *t, const Heard *h)
+/* What stands behind "* 7 " when that is `what`; *n: the number. */
+static bool numbered(Slice line, Slice what, uint64_t *n, Slice *rest)
 {
+    Slice star, number;
+    if (!slice_cut(&line, ' ', &star) || !slice_cut(&line, ' ', &number)) return false;
+    if (!slice_eq(star, S("*")) || !slice_to_u64(number, n) || !slice_starts(line, what))
+        return false;
+    *rest = slice_from(line, what.len);
+    return true;
+}
+
+static void without_numbers(Talker *t, Heard *h)
+{
+    uint64_t n;
+    Slice rest;
+    if (numbered(h->line, S("FETCH ("), &n, &rest) || numbered(h->line, S("EXPUNGE"), &n, &rest))
+        talker_failed(t, "a message number in spite of UIDONLY: %.*s", SP(h->line));
+    if (numbered(h->line, S("UIDFETCH ("), &n, &rest))
+        h->line =
+            arena_printf(&t->arena, "* 0 FETCH (UID %llu %.*s", (unsigned long long)n, SP(rest));
+}
+
+static void keep(Talker *t, Heard *h)
+{
+    if (t->uid_only) without_numbers(t, h);
     if (t->heard_count == t->heard_room) {
         t->heard_room = t->heard_room * 2 + 16;
         t->heard = mem_grow(t->heard, array_bytes(t->heard_room, sizeof *t->heard));
@@ -246,6 +269,10 @@ PARKS bool talker_login(Talker *t, unsigned account)
     if (said == SAID_NO || said == SAID_BAD) {
         if (!t->client->w->lenient) talker_failed(t, "LOGIN: %.*s", SP(t->done));
         talker_hang_up(t);
+    }
+    if (said == SAID_OK && client_one_in(t->client, 4)) {
+        said = talker_ask(t, "ENABLE UIDONLY");
+        t->uid_only = said == SAID_OK;
     }
     return said == SAID_OK;
 }

@@ -19,7 +19,8 @@ typedef struct {
     unsigned tag;
     bool cut;     /* we cut it, before all of the last command was sent: it cannot have been done */
     bool may_end; /* the server may hang up */
-    int box;      /* selected; -1: none */
+    bool uid_only;               /* enabled (RFC 9586): what is heard is kept as if it were not */
+    int box;                     /* selected; -1: none */
     char (*trace)[TRACE_OCTETS]; /* a ring of TRACE_LINES */
     unsigned traced;
 } Talker;
@@ -39,7 +40,8 @@ PARKS bool talker_lines(Talker *t, Slice *text);
 
 /* ---- IMAP ---- */
 PARKS bool talker_login(Talker *t, unsigned account); /* connects and logs in; false: cut off */
-/* A command, with its literals already in it, and everything up to its tagged line. */
+/* A command, with its literals already in it, and everything up to its tagged line. With UIDONLY a
+ * "* 7 UIDFETCH (" is kept as "* 0 FETCH (UID 7 ", and what tells a message number is a failure. */
 PARKS Said talker_ask_octets(Talker *t, Slice command);
 PARKS Said talker_ask(Talker *t, const char *fmt, ...) PRINTF(2, 3);
 PARKS Said talker_finish(Talker *t); /* to the tagged line of what was sent before */

@@ -16,7 +16,7 @@ static void doing(World *w, const char *what)
 PARKS void verify_boxes(World *w)
 {
     for (unsigned i = 0; i < OWNS; i++) {
-        Client c = {.w = w, .kind = CLIENT_boxes, .number = i};
+        Client c = {.w = w, .kind = CLIENT_boxes, .number = i, .random = w->plan.seed + w->life};
         Talker t = {.client = &c, .who = "verifying"};
         if (!talker_login(&t, own_account(i)) || !own_settle(&t, i, w->owns[i].in_flight))
             if (!w->lenient) talker_failed(&t, "not heard to the end: %.*s", SP(t.done));
@@ -110,7 +110,7 @@ PARKS void verify_arrivals(World *w)
 {
     Reading *r = NEW(Reading);
     for (unsigned account = 0; account < ACCOUNTS; account++) {
-        Client c = {.w = w, .kind = CLIENT_lmtp};
+        Client c = {.w = w, .kind = CLIENT_lmtp, .random = w->plan.seed + w->life};
         *r = (Reading){
             .t = {.client = &c, .who = "counting"},
               .account = account
@@ -161,7 +161,7 @@ PARKS static void read_mailbox(Talker *t, Slice name)
 
 PARKS static void read_account(World *w, unsigned account)
 {
-    Client c = {.w = w, .kind = CLIENT_boxes};
+    Client c = {.w = w, .kind = CLIENT_boxes, .random = w->plan.seed};
     Talker t = {.client = &c, .who = "reading"};
     Arena a arena_scoped = {0};
     Slice names[64];

@@ -187,7 +187,7 @@ PARKS void verify_watches(World *w)
 {
     Watch *truth = NEW(Watch);
     for (unsigned i = 0; i < WATCHES; i++) {
-        Client c = {.w = w, .kind = CLIENT_watch, .number = i, .random = i};
+        Client c = {.w = w, .kind = CLIENT_watch, .number = i, .random = w->plan.seed * 8 + i};
         Talker t = {.client = &c, .who = "watch, verifying"};
         bool heard = talker_login(&t, i % ACCOUNTS) && come_back(&t, &w->watches[i]) &&
                      read_truth(&t, truth);
