@@ -3,6 +3,7 @@
 #include "mail/casemap.h"
 #include "mail/header.h"
 #include "mail/mail.h"
+#include "run/log.h"
 #include "store/model.h"
 #include "store/sigfile.h"
 
@@ -25,7 +26,7 @@ typedef struct {
     bool broken; /* the file cannot be used, or is gone: everything is a candidate */
     SigFile *file;
     Buf pending, writing; /* chunks */
-    Buf dir, path;
+    Buf path;
     Cond idle;
     Job job;
 } Search;
@@ -39,7 +40,6 @@ static void search_end(Search *s)
     sigfile_close(s->file);
     buf_done(&s->pending);
     buf_done(&s->writing);
-    buf_done(&s->dir);
     buf_done(&s->path);
     free(s);
 }
@@ -74,7 +74,6 @@ static Err write_pending(Search *s)
 {
     if (s->broken) return OK;
     if (!s->file) {
-        TRY(path_mkdir(buf_slice(&s->dir)));
         TRY(sigfile_open(buf_slice(&s->path), s->acct, &s->file));
     }
     TRY(sigfile_append(s->file, buf_slice(&s->writing)));
@@ -89,7 +88,9 @@ static void bring_up(Search *s)
     if (!err) return;
     sigfile_close(s->file);
     s->file = NULL;
-    s->broken = err != ERR_IN_USE; /* that one is of the account's previous life: soon gone */
+    if (err == ERR_IN_USE) return; /* by the account's previous life: soon gone */
+    s->broken = true;
+    log_err(LOG_LEVEL_WARN, "search_index", err, KV_NUM("account", s->acct));
 }
 
 static void write_job(Job *job)
@@ -147,10 +148,11 @@ static void search_free(void *search)
     if (!s->busy) write_last(s);
 }
 
-static void name_file(Store *store, uint32_t acct, Buf *dir, Buf *path)
+void signature_make_dir(Slice store_dir)
 {
-    buf_printf(dir, "%.*s/search", SP(store->dir));
-    buf_printf(path, "%.*s/%u.sig", SP(buf_slice(dir)), acct);
+    Arena a arena_scoped = {0};
+    Err err = path_mkdir(arena_printf(&a, "%.*s/search", SP(store_dir)));
+    if (err) log_err(LOG_LEVEL_WARN, "search_index", err, KV_NUM("account", 0));
 }
 
 static Search *search_of(Account *a)
@@ -158,7 +160,7 @@ static Search *search_of(Account *a)
     if (a->search) return a->search;
     Search *s = NEW(Search);
     s->acct = a->number;
-    name_file(a->store, a->number, &s->dir, &s->path);
+    buf_printf(&s->path, "%.*s/search/%u.sig", SP(a->store->dir), a->number);
     a->search = s;
     a->search_free = search_free;
     return s;

@@ -11,6 +11,8 @@
 #include "mail/mail.h"
 #include "store/store.h"
 
+/* Makes DIR/search: when the store is opened, for later a sandbox lets nothing be made there. */
+void signature_make_dir(Slice store_dir);
 /* Appends the text of a header as SEARCH TEXT sees it: "name: value" and '\n' for each field,
  * decoded and folded. For all octets in front of a message's body, prefix included. */
 void signature_header_text(Buf *out, Slice header, MailFold *fold); /* NULL: casemap */

@@ -118,6 +118,7 @@ PARKS Err store_open(Slice dir, const StoreOptions *options, Store **out)
         close_all(store);
         return err;
     }
+    signature_make_dir(dir);
     store->is_open = true;
     *out = store;
     return OK;
