@@ -1,5 +1,6 @@
 # The front door for those who live here; meson does the work.
-.PHONY: floods all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 revive powercut backups
+# Side by side with Dovecot, into docs/performance.md: make bench REPEAT=3 ONLY=login,deliver
+.PHONY: bench floods all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 revive powercut backups
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -40,6 +41,8 @@ kill9: all # N kills of a real server
 	python3 tests/e2e/kill9.py --kills $(or $(N),1000)
 powercut: all # N cuts of FS (ext4, xfs, btrfs, all); as root
 	python3 tests/e2e/powercut.py --fs $(or $(FS),all) --cuts $(or $(N),300)
+bench: all
+	bench/run --repeat $(or $(REPEAT),3) $(if $(ONLY),--only $(ONLY))
 install: all
 	meson install -C build
 clean: ; rm -rf build build-*

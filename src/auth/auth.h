@@ -38,6 +38,8 @@ typedef struct {
     Slice demo_password;
     uint32_t argon2_memory_kib, argon2_passes; /* 0: 19456, 2 */
     uint32_t scram_iterations;                 /* 0: 4096 */
+    int64_t password_remember_ms; /* how long a right one need not be hashed again; 0: five minutes,
+                                     negative: not at all */
     bool reversible;                           /* keep new passwords themselves, for APOP */
     bool certificates;        /* EXTERNAL: client certificates that TLS has verified */
     bool certificate_subject; /* their common name is the login; else an address of them */

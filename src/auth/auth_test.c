@@ -1,4 +1,5 @@
 #include "auth/keeper.h"
+#include "base/metric.h"
 #include "base/test.h"
 #include "base/text.h"
 #include "net/caller.h"
@@ -19,6 +20,7 @@ typedef struct {
 } World;
 
 static bool keeper_is_elsewhere; /* asked over a Caller, as in another process */
+static int64_t remember_ms;      /* password_remember_ms of the next world */
 
 PARKS static void keeper_serves(void *arg)
 {
@@ -68,7 +70,8 @@ PARKS static void world_open(World *w, bool plain, uint32_t demo)
                          .reversible = true,
                          .argon2_memory_kib = 64,
                          .argon2_passes = 1,
-                         .scram_iterations = 16};
+                         .scram_iterations = 16,
+                         .password_remember_ms = remember_ms};
     if (keeper_is_elsewhere) keeper_elsewhere(w, &config);
     check_ok(auth_open(&config, w->store, &w->auth));
     check_ok(stream_pair(&w->client, &w->server));
@@ -104,6 +107,31 @@ TEST(users_come_log_in_and_go)
     check_ok(user_remove(w.auth, S("anna")));
     check_err(auth_login(w.auth, "imap", w.server, S("anna"), S("new"), &user), ERR_AUTH);
     world_close(&w);
+}
+
+TEST(a_right_password_is_hashed_again_when_it_is_not_remembered)
+{
+    static const struct {
+        int64_t remember_ms;
+        uint64_t hashed;
+    } rows[] = {
+        {0,       1},
+        {3600000, 1},
+        {-1,      3}
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        World w;
+        AuthUser user;
+        remember_ms = rows[i].remember_ms;
+        world_open(&w, true, 0);
+        check_ok(user_add(w.auth, S("anna"), S("pw")));
+        uint64_t before = metric_of(metrics_now, METRIC_PASSWORDS_CHECKED);
+        for (int n = 0; n < 3; n++)
+            check_ok(auth_login(w.auth, "imap", w.server, S("anna"), S("pw"), &user));
+        check_u64(metric_of(metrics_now, METRIC_PASSWORDS_CHECKED) - before, rows[i].hashed);
+        world_close(&w);
+    }
+    remember_ms = 0;
 }
 
 TEST(no_plain_password_without_tls)

@@ -134,11 +134,17 @@ uint64_t verified_key(Keeper *k, const Credential *c, Slice password)
     return out;
 }
 
+static int64_t remember_ms(const Keeper *k)
+{
+    int64_t ms = keeper_config(k)->password_remember_ms;
+    return ms ? ms : VERIFIED_MS;
+}
+
 bool was_verified(Keeper *k, uint64_t key)
 {
     mutex_lock(&k->lock);
     int64_t when = (int64_t)(intptr_t)number_table_get(&k->verified, key) - 1;
-    bool fresh = when >= 0 && now_ms() - when < VERIFIED_MS;
+    bool fresh = when >= 0 && now_ms() - when < remember_ms(k);
     mutex_unlock(&k->lock);
     return fresh;
 }

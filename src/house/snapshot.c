@@ -147,6 +147,7 @@ AuthConfig snapshot_auth(const Config *c, const Demo *demo, Runner *runner, Aren
                   .remember_ms = (int64_t)c->oauth_remember * 1000,
                   .introspect = runner ? runner_introspect : NULL,
                   .introspect_arg = runner_caller(runner)},
+        .password_remember_ms = c->password_remember ? (int64_t)c->password_remember * 1000 : -1,
         .throttle = c->throttle
     };
 }
