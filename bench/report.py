@@ -89,7 +89,7 @@ def comparison(name, c, aims, limits, count):
 def table(result, aims):
     f, limits, count = result["facts"], result["limits"], {True: 0, False: 0, "slower": 0}
     body = [line for name, c in result["comparisons"].items() for line in comparison(name, c, aims, limits, count)]
-    machine = ", ".join(f"{k.removesuffix('_s').replace('_', ' ')} {number(v)}{'/s' if k.endswith('_s') and 'mb' not in k else ''}" for k, v in limits.items())
+    machine = ", ".join(f"`{k}` {number(v)}" for k, v in limits.items())
     busy = f" Other work was on the machine when it began (load {f['load']:.1f})." if f["load"] > 0.7 else ""
     head = [f"`{f['command']}`, {f['date']}; {f['versions']}; {f['machine']}.{busy}", "",
             f"What the machine can do at all (`limits.c` of the harness): {machine}.", "",

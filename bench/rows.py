@@ -115,8 +115,9 @@ def derive(samples, name):
 
 @contextlib.contextmanager
 def cpu_of(server, result):
-    """Adds the row's whole CPU time to the result, unless the server was another one at the end."""
+    """Adds the row's whole CPU time to the result where both servers did the same work, and the server was the same to its end."""
     pid, before = server.info.get("PID"), server.cpu_seconds()
     yield
-    if server.info.get("PID") == pid and "cpu_s" not in result and os.path.exists(f"/proc/{pid}"):
+    told = any("cpu" in metric for metric in result) or "pss_kb_conn" in result
+    if not told and server.info.get("PID") == pid and os.path.exists(f"/proc/{pid}"):
         result["row_cpu_s"] = server.cpu_seconds() - before

@@ -40,10 +40,10 @@ typedef struct {
     uint32_t scram_iterations;                 /* 0: 4096 */
     int64_t password_remember_ms; /* how long a right one need not be hashed again; 0: five minutes,
                                      negative: not at all */
-    bool reversible;                           /* keep new passwords themselves, for APOP */
-    bool certificates;        /* EXTERNAL: client certificates that TLS has verified */
-    bool certificate_subject; /* their common name is the login; else an address of them */
-    Slice anonymous;          /* login that ANONYMOUS opens for reading; empty: not offered */
+    bool reversible;              /* keep new passwords themselves, for APOP */
+    bool certificates;            /* EXTERNAL: client certificates that TLS has verified */
+    bool certificate_subject;     /* their common name is the login; else an address of them */
+    Slice anonymous;              /* login that ANONYMOUS opens for reading; empty: not offered */
     OauthConfig oauth;
     bool throttle; /* delay after failures, per address and per login */
 } AuthConfig;
