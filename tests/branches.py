@@ -19,7 +19,7 @@ import subprocess
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(TOP, "build-coverage")
 # The counters are a file mapped by all processes of a program at once (%m, %c): what a process did counts however it ends, by
-# _exit, a signal or a power cut in the simulated world, and a sandboxed one need not open anything.
+# _exit, a signal or a power cut in the simulated world, and one that enters its sandbox later need not open anything.
 FLAGS = "-fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic -mllvm -runtime-counter-relocation"
 COUNTERS = "%m%c.profraw"
 SILENT = {"must", "MIN", "MAX", "FAULT", "PLANTED"}  # macros without ways that count
