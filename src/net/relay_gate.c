@@ -133,10 +133,12 @@ static Err take_octets(Relay *r, Slice octets)
     return OK;
 }
 
+/* Half at a time, and at once: while the other half is written the house makes the next. */
 void relay_pay(Relay *r)
 {
-    if (r->written < TUNNEL_CREDIT / 4 || !r->gate || r->final) return;
+    if (r->written < TUNNEL_CREDIT / 2 || !r->gate || r->final) return;
     gate_say(r, FRAME(MEMO_CONN_CREDIT, r->connection, r->written));
+    ring_hurry(r->gate->frames.ring);
     r->unpaid -= r->written;
     r->written = 0;
 }

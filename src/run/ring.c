@@ -36,12 +36,22 @@ static void touch(Ring *r)
     if (!r->touched.next) list_add(&r->sock.loop->touched, &r->touched);
 }
 
+static void wake_other(Ring *r)
+{
+    list_remove(&r->touched);
+    r->told = r->put;
+    r->sock.world->ring_turn_ends(r);
+}
+
+void ring_hurry(Ring *r)
+{
+    if (r->touched.next) wake_other(r);
+}
+
 void loop_end_turn(Loop *loop)
 {
     list_each (link, &loop->touched) {
-        list_remove(link);
-        Ring *r = CONTAINER(link, Ring, touched);
-        r->sock.world->ring_turn_ends(r);
+        wake_other(CONTAINER(link, Ring, touched));
     }
 }
 
@@ -92,6 +102,7 @@ bool ring_put(Ring *r, const Slice *parts, size_t count)
     }
     r->put += padded(len);
     touch(r);
+    if (r->put - r->told >= RING_BYTES / 2) wake_other(r);
     return true;
 }
 
@@ -198,10 +209,7 @@ void ring_close(Ring *r)
 {
     if (!r) return;
     must(!r->sock.reader);
-    if (r->touched.next) { /* last words are to be heard */
-        list_remove(&r->touched);
-        r->sock.world->ring_turn_ends(r);
-    }
+    ring_hurry(r); /* last words are to be heard */
     r->sock.world->ring_close(r);
 }
 

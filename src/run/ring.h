@@ -37,9 +37,11 @@ void ring_close(Ring *r);          /* nobody may wait on it. The other end is no
 SCOPED(Ring, ring, ring_close)
 
 /* One message, the parts one behind the other; 1 to RING_MESSAGE_MOST octets. False: no room now,
- * or never more (ring_error). The other end is woken at the end of this turn of the loop. */
+ * or never more (ring_error). The other end is woken at the end of this turn of the loop, and
+ * meanwhile each time half the ring was put: then both have work. */
 bool ring_put(Ring *r, const Slice *parts, size_t count);
 bool ring_has_room(Ring *r, size_t octets); /* for a message of so many, now */
+void ring_hurry(Ring *r);                   /* the other end is woken now */
 /* The next message, where it lies: the other process may change it under our eyes, so every length
  * in it is read once, and what is looked at twice is copied first. Valid until ring_took;
  * asked again before that, it is the same one. False:

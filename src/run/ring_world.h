@@ -29,6 +29,7 @@ struct Ring {
     uint64_t their_took;
     size_t taking; /* of the message given out last, with its length and padding */
     Link touched;  /* loop->touched: the other end has to be woken */
+    uint64_t told; /* `put` when it was woken last */
     Err error;
     void *mapping;
     int wake_us, wake_them; /* real */
