@@ -35,6 +35,16 @@ void fault_set(const char *name, unsigned after)
     real_world.mutex_unlock(&faults_lock);
 }
 
+unsigned fault_left(const char *name)
+{
+    unsigned left = 0;
+    real_world.mutex_lock(&faults_lock);
+    for (size_t i = 0; i < MOST_FAULTS; i++)
+        if (faults[i].name && !strcmp(faults[i].name, name)) left = faults[i].after;
+    real_world.mutex_unlock(&faults_lock);
+    return left;
+}
+
 /* Held mutexes are counted so that fiber_wait can insist on there being none. */
 static void count_held(int change)
 {

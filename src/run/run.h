@@ -144,5 +144,6 @@ void fault_set(
     const char *name,
     unsigned after); /* fails at the after-th time from now (1: the next), then never again */
 #define FAULT_ALWAYS UINT32_MAX
+unsigned fault_left(const char *name); /* how many more times until it fails; 0: it has */
 /* A mistake made on purpose, for the test of the tests (src/sim/plants.def): it has to be found. */
 #define PLANTED(name) FAULT("plant." name)

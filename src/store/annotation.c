@@ -130,7 +130,9 @@ static PARKS Err annotate_one(Annotating *t, const Annotation *one)
     Account *a = t->change->account;
     AnnotationId id = annotation_id(t->mailbox, one->shared ? 0 : t->who, one->entry);
     uint64_t old = 0;
-    bool was = object_length(a, S("annotation"), id_slice(&id), &old);
+    Err err = object_length(a, S("annotation"), id_slice(&id), &old);
+    bool was = !err;
+    if (err && err != ERR_NOT_FOUND) return err;
     if (!was && !one->value.at) return OK;
     if (was) t->shrinks += annotation_octets(id_slice(&id), old);
     if (one->value.at) t->grows += annotation_octets(id_slice(&id), one->value.len);
@@ -327,7 +329,7 @@ static PARKS Err count_collection(Account *a, Slice collection, uint64_t *octets
         TRY(object_list(a, collection, buf_slice(&after), AT_ONCE, &arena, &ids, &count));
         for (size_t i = 0; i < count; i++) {
             uint64_t len;
-            if (object_length(a, collection, ids[i], &len))
+            if (!object_length(a, collection, ids[i], &len))
                 *octets += annotation_octets(ids[i], len);
         }
         if (!count) break;

@@ -1,5 +1,8 @@
 #include "store/fault_walk.h"
 
+#include "run/file.h"
+#include "store/workload_step.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -7,7 +10,8 @@
 Play *s;
 SimDisk *disk;
 
-enum { STEPS = 40, TURNS = 200 };
+enum { STEPS = 40, TURNS = 400, LOOKS_MOST = 1 << 30 };
+static const char LOOK[] = "index.read";
 
 static void stage(const char *name)
 {
@@ -24,14 +28,17 @@ static void arm(void)
     s->first_operation = plan->operations;
     s->first_read = plan->reads;
     s->armed = true;
+    fault_set(LOOK, LOOKS_MOST);
+    s->first_look = LOOKS_MOST;
     mem_plan = (MemPlan){.counting = true};
     if (!f) return;
+    s->world.damaged = f->kind == A_LOOK;
     plan->failing = f->failing;
     plan->failure = f->failure;
     plan->crash = f->crash;
     if (f->kind == AN_ALLOCATION)
         mem_plan.refuse_at = s->at;
-    else if (f->kind != A_READ)
+    else if (f->kind != A_READ && f->kind != A_LOOK)
         *(fault_is_crash(f) ? &plan->crash_at : &plan->fail_at) = plan->operations + s->at;
 }
 
@@ -44,6 +51,8 @@ static void disarm(void)
     s->operations = plan->operations - s->first_operation;
     s->reads = plan->reads - s->first_read;
     s->memory = mem_plan.count;
+    s->looks = s->first_look - fault_left(LOOK);
+    fault_set(LOOK, 0);
     plan->fail_at = plan->fail_read_at = plan->crash_at = 0;
 }
 
@@ -53,6 +62,8 @@ static void arm_reads(void)
     SimDiskPlan *plan = sim_disk_plan(disk);
     if (!s->armed) return;
     s->first_read = plan->reads;
+    s->first_look = fault_left(LOOK);
+    if (s->fault && s->fault->kind == A_LOOK) fault_set(LOOK, (unsigned)s->at);
     if (s->fault && s->fault->kind == A_READ) plan->fail_read_at = plan->reads + s->at;
 }
 
@@ -71,7 +82,7 @@ void fault_moment(WorkWorld *w, Client *c, bool ended)
 static void well(Err err, const char *what)
 {
     disarm();
-    if (!err || (s->world.may_fail && (err == ERR_IO || err == ERR_DISK_FULL))) return;
+    if (!err || s->world.damaged || work_may_fail(&s->world, err)) return;
     work_failed(&s->world, "%s: %s (%s)", what, err_name(err), err_story());
 }
 
@@ -91,7 +102,7 @@ static PARKS void copy_index(Store *store)
     well(engine_copy_index(store_engine(store)), "copy");
 }
 
-static void ignore(void *arg, Slice line)
+void fault_ignore(void *arg, Slice line)
 {
     (void)arg;
     (void)line;
@@ -100,28 +111,29 @@ static void ignore(void *arg, Slice line)
 static PARKS void scrub(Store *store)
 {
     uint64_t checked, bad;
-    well(engine_scrub(store_engine(store), ignore, NULL, &checked, &bad), "scrub");
+    well(engine_scrub(store_engine(store), fault_ignore, NULL, &checked, &bad), "scrub");
     if (bad && !s->world.may_fail) work_failed(&s->world, "scrub finds %u", (unsigned)bad);
 }
 
 static PARKS void repair(Store *store)
 {
     CheckResult result;
-    well(store_check(store, true, ignore, NULL, &result), "check");
+    well(store_check(store, true, fault_ignore, NULL, &result), "check");
     if (result.findings && !s->world.may_fail) work_failed(&s->world, "check finds something");
 }
 
 const Operation engine_operations[ENGINE_OPERATIONS] = {
-    {"append of 2 MB", NULL,       DURING,  WORK_APPEND, BIG  },
-    {"new segment",    NULL,       DURING,  WORK_APPEND, ROLLS},
-    {"checkpoint",     checkpoint, DURING,  WORK_OPS,    0    },
-    {"compact",        compact,    DURING,  WORK_OPS,    0    },
-    {"copy of index",  copy_index, DURING,  WORK_OPS,    0    },
-    {"scrub",          scrub,      DURING,  WORK_OPS,    0    },
-    {"check",          repair,     DURING,  WORK_OPS,    0    },
-    {"close",          NULL,       CLOSING, WORK_OPS,    0    },
-    {"open",           NULL,       OPENING, WORK_OPS,    0    },
-    {"recovery",       NULL,       OPENING, WORK_OPS,    DIRTY},
+    {"append of 2 MB", NULL,       DURING,  WORK_APPEND,  BIG  },
+    {"new segment",    NULL,       DURING,  WORK_REPLACE, ROLLS},
+    {"checkpoint",     checkpoint, DURING,  WORK_OPS,     0    },
+    {"compact",        compact,    DURING,  WORK_OPS,     0    },
+    {"copy of index",  copy_index, DURING,  WORK_OPS,     0    },
+    {"scrub",          scrub,      DURING,  WORK_OPS,     0    },
+    {"check",          repair,     DURING,  WORK_OPS,     0    },
+    {"close",          NULL,       CLOSING, WORK_OPS,     0    },
+    {"open",           NULL,       OPENING, WORK_OPS,     0    },
+    {"recovery",       NULL,       OPENING, WORK_OPS,     DIRTY},
+    {"index lost",     NULL,       OPENING, WORK_OPS,     LOST },
 };
 
 /* ---- one life ---- */
@@ -141,7 +153,8 @@ static bool has_come_to_it(const EngineStatus *first, Store *store)
 }
 
 /* The same choices each time, from the state of the base on. The first time, without a fault, tells
- * which turn it is that comes to what the operation is about. */
+ * which turn it is that comes to what the operation is about; those before find nothing to do, and
+ * need not be done again. */
 static PARKS void work(Store *store)
 {
     Client *c = &s->world.clients[0];
@@ -152,6 +165,8 @@ static PARKS void work(Store *store)
     s->world.big = s->op->ways & BIG;
     for (unsigned turn = 0; turn < TURNS; turn++) {
         bool armed = !s->again && (!s->fault || turn == s->turn);
+        if (!s->again && s->fault && !armed && !(s->op->ways & ROLLS)) continue;
+        if (!(s->op->ways & ROLLS)) c->random = 7 + s->again + turn * UINT64_C(1000003);
         if (armed) arm();
         client_do(&s->world, c, store, s->account, s->op->work);
         disarm();
@@ -164,13 +179,16 @@ static PARKS void work(Store *store)
 
 static PARKS void do_it(Store *store)
 {
-    if (!s->op->run) {
+    if (!s->op->run && !(s->op->ways & CHORE)) {
         work(store);
         return;
     }
     arm();
     arm_reads();
-    s->op->run(store);
+    if (s->op->run)
+        s->op->run(store);
+    else
+        well(chore_run(store, s->op->chore), s->op->name);
     disarm();
 }
 
@@ -202,6 +220,8 @@ PARKS void fault_live(void *arg)
     When when = second ? DURING : s->op->when;
     stage(second ? "open again" : "open");
     s->world.may_fail = !second && s->fault && s->fault->failure;
+    s->world.damaged = false; /* arm() says */
+    if (!second && s->op->ways & LOST && path_unlink(S("store/idx/data.tab"))) _exit(2);
     if (when == OPENING) arm(), arm_reads();
     Err err = store_open(S("store"), &o, &store);
     if (when == OPENING) disarm();
@@ -209,6 +229,7 @@ PARKS void fault_live(void *arg)
     if (err) work_failed(&s->world, "open: %s (%s)", err_name(err), err_story());
     stage("do it");
     if (!second && when == DURING) do_it(store);
+    if (s->world.damaged) _exit(0); /* memory may lack what could not be read; the log does not */
     look(store);
     stage("close");
     if (when == CLOSING) arm(), arm_reads();
@@ -238,6 +259,8 @@ PARKS void fault_prepare(void *arg)
     world_work(&s->world, store, STEPS, false);
     for (unsigned account = 0; account < WORK_ACCOUNTS; account++)
         have_something(store, account);
+    Err err = chores_prepare(store);
+    if (err) work_failed(&s->world, "chores: %s (%s)", err_name(err), err_story());
     if (dirty) _exit(SIM_CRASHED);
     store_close(store);
 }

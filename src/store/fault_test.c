@@ -7,7 +7,8 @@
  * is no memory. The next life recovers and compares everything with what was acknowledged, does the
  * operation again, and compares again.
  *
- * usage: fault_test [STRIDE [NAME]]   every STRIDE-th call (1: all of them) of operations called so
+ * usage: fault_test [--errors] [STRIDE [NAME]]   every STRIDE-th call (1: all of them) of
+ * operations called so; --errors: only those that fail and go on, no crashes
  */
 #include "store/fault_walk.h"
 
@@ -31,6 +32,7 @@ static const Fault faults[] = {
     {"short write",      A_CALL,        SIM_SHORT,       OK,            0},
     {"EIO of a read",    A_READ,        SIM_FAILS,       ERR_IO,        0},
     {"short read",       A_READ,        SIM_SHORT,       OK,            0},
+    {"damaged index",    A_LOOK,        SIM_FAILS,       ERR_CORRUPT,   0},
     {"kill -9 before",   A_KILL,        SIM_FAILS,       OK,            SIM_CRASH_BEFORE},
     {"kill -9 amid",     A_KILL,        SIM_FAILS,       OK,            SIM_CRASH_HALF},
     {"kill -9 after",    A_KILL,        SIM_FAILS,       OK,            SIM_CRASH_AFTER},
@@ -138,6 +140,7 @@ static bool one_trial(const Operation *op, const Fault *fault, uint64_t at)
 
 typedef struct {
     uint64_t stride;
+    bool errors; /* only what fails and goes on */
     bool came_to_it;
     unsigned trials, passed, failed;
 } Walk;
@@ -160,16 +163,19 @@ static void walk_operation(Walk *k, const Operation *op, unsigned account)
     bool good = one_trial(op, NULL, 0);
     *(good ? &k->passed : &k->failed) += 1;
     if (!good) return;
-    uint64_t operations = s->operations, reads = s->reads, memory = s->memory;
+    uint64_t operations = s->operations, reads = s->reads, looks = s->looks, memory = s->memory;
     k->came_to_it |= operations || reads;
     if (k->stride == 1)
-        printf("%s, account %u: %llu operations, %llu reads, %llu allocations\n", op->name, account,
-               (unsigned long long)operations, (unsigned long long)reads,
-               (unsigned long long)memory);
+        printf("%s, account %u: %llu operations, %llu reads, %llu looks, %llu allocations\n",
+               op->name, account, (unsigned long long)operations, (unsigned long long)reads,
+               (unsigned long long)looks, (unsigned long long)memory);
     for (size_t i = 0; i < COUNT(faults); i++) {
         const Fault *f = &faults[i];
-        uint64_t calls = f->kind == AN_ALLOCATION ? memory : f->kind == A_READ ? reads : operations;
-        if (calls) walk_fault(k, op, f, calls);
+        uint64_t calls = f->kind == AN_ALLOCATION ? memory
+                         : f->kind == A_READ      ? reads
+                         : f->kind == A_LOOK      ? looks
+                                                  : operations;
+        if (calls && (!k->errors || f->failure)) walk_fault(k, op, f, calls);
     }
 }
 
@@ -199,6 +205,10 @@ static void walk_all(Walk *k, const char *wanted)
     for (size_t i = 0; i < ENGINE_OPERATIONS; i++)
         if (is_wanted(engine_operations[i].name, wanted))
             walk_accounts(k, &engine_operations[i], 1);
+    for (unsigned i = 0; i < CHORES; i++) {
+        Operation op = {.name = chore_name(i), .work = WORK_OPS, .ways = CHORE, .chore = i};
+        if (is_wanted(op.name, wanted)) walk_accounts(k, &op, 1);
+    }
 }
 
 static void make_base(bool dirty)
@@ -215,6 +225,7 @@ int main(int argc, char **argv)
     Walk k = {.stride = 1};
     static const struct rlimit no_core;
     setrlimit(RLIMIT_CORE, &no_core);
+    if (argc > 1 && !strcmp(argv[1], "--errors")) k.errors = true, argc--, argv++;
     if (argc > 1 && (!slice_to_u64(slice_of(argv[1]), &k.stride) || !k.stride)) return 64;
     s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(s != MAP_FAILED);

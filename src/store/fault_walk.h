@@ -6,9 +6,11 @@
 
 typedef enum { DURING, OPENING, CLOSING } When; /* of a life: when the operation is done */
 enum {
-    BIG = 1,   /* of more than BLOB_INLINE_MOST */
-    ROLLS = 2, /* until the log has a new segment */
-    DIRTY = 4, /* the life before has ended by kill -9 */
+    BIG = 1,    /* of more than BLOB_INLINE_MOST */
+    ROLLS = 2,  /* until the log has a new segment */
+    DIRTY = 4,  /* the life before has ended by kill -9 */
+    LOST = 8,   /* the index is gone */
+    CHORE = 16, /* `chore` */
 };
 
 typedef struct {
@@ -16,10 +18,10 @@ typedef struct {
     void (*run)(Store *store); /* NULL: work */
     When when;
     WorkOp work;
-    unsigned ways;
+    unsigned ways, chore;
 } Operation;
 
-typedef enum { A_CALL, A_READ, A_KILL, A_POWER_CUT, AN_ALLOCATION } FaultKind;
+typedef enum { A_CALL, A_READ, A_LOOK, A_KILL, A_POWER_CUT, AN_ALLOCATION } FaultKind;
 typedef struct {
     const char *name;
     FaultKind kind;
@@ -36,16 +38,16 @@ typedef struct { /* shared with the children */
     const Fault *fault; /* NULL: none */
     uint64_t at;        /* which call */
     unsigned account, turn, lives;
-    bool armed, again;                  /* again: the life after */
-    uint64_t operations, reads, memory; /* how many calls there were */
-    uint64_t first_operation, first_read;
+    bool armed, again;                         /* again: the life after */
+    uint64_t operations, reads, looks, memory; /* how many calls there were; looks: at the index */
+    uint64_t first_operation, first_read, first_look;
     char stage[32];
 } Play;
 
 extern Play *s;
 extern SimDisk *disk;
 
-enum { ENGINE_OPERATIONS = 10 };
+enum { ENGINE_OPERATIONS = 11, CHORES = 17 };
 extern const Operation engine_operations[ENGINE_OPERATIONS];
 
 void fault_moment(WorkWorld *w, Client *c, bool ended); /* of WorkWorld */
@@ -53,3 +55,24 @@ void fault_moment(WorkWorld *w, Client *c, bool ended); /* of WorkWorld */
 PARKS void fault_prepare(void *arg);
 /* arg: a bool. Opens, does the operation while the fault is armed, looks; true: only looks. */
 PARKS void fault_live(void *arg);
+void fault_ignore(void *arg, Slice line);
+
+/* fault_chores.c */
+typedef struct Chore {
+    Store *store;
+    Arena arena;
+    uint32_t one, two; /* the accounts; `one` is the one that it is about */
+    Account *a;
+    Err (*run)(struct Chore *c);
+    Err err;
+    char story[200];
+} Chore;
+/* Runs it at home of `acct`, which is `one` there. */
+PARKS Err chore_at_home(const Chore *c, uint32_t acct, uint32_t other,
+                        Err (*run)(Chore *c)) MUST_USE;
+PARKS Err chore_look_at_view(Chore *c) MUST_USE;
+PARKS Err chore_back_up(Chore *c) MUST_USE; /* fault_backup.c */
+PARKS Err chore_restore(Chore *c) MUST_USE;
+const char *chore_name(unsigned i);
+PARKS Err chores_prepare(Store *store) MUST_USE;
+PARKS Err chore_run(Store *store, unsigned i) MUST_USE;

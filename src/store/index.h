@@ -14,7 +14,7 @@
  *   'm'                                    position: how far the log is in the pages
  *
  * In the file every value is followed by the CRC32C of key and value: LMDB has no checksums. */
-#include "base/base.h"
+#include "run/run.h"
 
 enum { INDEX_KEY_MOST = 500 };
 
@@ -57,12 +57,14 @@ static inline void index_close(Index *x)
 /* Any thread. ERR_NOT_FOUND, ERR_CORRUPT. */
 static inline Err index_get(Index *x, Slice key, Arena *a, Slice *value)
 {
+    if (FAULT("index.read")) return fail(ERR_CORRUPT, "index.read: a fault was asked for");
     return x->kind->get(x, key, a, value);
 }
 /* All keys with this prefix, from `from` on, until each returns false. Any thread; each must not
  * wait or call the index. */
 static inline Err index_scan(Index *x, Slice prefix, Slice from, IndexEach *each, void *arg)
 {
+    if (FAULT("index.read")) return fail(ERR_CORRUPT, "index.read: a fault was asked for");
     return x->kind->scan(x, prefix, from, each, arg);
 }
 /* In the order given, a later change of the same key wins. One writer at a time. ERR_DISK_FULL:

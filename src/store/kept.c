@@ -211,7 +211,9 @@ static Err choose_old(Account *a, Box *b, Arena *arena, UidSet *old)
     const Message *m = box_next(b, 1);
     for (size_t n = 0; m && n < PURGE_AT_ONCE; m = box_next(b, m->uid + 1), n++) {
         Email *e;
-        const EmailLink *l = email_entry(a, m->eid, &e) ? NULL : kept_link(b, e, m->uid);
+        Err err = email_entry(a, m->eid, &e);
+        if (err && err != ERR_EXPUNGED) continue; /* nobody knows how old it is */
+        const EmailLink *l = err ? NULL : kept_link(b, e, m->uid);
         bool is_old = !l || (uint64_t)l->saved + d.keep_days * UINT64_C(86400) <= now;
         bool is_too_much = left > q.limit[QUOTA_STORAGE];
         if (d.keep_days && !is_old && !is_too_much) break;

@@ -427,8 +427,8 @@ void notes_apply_copy(Account *a, uint64_t seq, const NotesCopy *how, const Mess
 void notes_drop(Account *a, uint64_t seq, uint32_t mailbox, const Message *m);
 
 /* ---- object.c ---- */
-/* How long its value is; false: there is none, or it cannot be read. */
-bool object_length(Account *a, Slice collection, Slice id, uint64_t *len);
+/* How long its value is. ERR_NOT_FOUND, ERR_CORRUPT. */
+Err object_length(Account *a, Slice collection, Slice id, uint64_t *len) MUST_USE;
 /* For apply.c; value NULL: it goes. */
 void object_apply(Account *a, uint64_t seq, Slice collection, Slice id, const Slice *value);
 /* Does not park. seq may be NULL. */

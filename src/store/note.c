@@ -30,13 +30,21 @@ static void note_put(Buf *out, const Note *n)
     buf_bytes(out, n->value);
 }
 
-/* What is stored; empty when there is nothing, or it cannot be read. */
+/* What is stored; empty when there is nothing. */
+static Err notes_read(Account *a, uint32_t mailbox, const Message *m, Arena *arena, Slice *stored)
+{
+    *stored = (Slice){0};
+    if (!(m->marks & MARK_ANNOTATED)) return OK;
+    AnnotationId id = annotation_id(mailbox, m->uid, (Slice){0});
+    Err err = object_find(a, S("note"), id_slice(&id), arena, stored, NULL);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+/* The same; empty also when it cannot be read: it is lost, the message is not. */
 static Slice notes_of(Account *a, uint32_t mailbox, const Message *m, Arena *arena)
 {
-    Slice value;
-    if (!(m->marks & MARK_ANNOTATED)) return (Slice){0};
-    AnnotationId id = annotation_id(mailbox, m->uid, (Slice){0});
-    return object_find(a, S("note"), id_slice(&id), arena, &value, NULL) ? (Slice){0} : value;
+    Slice stored;
+    return notes_read(a, mailbox, m, arena, &stored) ? (Slice){0} : stored;
 }
 
 static void encode_changes(Buf *out, uint32_t who, const Annotations *set)
@@ -193,7 +201,8 @@ static Err look_at(Noting *t, const Message *m)
         if (t->modified) uidset_add(t->arena, t->modified, m->uid, m->uid);
         return OK;
     }
-    Slice stored = notes_of(t->box->account, t->box->box->s.id, m, &arena);
+    Slice stored;
+    TRY(notes_read(t->box->account, t->box->box->s.id, m, &arena, &stored));
     if (!notes_differ(stored, t->changes)) return OK;
     notes_merge(stored, t->changes, &merged);
     TRY(merged_fits(t->box, buf_slice(&merged)));
@@ -284,6 +293,6 @@ uint64_t notes_octets(Account *a, uint32_t mailbox, const Message *m)
 {
     uint64_t len = 0;
     AnnotationId id = annotation_id(mailbox, m->uid, (Slice){0});
-    if (m->marks & MARK_ANNOTATED) (void)object_length(a, S("note"), id_slice(&id), &len);
+    if (m->marks & MARK_ANNOTATED) (void)!object_length(a, S("note"), id_slice(&id), &len);
     return len;
 }

@@ -71,7 +71,7 @@ Err object_find(Account *a, Slice collection, Slice id, Arena *arena, Slice *val
     return read_chunks(a, key, &p, arena, value);
 }
 
-bool object_length(Account *a, Slice collection, Slice id, uint64_t *len)
+Err object_length(Account *a, Slice collection, Slice id, uint64_t *len)
 {
     Arena arena arena_scoped = {0};
     ObjectKey k;
@@ -79,14 +79,15 @@ bool object_length(Account *a, Slice collection, Slice id, uint64_t *len)
     ObjectPage p;
     object_key(&k, collection, id);
     NewObject *o = table_get(&a->objects, object_key_slice(&k));
+    if (o && !o->present) return fail(ERR_NOT_FOUND, "no such object");
     if (o) {
         *len = o->value.len;
-        return o->present;
+        return OK;
     }
-    if (object_page(a, object_key_slice(&k), &arena, &in) || object_page_decode(&in, &p))
-        return false;
+    TRY(object_page(a, object_key_slice(&k), &arena, &in));
+    TRY(object_page_decode(&in, &p));
     *len = p.len;
-    return true;
+    return OK;
 }
 
 /* ---- applying ---- */
@@ -96,7 +97,7 @@ static void count_annotation(Account *a, Slice collection, Slice id, const Slice
 {
     uint64_t *used = &a->h.used[QUOTA_ANNOTATION], old;
     if (!annotation_collection(collection)) return;
-    if (object_length(a, collection, id, &old)) *used -= MIN(annotation_octets(id, old), *used);
+    if (!object_length(a, collection, id, &old)) *used -= MIN(annotation_octets(id, old), *used);
     if (value) *used += annotation_octets(id, value->len);
 }
 

@@ -108,7 +108,8 @@ void step_begins(Step *t, const char *fmt, ...)
 
 bool work_may_fail(const WorkWorld *w, Err err)
 {
-    return w->may_fail && (err == ERR_IO || err == ERR_DISK_FULL || err == ERR_READ_ONLY);
+    return (w->may_fail && (err == ERR_IO || err == ERR_DISK_FULL || err == ERR_READ_ONLY)) ||
+           (w->damaged && err == ERR_CORRUPT);
 }
 
 PARKS void step_ends(Step *t, Err err)
@@ -124,6 +125,7 @@ PARKS void step_ends(Step *t, Err err)
         work_failed(t->w, "client %u, account %u: %s: %s (%s)", u->client, u->acct, u->what,
                     err_name(err), err_story());
     u->answered = true;
+    if (t->w->damaged) return; /* what is in memory may lack what could not be read */
     if (!state_compare(t->w, u, t->account, &u->acked, &u->pending, false, &why))
         work_failed(t->w, "client %u, account %u: after %s: %.*s", u->client, u->acct, u->what,
                     SP(buf_slice(&why)));

@@ -78,6 +78,7 @@ typedef struct {
 typedef struct WorkWorld {
     uint64_t seed;
     bool may_fail; /* the disk does: a client whose operation failed stops, not knowing */
+    bool damaged;  /* and the index, too: an ERR_CORRUPT may come. The log is right */
     unsigned big;  /* one in so many messages is of more than BLOB_INLINE_MOST; 0: none */
     bool ready;    /* accounts and first mailboxes were made */
     Client clients[WORK_CLIENTS];
