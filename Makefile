@@ -1,6 +1,6 @@
 # The front door for those who live here; meson does the work.
 # Side by side with Dovecot, into docs/performance.md: make bench REPEAT=3 ONLY=login,deliver
-.PHONY: bench floods all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 revive powercut backups
+.PHONY: bench scale floods all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 revive powercut backups
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -43,6 +43,9 @@ powercut: all # N cuts of FS (ext4, xfs, btrfs, all); as root
 	python3 tests/e2e/powercut.py --fs $(or $(FS),all) --cuts $(or $(N),300)
 bench: all
 	bench/run --repeat $(or $(REPEAT),3) $(if $(ONLY),--only $(ONLY))
+# Cost and memory as the store grows, into docs/performance.md: make scale PARTS="mailbox store"
+scale: all
+	bench/scale $(PARTS) --write
 install: all
 	meson install -C build
 clean: ; rm -rf build build-*

@@ -107,4 +107,4 @@ def put(path, name, text):
     if not found or last not in rest:
         raise SystemExit(f"{os.path.basename(path)} has no {first.strip()} and {last}")
     with open(path, "w", encoding="utf-8") as f:
-        f.write(before + first + text + last + rest.partition(last)[2])
+        f.write(before + first + "\n" + text.strip() + "\n\n" + last + rest.partition(last)[2])
