@@ -44,7 +44,7 @@ static void committed(Commit *commit)
     if (!a->in_flight) cond_broadcast(&a->quiet);
 }
 
-static PARKS Err begin(Account *a, Change *c, bool alone)
+static PARKS Err begin(Account *a, Change *c, bool alone, bool last)
 {
     *c = (Change){.account = a, .by = fiber_current()};
     account_ref(a);
@@ -56,18 +56,24 @@ static PARKS Err begin(Account *a, Change *c, bool alone)
             cond_wait(&a->quiet, NEVER);
     }
     if (a->broken) return fail(a->broken, "account %u is damaged", a->number);
+    if (a->closing && !last) return fail(ERR_NOT_FOUND, "account %u is removed", a->number);
     record_begin(&c->record, (uint32_t)wall_seconds());
     return OK;
 }
 
 PARKS Err change_begin(Account *a, Change *c)
 {
-    return begin(a, c, false);
+    return begin(a, c, false, false);
 }
 
 PARKS Err change_begin_alone(Account *a, Change *c)
 {
-    return begin(a, c, true);
+    return begin(a, c, true, false);
+}
+
+PARKS Err change_begin_last(Account *a, Change *c)
+{
+    return begin(a, c, true, true);
 }
 
 void change_op(Change *c, const Op *op, const OpLists *lists)
@@ -80,7 +86,8 @@ Err change_reserve_one(Change *c, QuotaResource resource, uint64_t amount)
     Account *a = c->account;
     Quota q = account_quota(a);
     uint64_t used = q.used[resource] + a->pending[resource], limit = q.limit[resource];
-    if (amount && (used > limit || amount > limit - used))
+    bool over = used > limit || amount > limit - used;
+    if (amount && over && !PLANTED("quota_passed"))
         return fail(ERR_OVER_QUOTA, "%llu %s more, %llu of %llu used", (unsigned long long)amount,
                     quota_word(resource), (unsigned long long)used, (unsigned long long)limit);
     c->reserved[resource] += amount, a->pending[resource] += amount;

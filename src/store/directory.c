@@ -5,8 +5,10 @@
 
 #include <stdlib.h>
 
-/* Account 0 is the directory. Its objects: "login" name -> number, "number" number -> name, and
- * "directory" "next" -> the next number to give out. */
+/* Account 0 is the directory. Its objects: "login" name -> number, "number" number -> name,
+ * "removed" number -> name of one whose mail is not all gone yet, "directory" "next" -> the next
+ * number to give out, "directory" "validity" -> the highest UIDVALIDITY that a removed account may
+ * have had: whoever gets its name gets higher ones. */
 
 enum { NAMES_KNOWN = 100 * 1000 };
 
@@ -56,6 +58,7 @@ typedef struct {
     Store *store;
     Slice login; /* in, or out */
     uint32_t acct;
+    uint32_t validity; /* of a new account's mailboxes: higher; of a removed one: the highest */
     Arena *arena;
     Slice after;
     size_t most, count;
@@ -127,7 +130,7 @@ PARKS Err directory_login(Store *store, uint32_t acct, Arena *a, Slice *login)
 
 /* At the new account's home: its mailboxes, unless that number was used before (by a creation that
  * a crash cut off before it reached the directory). */
-static PARKS Err found(Store *store, uint32_t acct, Slice login)
+static PARKS Err found(Store *store, uint32_t acct, Slice login, uint32_t validity)
 {
     static const struct {
         Slice name;
@@ -146,6 +149,7 @@ static PARKS Err found(Store *store, uint32_t acct, Slice login)
     account_ref(a);
     TRY(change_begin_alone(a, &c));
     if (a->h.seq) return fail(ERR_EXISTS, "account %u is not new", acct);
+    a->next_uid_validity = MAX(a->next_uid_validity, validity + 1);
     change_op(&c, &(Op){.kind = OP_LOGIN, .name = login}, NULL);
     for (size_t i = 0; i < COUNT(boxes); i++) {
         change_create(&c, boxes[i].name, boxes[i].role);
@@ -158,7 +162,7 @@ static PARKS Err found(Store *store, uint32_t acct, Slice login)
 static PARKS void ask_found(void *arg)
 {
     Ask *q = arg;
-    q->err = found(q->store, q->acct, q->login);
+    q->err = found(q->store, q->acct, q->login, q->validity);
 }
 
 static PARKS Err found_next(Ask *q, uint32_t first)
@@ -178,12 +182,21 @@ static void object_op(Change *c, Slice collection, Slice id, Slice value)
               NULL);
 }
 
+/* *n stays what it is when there is no such number. */
+static Err directory_number(Account *a, Slice id, uint32_t *n)
+{
+    Arena arena arena_scoped = {0};
+    Slice value;
+    Err err = object_find(a, S("directory"), id, &arena, &value, NULL);
+    if (!err) err = text_number(value, n);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 static PARKS Err create(Ask *q)
 {
     Arena arena arena_scoped = {0};
     Account *a scoped(account) = NULL;
     Change c change_scoped = {0};
-    Slice value;
     uint32_t next = 1;
     TRY(directory(q->store, &a));
     TRY(change_begin_alone(a, &c));
@@ -191,9 +204,8 @@ static PARKS Err create(Ask *q)
     if (!err) return fail(ERR_EXISTS, "login %.*s", SP(q->login));
     if (err != ERR_NOT_FOUND) return err;
     next = 1;
-    err = object_find(a, S("directory"), S("next"), &arena, &value, NULL);
-    if (!err) err = text_number(value, &next);
-    if (err && err != ERR_NOT_FOUND) return err;
+    TRY(directory_number(a, S("next"), &next));
+    TRY(directory_number(a, S("validity"), &q->validity));
     TRY(found_next(q, next));
     Slice number = number_text(&arena, q->acct);
     object_op(&c, S("login"), q->login, number);
@@ -219,19 +231,42 @@ PARKS Err store_create_account(Store *store, Slice login, uint32_t *acct)
     return OK;
 }
 
-/* ---- removing: first it cannot be found any more, then its mail and objects go ---- */
+/* ---- removing: it takes nothing more, it cannot be found any more, then its mail and objects go;
+ * a removal that was cut off is finished when the store is opened ---- */
+
+static PARKS void ask_shut(void *arg)
+{
+    Ask *q = arg;
+    Account *a;
+    q->err = account_load(q->store, q->acct, &a);
+    if (q->err) return;
+    a->closing = true;
+    q->validity = a->next_uid_validity;
+}
+
+static PARKS void ask_reopen(void *arg)
+{
+    Ask *q = arg;
+    Account *a;
+    if (!account_load(q->store, q->acct, &a)) a->closing = false;
+}
 
 static PARKS Err forget(Ask *q)
 {
     Arena arena arena_scoped = {0};
     Account *a scoped(account) = NULL;
     Change c change_scoped = {0};
+    uint32_t validity = 1, acct;
     TRY(directory(q->store, &a));
     TRY(change_begin_alone(a, &c));
-    TRY(find(a, q->login, &q->acct));
+    TRY(find(a, q->login, &acct));
+    if (acct != q->acct) return fail(ERR_CONFLICT, "account %u is another one now", q->acct);
+    TRY(directory_number(a, S("validity"), &validity));
     Slice number = number_text(&arena, q->acct);
     change_op(&c, &(Op){.kind = OP_OBJECT, .name = S("login"), .id = q->login}, NULL);
     change_op(&c, &(Op){.kind = OP_OBJECT, .name = S("number"), .id = number}, NULL);
+    object_op(&c, S("removed"), number, q->login);
+    object_op(&c, S("directory"), S("validity"), number_text(&arena, MAX(validity, q->validity)));
     return change_commit(&c);
 }
 
@@ -279,7 +314,8 @@ static PARKS Err empty(Store *store, uint32_t acct)
     Change c change_scoped = {0};
     TRY(account_load(store, acct, &a));
     account_ref(a);
-    TRY(change_begin_alone(a, &c));
+    a->closing = true;
+    TRY(change_begin_last(a, &c));
     for (uint32_t i = 0; i < a->box_count; i++)
         change_op(&c, &(Op){.kind = OP_DELETE, .mailbox = a->boxes[i]->s.id}, NULL);
     for (uint32_t i = 0; i < a->subscribed_count; i++)
@@ -296,13 +332,57 @@ static PARKS void ask_empty(void *arg)
     q->err = empty(q->store, q->acct);
 }
 
+static PARKS void ask_removed(void *arg)
+{
+    Ask *q = arg;
+    Arena arena arena_scoped = {0};
+    Account *a scoped(account) = NULL;
+    q->err = directory(q->store, &a);
+    if (!q->err) q->err = object_delete(a, S("removed"), number_text(&arena, q->acct));
+}
+
+static PARKS Err remove_rest(Ask *q)
+{
+    if (PLANTED("removed_stays")) return OK;
+    if (FAULT("store.remove")) return fail(ERR_IO, "a fault");
+    loop_call(store_home(q->store, q->acct), ask_empty, q);
+    if (q->err) return fail(q->err, "emptying account %u", q->acct);
+    return ask(q, ask_removed);
+}
+
 PARKS Err store_remove_account(Store *store, Slice login)
 {
     Ask q = {.store = store, .login = login};
-    TRY(ask(&q, ask_forget));
+    TRY(store_find_account(store, login, &q.acct));
+    Loop *home = store_home(store, q.acct);
+    loop_call(home, ask_shut, &q);
+    Err err = q.err ? q.err : ask(&q, ask_forget);
+    if (err) {
+        loop_call(home, ask_reopen, &q);
+        return err;
+    }
     known_forget(store, login);
-    loop_call(store_home(store, q.acct), ask_empty, &q);
-    return q.err ? fail(q.err, "emptying account %u", q.acct) : OK;
+    return remove_rest(&q);
+}
+
+static PARKS void ask_unfinished(void *arg)
+{
+    Ask *q = arg;
+    Account *a scoped(account) = NULL;
+    q->err = directory(q->store, &a);
+    if (!q->err)
+        q->err =
+            object_list(a, S("removed"), (Slice){0}, SIZE_MAX, q->arena, &q->logins, &q->count);
+}
+
+/* What cannot be done now is left for the next time. */
+PARKS void directory_finish(Store *store)
+{
+    Arena arena arena_scoped = {0};
+    Ask q = {.store = store, .arena = &arena};
+    if (ask(&q, ask_unfinished)) return;
+    for (size_t i = 0; i < q.count; i++)
+        if (!text_number(q.logins[i], &q.acct)) (void)remove_rest(&q);
 }
 
 /* ---- listing ---- */

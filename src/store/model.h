@@ -144,6 +144,7 @@ struct Account {
     uint32_t in_flight; /* records handed to the engine */
     bool failing;       /* one failed: wait until none is in flight, then hand out numbers anew */
     bool alone;         /* somebody has change_begin_alone */
+    bool closing;       /* it is being removed: takes nothing but change_begin_last */
     Cond quiet;         /* one of the three changed */
     uint32_t gathering; /* Drafts: emails that are in no mailbox yet are waited for */
     uint64_t pending[QUOTA_RESOURCES]; /* reserved by records in flight */
@@ -287,6 +288,7 @@ typedef struct {
  * until nothing of this account is in flight, and keeps others out until change_done. */
 PARKS Err change_begin(Account *a, Change *c) MUST_USE;
 PARKS Err change_begin_alone(Account *a, Change *c) MUST_USE;
+PARKS Err change_begin_last(Account *a, Change *c) MUST_USE; /* alone, of one that is closing */
 void change_op(Change *c, const Op *op, const OpLists *lists);
 /* Takes that much of the quota, for as long as the record is in flight. ERR_OVER_QUOTA. */
 Err change_reserve_one(Change *c, QuotaResource resource, uint64_t amount) MUST_USE;
@@ -506,6 +508,7 @@ PARKS Err mailbox_carry(Mailbox *from, const UidSet *uids, Mailbox *to, bool mov
 
 /* ---- directory.c ---- */
 PARKS Err directory_login(Store *store, uint32_t acct, Arena *a, Slice *login) MUST_USE;
+PARKS void directory_finish(Store *store); /* removals that were cut off */
 
 /* ---- view.c ---- */
 void views_expunged(Box *b, const Message *gone, size_t count, uint64_t seq); /* by uid */

@@ -41,7 +41,7 @@ PARKS Err account_set_quota(Account *a, const uint64_t limit[QUOTA_RESOURCES])
 static bool has_room(const Account *a, const Quota *q, QuotaResource resource, uint64_t more)
 {
     uint64_t used = q->used[resource] + a->pending[resource], limit = q->limit[resource];
-    return used <= limit && more <= limit - used;
+    return PLANTED("quota_passed") || (used <= limit && more <= limit - used);
 }
 
 Err account_has_room(const Account *a, uint64_t octets)

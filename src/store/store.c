@@ -120,6 +120,7 @@ PARKS Err store_open(Slice dir, const StoreOptions *options, Store **out)
     }
     signature_make_dir(dir);
     store->is_open = true;
+    directory_finish(store);
     *out = store;
     return OK;
 }

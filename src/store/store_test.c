@@ -575,6 +575,83 @@ TEST(accounts_are_found_listed_and_removed)
     world_close(&w);
 }
 
+typedef struct {
+    Store *store;
+    uint32_t acct, validity; /* of its INBOX; 0: there is none */
+    uint64_t mailboxes;
+} Seen;
+
+static void see(void *arg)
+{
+    Seen *s = arg;
+    Account *a scoped(account) = NULL;
+    Mailbox *box scoped(mailbox) = NULL;
+    Err err = account_load(s->store, s->acct, &a);
+    check_ok(err);
+    if (err) return;
+    account_ref(a);
+    s->mailboxes = account_quota(a).used[QUOTA_MAILBOX];
+    if (!mailbox_open(a, s->acct, S("INBOX"), &box)) s->validity = mailbox_status(box).uid_validity;
+}
+
+static Seen seen(World *w, uint32_t acct)
+{
+    Seen s = {.store = w->store, .acct = acct};
+    loop_call(store_home(w->store, acct), see, &s);
+    return s;
+}
+
+/* An offline client of the one before must not take the new mailboxes for his. */
+TEST(whoever_gets_a_removed_name_gets_higher_uid_validities)
+{
+    World w;
+    world_open(&w, NULL);
+    uint32_t acct, before = 0;
+    for (int i = 0; i < 4; i++) { /* in one second */
+        check_ok(store_create_account(w.store, S("zoe"), &acct));
+        uint32_t validity = seen(&w, acct).validity;
+        check(validity > before);
+        before = validity;
+        check_ok(store_remove_account(w.store, S("zoe")));
+        if (i == 1) world_reopen(&w);
+    }
+    world_close(&w);
+}
+
+TEST(a_removal_that_was_cut_off_is_finished)
+{
+    World w;
+    world_open(&w, NULL);
+    uint32_t acct;
+    check_ok(store_create_account(w.store, S("zoe"), &acct));
+    fault_set("store.remove", 1);
+    check_err(store_remove_account(w.store, S("zoe")), ERR_IO);
+    check_err(store_find_account(w.store, S("zoe"), &(uint32_t){0}), ERR_NOT_FOUND);
+    check_u64(seen(&w, acct).mailboxes, 6);
+    world_reopen(&w);
+    check_u64(seen(&w, acct).mailboxes, 0);
+    world_close(&w);
+}
+
+TEST(an_account_that_is_removed_takes_nothing_more)
+{
+    World w;
+    world_open(&w, NULL);
+    uint32_t acct;
+    check_ok(store_create_account(w.store, S("zoe"), &acct));
+    while (store_home(w.store, acct) != loop_current()) {
+        check_ok(store_remove_account(w.store, S("zoe")));
+        check_ok(store_create_account(w.store, S("zoe"), &acct));
+    }
+    Account *a = NULL;
+    check_ok(account_open(w.store, acct, &a));
+    check_ok(mailbox_create(a, S("before"), ROLE_NONE));
+    check_ok(store_remove_account(w.store, S("zoe")));
+    check_err(mailbox_create(a, S("behind"), ROLE_NONE), ERR_NOT_FOUND);
+    account_close(a);
+    world_close(&w);
+}
+
 TEST(an_account_starts_with_its_mailboxes)
 {
     World w;
