@@ -130,9 +130,10 @@ static bool is_pipelining(const Imap *s)
  * deleted. Most clients do not understand a NO to everything. */
 bool imap_lost_access(Imap *s)
 {
-    if (!s->box || mailbox_rights(s->box) & RIGHT_READ) return false;
+    bool deleted = s->box && mailbox_is_deleted(s->box); /* RFC 2180 3.3: its users are sent away */
+    if (!s->box || (!deleted && mailbox_rights(s->box) & RIGHT_READ)) return false;
     imap_unselect(s);
-    imap_say(s, "BYE The selected mailbox may no longer be read");
+    imap_say(s, "BYE The selected mailbox %s", deleted ? "was deleted" : "may no longer be read");
     s->state = LEAVING;
     return true;
 }
@@ -146,13 +147,6 @@ void imap_tell_news(Imap *s, bool expunges)
     ViewNews news = {0};
     context_tell_gone(s);
     view_sync(s->view, expunges && !is_pipelining(s), &s->arena, &news);
-    if (news.mailbox_deleted || mailbox_is_deleted(s->box)) {
-        imap_unselect(
-            s); /* RFC 2180 3.3: a mailbox in use may be deleted, its users are sent away */
-        imap_say(s, "BYE The selected mailbox was deleted");
-        s->state = LEAVING;
-        return;
-    }
     if (imap_lost_access(s)) return;
     if (s->told_rights != mailbox_rights(s->box)) imap_tell_keywords(s);
     tell_expunges(s, &news);
