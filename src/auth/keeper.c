@@ -109,6 +109,7 @@ void keeper_close(Keeper *k)
 {
     if (!k) return;
     if (k->env) mdb_env_close(k->env);
+    buf_done(&k->plain);
     number_table_done(&k->verified);
     throttle_free(k->throttle);
     oauth_free(k->oauth);

@@ -25,7 +25,7 @@ enum {
  * has it. */
 typedef enum { VOUCH_CERTIFICATE = 1, VOUCH_TOKEN, VOUCH_ANONYMOUS } Vouch;
 
-/* The one in this process. An empty dir: nothing is kept (simulated world). */
+/* The one in this process. An empty dir: nothing is kept. */
 PARKS Err keeper_open(const AuthConfig *config, Keeper **keeper) MUST_USE;
 /* One that asks the real one, in a process of its own. The caller outlives it. */
 Keeper *keeper_remote(struct Caller *caller);

@@ -33,6 +33,7 @@ static Err open_env(Keeper *k, Slice dir)
 /* read(value, arg) while the transaction lasts. */
 static Err read_value(Keeper *k, Slice name, Err (*read)(Slice value, void *arg), void *arg)
 {
+    if (k->plain_path.len) return keeper_plain_read(k, name, read, arg);
     MDB_txn *txn;
     MDB_val key = {name.len, (void *)name.at}, value;
     TRY(db_err(mdb_txn_begin(k->env, NULL, MDB_RDONLY, &txn), "begin"));
@@ -60,10 +61,13 @@ static Err keep_secret(Keeper *k)
     return keeper_db_write(k, name, slice(k->secret, sizeof k->secret));
 }
 
+/* What is written there is durable only when the names that lead there are. */
 Err keeper_db_open(Keeper *k, Slice dir)
 {
-    TRY(open_env(k, dir));
-    return keep_secret(k);
+    TRY(run_is_simulated() ? keeper_plain_open(k, dir) : open_env(k, dir));
+    TRY(keep_secret(k));
+    TRY(path_sync_dir(dir));
+    return path_sync_dir(path_parent(dir));
 }
 
 static Err take_credential(Slice value, void *arg)
@@ -73,7 +77,8 @@ static Err take_credential(Slice value, void *arg)
 
 Err keeper_db_find(Keeper *k, Slice login, Credential *c)
 {
-    Err err = k->env ? read_value(k, login, take_credential, c) : ERR_NOT_FOUND;
+    bool keeps = k->env || k->plain_path.len;
+    Err err = keeps ? read_value(k, login, take_credential, c) : ERR_NOT_FOUND;
     if (err != ERR_NOT_FOUND || !keeper_is_demo(keeper_config(k), login)) return err;
     *c = k->demo;
     return OK;
@@ -81,6 +86,7 @@ Err keeper_db_find(Keeper *k, Slice login, Credential *c)
 
 Err keeper_db_write(Keeper *k, Slice login, Slice value)
 {
+    if (k->plain_path.len) return keeper_plain_write(k, login, value);
     if (!k->env) return fail(ERR_UNSUPPORTED, "this keeper keeps nothing");
     MDB_txn *txn;
     MDB_val key = {login.len, (void *)login.at}, data = {value.len, (void *)value.at};

@@ -126,7 +126,8 @@ uint64_t verified_key(Keeper *k, const Credential *c, Slice password)
     uint8_t full[16];
     crypto_generichash_state state;
     crypto_generichash_init(&state, k->cache_key, sizeof k->cache_key, sizeof full);
-    crypto_generichash_update(&state, (const uint8_t *)&c->generation, sizeof c->generation);
+    if (!PLANTED("old_password"))
+        crypto_generichash_update(&state, (const uint8_t *)&c->generation, sizeof c->generation);
     crypto_generichash_update(&state, (const uint8_t *)password.at, password.len);
     crypto_generichash_final(&state, full, sizeof full);
     memcpy(&out, full, sizeof out);

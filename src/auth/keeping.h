@@ -20,8 +20,11 @@ struct Keeper {
     struct Caller *caller; /* of a remote one, which has nothing else */
     Arena memory;
     _Atomic(const AuthConfig *) config;
-    MDB_env *env; /* NULL: nothing is kept */
+    MDB_env *env; /* NULL: nothing is kept, or in a plain file */
     MDB_dbi logins;
+    Slice plain_path; /* keeper_plain.c; empty: not there */
+    Buf plain;
+    Mutex plain_lock;
     Credential demo, nobody; /* nobody: what unknown logins are compared with */
     uint8_t secret[32];      /* kept: invented salts, grants */
     uint8_t cache_key[32];   /* drawn at every start */
@@ -39,6 +42,12 @@ Err keeper_db_open(Keeper *k, Slice dir) MUST_USE;
 Err keeper_db_find(Keeper *k, Slice login, Credential *c) MUST_USE;
 /* value empty: the key goes. Durable when it returns; blocks. */
 Err keeper_db_write(Keeper *k, Slice login, Slice value) MUST_USE;
+
+/* ---- keeper_plain.c: the same on the simulated disk ---- */
+Err keeper_plain_open(Keeper *k, Slice dir) MUST_USE;
+Err keeper_plain_read(Keeper *k, Slice name, Err (*read)(Slice value, void *arg),
+                      void *arg) MUST_USE;
+Err keeper_plain_write(Keeper *k, Slice login, Slice value) MUST_USE;
 
 /* ---- keeper_hash.c ---- */
 /* Runs work(arg), which hashes, on a helper; few at a time. Who waits is served by rank, then in

@@ -119,9 +119,9 @@ void snapshots_free(Snapshot *newest)
 AuthConfig snapshot_auth(const Config *c, const Demo *demo, Runner *runner, Arena *a)
 {
     Slice separator = c->subaddress_separator;
-    bool simulated = run_is_simulated(); /* LMDB and OpenSSL know no other files than real ones */
+    bool simulated = run_is_simulated();
     return (AuthConfig){
-        .dir = simulated ? S("") : house_path(c, a, "keeper"),
+        .dir = simulated ? S("keeper") : house_path(c, a, "keeper"),
         .argon2_memory_kib = simulated ? 8 : 0,
         .argon2_passes = simulated ? 1 : 0,
         .plain_without_tls = c->plain_without_tls,
