@@ -309,6 +309,7 @@ static void set_up(Sim *s, const SimConfig *config)
     s->disk_is_ours = !config->disk;
     if (s->disk_is_ours) s->disk = sim_disk_new((size_t)1 << 30);
     list_init(&s->listeners);
+    list_init(&s->ring_showings);
 }
 
 /* Packets that nobody waited for. */

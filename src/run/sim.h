@@ -51,5 +51,8 @@ Err sim_run(const SimConfig *config, void (*main_fn)(void *), void *arg);
 /* Forks, runs sim_run in the child and waits. *exit_code: 0 main_fn returned, SIM_CRASHED, or what
  * a check left. */
 Err sim_run_child(const SimConfig *config, void (*main_fn)(void *), void *arg, int *exit_code);
+/* Memory is memory: all that was done in rings is seen now, as by whoever hears that a process has
+ * ended. */
+void sim_rings_settle(void);
 void sim_wall_jump(int64_t ms); /* somebody sets the wall clock; the monotonic one goes on */
 uint64_t sim_random(void);      /* from the seed; for the test's own decisions */

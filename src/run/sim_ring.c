@@ -13,6 +13,7 @@ typedef struct SimRings {
 
 typedef struct {
     Timer timer;
+    Link showing; /* sim->ring_showings */
     SimRings *rings;
     bool by_first;
     uint64_t put, took;
@@ -27,6 +28,7 @@ static void unref(SimRings *rings)
 static void is_seen(Timer *t)
 {
     Showing *s = CONTAINER(t, Showing, timer);
+    list_remove(&s->showing);
     Ring *by = s->by_first ? s->rings->first : s->rings->second;
     Ring *seer = s->by_first ? s->rings->second : s->rings->first;
     if (seer) {
@@ -39,13 +41,27 @@ static void is_seen(Timer *t)
     free(s);
 }
 
+void sim_rings_settle(void)
+{
+    list_each (link, &sim_now->ring_showings) {
+        Showing *s = CONTAINER(link, Showing, showing);
+        timer_clear(&sim_now->timers, &s->timer);
+        is_seen(&s->timer);
+    }
+}
+
 void sim_ring_turn_ends(Ring *r)
 {
     int64_t *last = &sim_now->ring_seen_us[r->first];
     int64_t at = sim_now->now_us + sim_spread(sim_now->config.net_latency_us);
     *last = MAX(*last, at); /* timers of the same moment keep their order */
     Showing *s = NEW(Showing);
-    *s = (Showing){{.fire = is_seen}, r->sim, r->first, r->put, r->took};
+    *s = (Showing){.timer = {.fire = is_seen},
+                   .rings = r->sim,
+                   .by_first = r->first,
+                   .put = r->put,
+                   .took = r->took};
+    list_add(&sim_now->ring_showings, &s->showing);
     r->sim->uses++;
     timer_set(&sim_now->timers, &s->timer, *last);
 }

@@ -19,6 +19,7 @@ typedef struct {
     Link listeners;
     uint16_t next_port;
     int64_t ring_seen_us[2]; /* when the last of what second, first ends did is seen */
+    Link ring_showings;      /* what has been done and not seen, in order */
 } Sim;
 
 extern _Thread_local Sim *sim_now; /* NULL: this thread is not simulated */
