@@ -261,7 +261,7 @@ PARKS static Said bring_back(Work *o)
     o->latest = NULL;
     o->ledger->in_flight = true;
     int code =
-        client_verb(o->c, &o->owner.cut, "undelete u%05u --message-id <%u.%llu@sim>",
+        client_verb(o->c, &o->owner.cut, NULL, "undelete u%05u --message-id <%u.%llu@sim>",
                     own_account(o->own) + 1, gone.token, (unsigned long long)o->c->w->plan.seed);
     if (o->owner.cut) o->ledger->in_flight = false;
     if (code) return code < 0 ? SAID_NOTHING : SAID_NO;

@@ -130,6 +130,7 @@ PARKS static void house_goes(Cast *c)
     Tunnel *t = c->tunnel;
     c->w->house = NULL;
     c->tunnel = NULL;
+    sim_rings_settle();
     gates_lost(c->gates);
     if (t) tunnel_end(t);
     while (c->visits || c->w->house_users)

@@ -41,6 +41,7 @@ static void configure(const World *w, Config *c)
         {"log_level",               "none"           },
         {"connections_per_address", "1000000"        },
         {"segment_size",            "256K"           },
+        {"administrators",          "u00004"         },
     };
     uint64_t seed = w->plan.seed;
     config_defaults(c);
@@ -55,7 +56,7 @@ PARKS static void prepare(World *w)
 {
     Slice both[] = {S("u00001"), S("u00002")};
     uint32_t acct;
-    for (unsigned i = 1; i <= ACCOUNTS; i++) {
+    for (unsigned i = 1; i <= ACCOUNTS + 1; i++) {
         char login[8];
         snprintf(login, sizeof login, "u%05u", i);
         Err err = auth_account(w->house->auth, slice_of(login), &acct);
@@ -68,7 +69,7 @@ PARKS static void prepare(World *w)
 PARKS static void open_house(World *w, Config *config, Cast **cast)
 {
     static const Demo demo = {
-        ACCOUNTS, {"secret", 6}
+        ACCOUNTS + 1, {"secret", 6}
     };
     configure(w, config);
     if (w->apart) {

@@ -22,6 +22,9 @@ enum {
     ARRIVALS = 400,
     WATCHES = 3,
     WATCHED = 400,
+    HOARD = 24,
+    PERSONS = 3,
+    PERSON_MAILS = 6,
     LIVES_MOST = 40,
     PORT_IMAP = 143,
     PORT_POP3 = 110,
@@ -124,6 +127,35 @@ typedef struct {
     Known list[WATCHED];
 } Watch;
 
+/* ---- the ledger: an account with limits, behind those of ACCOUNTS ---- */
+typedef struct {
+    uint32_t uid, token;
+    uint64_t octets; /* 0: not told yet, as is a uid of 0 */
+} Held;
+typedef struct {
+    uint64_t octets, messages; /* the limits; 0: none */
+    uint32_t count;
+    Held held[HOARD];
+} Hoard;
+typedef struct {
+    Hoard acked, pending;
+    bool in_flight;
+    char what[160];
+} Limited;
+
+/* ---- the ledger: an account that is made and removed ---- */
+typedef struct {
+    bool exists;
+    uint32_t password; /* its number; the last one given, if it does not exist */
+    uint32_t count, tokens[PERSON_MAILS];
+} Person;
+typedef struct {
+    Person acked, pending;
+    bool in_flight;
+    uint32_t validity, newer_than; /* of its INBOX; 0: not told yet. That of the one before */
+    char what[80];
+} Persona;
+
 typedef struct World {
     Plan plan;
     SimDisk *disk;
@@ -145,6 +177,8 @@ typedef struct World {
     Own owns[OWNS];
     Arrivals arrivals[ACCOUNTS];
     Watch watches[WATCHES];
+    Limited limited;
+    Persona persons[PERSONS];
 } World;
 _Noreturn void world_failed(const World *w, const char *fmt, ...) PRINTF(2, 3);
 
@@ -161,8 +195,8 @@ static inline bool world_keeps(const World *w) /* what is expunged, for a week *
     return w->plan.seed % 4 == 0;
 }
 /* A verb over the control connection: its exit code, or -1 when the connection was lost; *cut: by
- * us, before all was said. */
-PARKS int client_verb(Client *c, bool *cut, const char *fmt, ...) PRINTF(3, 4);
+ * us, before all was said. What it says is added to `said` (or NULL). */
+PARKS int client_verb(Client *c, bool *cut, Buf *said, const char *fmt, ...) PRINTF(4, 5);
 
 /* ---- messages ---- */
 void text_put(Buf *out, const World *w, uint32_t token);
@@ -176,6 +210,8 @@ PARKS void verify(World *w);
 PARKS void verify_boxes(World *w);
 PARKS void verify_arrivals(World *w);
 PARKS void verify_watches(World *w);
+PARKS void verify_limits(World *w);
+PARKS void verify_persons(World *w);
 /* With flipped bits: whatever is given out is what was sent, and the rest an error. */
 PARKS void verify_damaged(World *w);
 PARKS void verify_recount(World *w); /* the verbs check and scrub find nothing */

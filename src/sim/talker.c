@@ -259,20 +259,28 @@ PARKS Said talker_ask(Talker *t, const char *fmt, ...)
     return talker_ask_octets(t, buf_slice(&command));
 }
 
-PARKS bool talker_login(Talker *t, unsigned account)
+PARKS Said talker_login_as(Talker *t, const char *login, const char *password)
 {
     Heard greeting;
     talker_connect(t, PORT_IMAP);
-    if (!hear(t, &greeting)) return false;
+    if (!hear(t, &greeting)) return SAID_NOTHING;
     if (!slice_starts(greeting.line, S("* OK"))) talker_failed(t, "that is no greeting");
-    Said said = talker_ask(t, "LOGIN u%05u secret", account + 1);
-    if (said == SAID_NO || said == SAID_BAD) {
-        if (!t->client->w->lenient) talker_failed(t, "LOGIN: %.*s", SP(t->done));
-        talker_hang_up(t);
-    }
+    Said said = talker_ask(t, "LOGIN %s %s", login, password);
     if (said == SAID_OK && client_one_in(t->client, 4)) {
         said = talker_ask(t, "ENABLE UIDONLY");
         t->uid_only = said == SAID_OK;
+    }
+    return said;
+}
+
+PARKS bool talker_login(Talker *t, unsigned account)
+{
+    char login[16];
+    snprintf(login, sizeof login, "u%05u", account + 1);
+    Said said = talker_login_as(t, login, "secret");
+    if (said == SAID_NO || said == SAID_BAD) {
+        if (!t->client->w->lenient) talker_failed(t, "LOGIN: %.*s", SP(t->done));
+        talker_hang_up(t);
     }
     return said == SAID_OK;
 }

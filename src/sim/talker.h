@@ -40,6 +40,7 @@ PARKS bool talker_lines(Talker *t, Slice *text);
 
 /* ---- IMAP ---- */
 PARKS bool talker_login(Talker *t, unsigned account); /* connects and logs in; false: cut off */
+PARKS Said talker_login_as(Talker *t, const char *login, const char *password);
 /* A command, with its literals already in it, and everything up to its tagged line. With UIDONLY a
  * "* 7 UIDFETCH (" is kept as "* 0 FETCH (UID 7 ", and what tells a message number is a failure. */
 PARKS Said talker_ask_octets(Talker *t, Slice command);

@@ -66,7 +66,7 @@ static void done(Caller *c)
     buf_done(&c->said);
 }
 
-PARKS int client_verb(Client *client, bool *cut, const char *fmt, ...)
+PARKS int client_verb(Client *client, bool *cut, Buf *said, const char *fmt, ...)
 {
     Caller c = {
         .t = {.client = client, .who = "verb"}
@@ -79,6 +79,7 @@ PARKS int client_verb(Client *client, bool *cut, const char *fmt, ...)
     call(&c, buf_slice(&words));
     int code = c.code;
     *cut = c.t.cut;
+    if (said) buf_add(said, buf_slice(&c.said));
     done(&c);
     return code;
 }

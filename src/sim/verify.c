@@ -202,6 +202,10 @@ PARKS void verify(World *w)
     verify_boxes(w);
     doing(w, "verify watches");
     verify_watches(w);
+    doing(w, "verify limits");
+    verify_limits(w);
+    doing(w, "verify persons");
+    verify_persons(w);
     doing(w, "recount");
     verify_recount(w);
     w->verifying = false;
