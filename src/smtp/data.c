@@ -59,7 +59,6 @@ PARKS static SmtpVerdict verdict_of_delivery(Smtp *s, const Delivery *d)
         return (SmtpVerdict){552, "5.2.2 The mailbox cannot hold so much"};
     if (d->err == ERR_NOT_FOUND) /* removed since RCPT */
         return (SmtpVerdict){550, "5.1.1 No such user here"};
-    if (d->err == ERR_FORBIDDEN) return (SmtpVerdict){550, "5.7.1 Not allowed"};
     return smtp_verdict(d->err);
 }
 
@@ -119,19 +118,17 @@ PARKS void smtp_message_end(Smtp *s)
 
 /* ---- DATA ---- */
 
-/* Until there is input. The peek afterwards is empty when there will be no more. */
-PARKS static Err wait_for_input(Smtp *s, int64_t deadline_ms)
+/* Until there is input; also octets that never stop come to an end. */
+PARKS static Err wait_for_input(Smtp *s, int64_t idle_ms, int64_t last_ms)
 {
-    while (!stream_buffered(s->stream)) {
-        Wake wake = stream_wait(s->stream, deadline_ms);
-        if (wake == WOKEN_TIMEOUT) return fail(ERR_TIMEOUT, "no data for too long");
-        if (wake == WOKEN_CANCELLED) return fail(ERR_CANCELLED, "stopped within DATA");
-        if (wake == WOKEN_READY && !stream_buffered(s->stream)) {
-            Err err = stream_error(s->stream);
-            return err ? err : ERR_END;
-        }
+    int64_t deadline = MIN(now_ms() + idle_ms, last_ms);
+    for (;;) {
+        if (now_ms() >= deadline) return fail(ERR_TIMEOUT, "a message takes too long");
+        if (stream_buffered(s->stream)) return OK;
+        Wake wake = stream_wait(s->stream, deadline);
+        if (wake == WOKEN_CANCELLED) return fail(ERR_CANCELLED, "stopped within a message");
+        if (wake == WOKEN_READY && !stream_buffered(s->stream)) return stream_error(s->stream);
     }
-    return OK;
 }
 
 PARKS static Err read_text(Smtp *s, int64_t idle_ms)
@@ -139,13 +136,12 @@ PARKS static Err read_text(Smtp *s, int64_t idle_ms)
     DotDecoder dot = {0};
     int64_t last_ms = data_deadline(s);
     while (!dot_has_ended(&dot)) {
-        TRY(wait_for_input(s, MIN(now_ms() + idle_ms, last_ms)));
-        if (now_ms() >= last_ms) return fail(ERR_TIMEOUT, "a message took too long");
+        TRY(wait_for_input(s, idle_ms, last_ms));
         Slice in = stream_peek(s->stream), text;
         size_t had = in.len;
         while ((text = dot_decode(&dot, &in)).len)
             smtp_message_add(s, text);
-        if (!stream_skip(s->stream, had - in.len)) return ERR_END;
+        (void)stream_skip(s->stream, had - in.len); /* it is there */
     }
     return OK;
 }
@@ -190,7 +186,7 @@ static Err bdat_arguments(Slice text, uint64_t *size, bool *last)
 {
     Scan in = scan(text);
     *size = scan_number64(&in);
-    *last = scan_see(&in, ' ') && !scan_is_done(&in);
+    *last = scan_see(&in, ' ');
     if (*last) scan_need_word(&in, S("LAST"));
     return scan_end(&in);
 }
@@ -200,12 +196,11 @@ PARKS static Err read_chunk(Smtp *s, uint64_t size, bool wanted)
     int64_t idle_ms = s->config->idle_ms ? s->config->idle_ms : 300000;
     int64_t last_ms = data_deadline(s);
     while (size) {
-        TRY(wait_for_input(s, MIN(now_ms() + idle_ms, last_ms)));
-        if (now_ms() >= last_ms) return fail(ERR_TIMEOUT, "a chunk took too long");
+        TRY(wait_for_input(s, idle_ms, last_ms));
         Slice some = slice_first(stream_peek(s->stream), (size_t)MIN(size, (uint64_t)SIZE_MAX));
         if (wanted) smtp_message_add(s, some);
         size -= some.len;
-        if (!stream_skip(s->stream, some.len)) return ERR_END;
+        (void)stream_skip(s->stream, some.len); /* it is there */
     }
     return OK;
 }

@@ -3,7 +3,6 @@
 /* The state behind octets that end a run of text. */
 static DotState state_behind(Slice run, DotState before)
 {
-    if (!run.len) return before;
     char last = run.at[run.len - 1];
     bool after_cr = run.len > 1 ? run.at[run.len - 2] == '\r' : before == DOT_CR;
     if (last == '\n') return after_cr ? DOT_LINE_START : DOT_LF;

@@ -186,7 +186,7 @@ PARKS Err smtp_check_room(Smtp *s, uint32_t acct, uint64_t octets)
 static Slice detail_as_written(Slice local, Slice detail)
 {
     if (slice_ends(local, S("\""))) local.len--;
-    if (local.len < detail.len) return detail;
+    must(local.len >= detail.len);
     Slice written = slice_from(local, local.len - detail.len);
     return slice_eq_nocase(written, detail) ? written : detail;
 }

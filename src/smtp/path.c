@@ -120,7 +120,7 @@ static Slice domain(Scan *s)
         return name;
     }
     Slice content = scan_while(s, is_dcontent);
-    if (scan_is_ok(s) && !is_address_literal(content)) scan_fail(s);
+    if (!is_address_literal(content)) scan_fail(s);
     scan_need(s, ']');
     Slice literal = since(s, start);
     if (literal.len > SMTP_DOMAIN_MOST) scan_fail(s);

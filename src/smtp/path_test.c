@@ -47,6 +47,7 @@ static const Row rows[] = {
     {S("<a@[tag:]>"),                     false, false, {0},                               {0},               {0}                },
     {S("<\"a@b>"),                        false, false, {0},                               {0},               {0}                },
     {S("<\"a\\\"@b>"),                    false, false, {0},                               {0},               {0}                },
+    {S("<\"a\177\"@b>"),                  false, false, {0},                               {0},               {0}                },
     {S("<\"a\001\"@b>"),                  false, false, {0},                               {0},               {0}                },
     {S("<a\377@b>"),                      false, false, {0},                               {0},               {0}                },
     {S("<a\0@b>"),                        false, false, {0},                               {0},               {0}                },
@@ -101,8 +102,8 @@ TEST(parameters_are_read)
     check_slice(p.name, S("SMTPUTF8"));
     check(!p.value.at && !smtp_parameter(&s, &p) && scan_is_ok(&s));
 
-    static const Slice bad[] = {S("SIZE=1"), S(" =1"),     S(" SIZE="),  S(" -A=1"),
-                                S(" A=b=c"), S(" A=\001"), S(" A=\377"), S(" A,B")};
+    static const Slice bad[] = {S("SIZE=1"),  S(" =1"),     S(" SIZE="),  S(" -A=1"), S(" A=b=c"),
+                                S(" A=\001"), S(" A=\177"), S(" A=\377"), S(" A,B")};
     for (size_t i = 0; i < COUNT(bad); i++) {
         Scan b = scan(bad[i]);
         while (smtp_parameter(&b, &p))

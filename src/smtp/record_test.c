@@ -33,3 +33,18 @@ TEST(a_name_is_a_name)
     check(smtp_record_write(&s, &octets));
     check_err(smtp_record_read(buf_slice(&octets), &back), ERR_SYNTAX);
 }
+
+TEST(a_name_is_no_longer_than_a_domain)
+{
+    Smtp back = {0};
+    for (size_t len = SMTP_DOMAIN_MOST; len <= SMTP_DOMAIN_MOST + 1; len++) {
+        Buf octets buf_scoped = {0}, name buf_scoped = {0};
+        while (name.len < len)
+            buf_char(&name, name.len % 50 == 49 ? '.' : 'x');
+        buf_u8(&octets, 1), buf_u8(&octets, 0), buf_u8(&octets, 1);
+        buf_bytes(&octets, buf_slice(&name));
+        buf_varint(&octets, 0), buf_varint(&octets, 0);
+        check_err(smtp_record_read(buf_slice(&octets), &back),
+                  len > SMTP_DOMAIN_MOST ? ERR_SYNTAX : OK);
+    }
+}

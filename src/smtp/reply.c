@@ -80,7 +80,7 @@ SmtpVerdict smtp_verdict(Err err)
 
 void smtp_say_why_over(Smtp *s, Err err)
 {
-    if (!s->over && (err == ERR_TIMEOUT || err == ERR_CANCELLED || err == ERR_LIMIT)) {
+    if (err == ERR_TIMEOUT || err == ERR_CANCELLED || err == ERR_LIMIT) {
         SmtpVerdict v = err == ERR_LIMIT ? (SmtpVerdict){421, "4.7.0 Too much was sent, closing"}
                                          : smtp_verdict(err);
         smtp_reply(s, v.code, "%s", v.text);

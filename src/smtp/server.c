@@ -35,15 +35,14 @@ static const Command *find_command(const Smtp *s, Slice verb)
 }
 
 /* RFC 5321 4.1.4, 3.3; RFC 2033 4.2 wants 503 where SMTP also has 554. */
-static void out_of_sequence(Smtp *s, const Command *c)
+static void out_of_sequence(Smtp *s)
 {
     if (s->stage < GREETED)
         smtp_reply(s, 503, "5.5.1 %s first", s->lmtp ? "LHLO" : "EHLO");
     else if (s->stage < SENDER)
         smtp_reply(s, 503, "5.5.1 MAIL first");
     else
-        smtp_reply(s, c->from == RECIPIENT && !s->lmtp ? 554 : 503,
-                   "5.5.1 No recipient was accepted");
+        smtp_reply(s, s->lmtp ? 503 : 554, "5.5.1 No recipient was accepted");
 }
 
 /* Senders and recipients that are refused. The other mistakes are the client's own. */
@@ -81,7 +80,7 @@ PARKS static void do_command(Smtp *s, Slice line)
     else if (c->argument == NEEDED && !argument.len)
         smtp_reply(s, 501, "5.5.4 An argument is missing");
     else if (s->stage < c->from)
-        out_of_sequence(s, c);
+        out_of_sequence(s);
     else
         handle(s, c, argument);
     (void)stream_drain(s->stream); /* a failure sticks */

@@ -1,121 +1,6 @@
 /* Conversations over a pair of streams, with a real store behind them. */
-#include "base/text.h"
 #include "net/script_test.h"
-#include "smtp/smtp.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-typedef struct {
-    Store *store;
-    Auth *auth;
-    SmtpConfig config;
-    Stream *client, *server;
-    bool lmtp, ended;
-    char dir[40];
-} World;
-
-PARKS_UNCHECKED static void serve(void *arg)
-{
-    World *w = arg;
-    smtp_serve(w->server, &w->config, w->lmtp);
-    stream_finish(w->server);
-    stream_free(w->server);
-    w->ended = true;
-}
-
-PARKS static void world_connect(World *w, bool lmtp)
-{
-    w->lmtp = lmtp;
-    w->ended = false;
-    check_ok(stream_pair(&w->client, &w->server));
-    fiber_start("smtp", serve, w);
-}
-
-PARKS static void world_disconnect(World *w)
-{
-    stream_free(w->client);
-    while (!w->ended)
-        fiber_sleep(1);
-}
-
-PARKS static void world_open(World *w)
-{
-    static const Slice domains[] = {S("example.org"), S("xn--mll-hoa.example")};
-    Arena a arena_scoped = {0};
-    *w = (World){.dir = "/tmp/smtp_test.XXXXXX"};
-    check(mkdtemp(w->dir));
-    StoreOptions options = {0};
-    check_ok(store_open(slice_of(w->dir), &options, &w->store));
-    AuthConfig config = {.dir = arena_printf(&a, "%s/keeper", w->dir),
-                         .plain_without_tls = true,
-                         .domains = domains,
-                         .domain_count = COUNT(domains),
-                         .subaddress_separator = '+',
-                         .demo_accounts = 9,
-                         .demo_password = S("secret"),
-                         .argon2_memory_kib = 64,
-                         .argon2_passes = 1,
-                         .scram_iterations = 16};
-    check_ok(auth_open(&config, w->store, &w->auth));
-    w->config = (SmtpConfig){.auth = w->auth,
-                             .store = w->store,
-                             .hostname = S("mx.example.org"),
-                             .message_most = 100000,
-                             .recipients_most = 5,
-                             .subaddress_creates = true};
-}
-
-PARKS static void world_close(World *w)
-{
-    char command[80];
-    auth_close(w->auth);
-    store_close(w->store);
-    snprintf(command, sizeof command, "rm -rf %s", w->dir);
-    check(system(command) == 0);
-}
-
-/* ---- what was delivered ---- */
-
-typedef struct {
-    World *w;
-    Slice login, mailbox;
-    Buf *out; /* all messages, one after the other */
-    uint32_t count;
-} Reading;
-
-PARKS_UNCHECKED static void read_mailbox(void *arg)
-{
-    Reading *r = arg;
-    uint32_t acct;
-    Account *account scoped(account) = NULL;
-    Mailbox *box scoped(mailbox) = NULL;
-    if (store_find_account(r->w->store, r->login, &acct)) return;
-    check_ok(account_open(r->w->store, acct, &account));
-    if (mailbox_open(account, acct, r->mailbox, &box)) return;
-    const Message *m;
-    for (uint32_t uid = 1; (m = mailbox_next(box, uid)); r->count++) {
-        uint32_t size = m->size, eid = m->eid;
-        uid = m->uid + 1;
-        check_ok(email_read(account, eid, 0, buf_reserve(r->out, size), size));
-        r->out->len += size;
-    }
-}
-
-PARKS static uint32_t mail_of(World *w, Slice login, Slice mailbox, Buf *out)
-{
-    uint32_t acct;
-    Reading r = {w, login, mailbox, out, 0};
-    buf_clear(out);
-    if (store_find_account(w->store, login, &acct)) return 0;
-    loop_call(store_home(w->store, acct), read_mailbox, &r);
-    return r.count;
-}
-
-static bool has(const Buf *b, const char *text)
-{
-    return slice_find_slice(buf_slice(b), slice_of(text)) < b->len;
-}
+#include "smtp/session_world.h"
 
 /* ---- tests ---- */
 
@@ -349,26 +234,12 @@ TEST(addresses_in_utf8_are_received)
     world_close(&w);
 }
 
-PARKS_UNCHECKED static void set_quota(void *arg)
-{
-    World *w = arg;
-    uint32_t acct;
-    Account *account scoped(account) = NULL;
-    check_ok(store_find_account(w->store, S("u00001"), &acct));
-    check_ok(account_open(w->store, acct, &account));
-    const uint64_t limit[QUOTA_RESOURCES] = {1000, QUOTA_NONE, QUOTA_NONE, QUOTA_NONE};
-    check_ok(account_set_quota(account, limit));
-}
-
 TEST(a_full_mailbox_says_so)
 {
     World w;
-    AuthUser user;
     world_open(&w);
     world_connect(&w, true);
-    check_ok(auth_login(w.auth, "imap", w.client, S("u00001"), S("secret"), &user));
-    check_ok(auth_find_account(w.auth, "imap", w.client, &user)); /* exists from then on */
-    loop_call(store_home(w.store, user.acct), set_quota, &w);
+    world_set_quota(&w, S("u00001"), 1000);
     script(w.client,
            "S: 220 *\nC: LHLO x\nS: ...\nS: 250 HELP\nC: MAIL FROM:<a@b> SIZE=1001\n"
            "C: RCPT TO:<u00001@example.org>\nC: RSET\nC: MAIL FROM:<a@b>\n"
