@@ -146,8 +146,7 @@ PARKS void pop3_stls(Pop3 *s, Slice nothing)
         return;
     }
     pop3_ok(s, "Begin TLS");
-    Err err = stream_flush(s->stream);
-    if (!err) err = stream_start_tls(s->stream, ctx);
+    Err err = stream_start_tls(s->stream, ctx);
     if (err) refusal_tls(s->stream, "pop3", err);
     s->over = err != OK;
     buf_clear(&s->user);

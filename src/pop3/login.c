@@ -32,7 +32,6 @@ PARKS void pop3_pass(Pop3 *s, Slice password)
     stream_forget(s->stream); /* the password is in what came in */
     if (!err) pop3_is_known(s, &who, &suffix);
     buf_clear(&s->user); /* RFC 1939 7: after a failed PASS it is USER again */
-    if (err == ERR_SYNTAX) err = ERR_AUTH;
     if (err) pop3_say_err(s, err);
 }
 

@@ -169,7 +169,7 @@ PARKS static void end(Pop3 *s)
     session_free(s);
     stream_finish(stream);
     stream_free(stream);
-    if (ended) ended(arg);
+    ended(arg);
 }
 
 /* Nothing of this session is left when the next one begins: here, or where config->hand_over leads

@@ -26,6 +26,7 @@ PARKS static void world_open(World *w)
     check_ok(store_open(slice_of(w->dir), &options, &w->store));
     AuthConfig config = {.dir = arena_printf(&arena, "%s/keeper", w->dir),
                          .plain_without_tls = true,
+                         .device_separator = S("+device="),
                          .demo_accounts = 9,
                          .demo_password = S("secret"),
                          .argon2_memory_kib = 64,
@@ -465,5 +466,70 @@ TEST(who_is_silent_is_logged_out)
     script(c, LOGIN "S: +OK *\nC: DELE 1\nS: +OK *\nS: -\n");
     hang_up(&w, c, 1);
     check_u64(look(&w, S("INBOX")).exists, 1);
+    world_close(&w);
+}
+
+/* Without the words of RFC 2449: a client that is gone hears nothing. */
+TEST(who_hangs_up_in_the_middle_leaves_nothing_behind)
+{
+    static const char *const last[] = {"C: AUTH PLAIN\nS: + \n", "C: NOOP\n"};
+    World w;
+    world_open(&w);
+    hang_up(&w, connect_to(&w), 1); /* before the greeting was read */
+    for (size_t i = 0; i < COUNT(last); i++) {
+        Stream *c = connect_to(&w);
+        script(c, "S: +OK *\n");
+        script_run(c, __FILE__, __LINE__, slice_of(last[i]));
+        hang_up(&w, c, (int)i + 2);
+    }
+    world_close(&w);
+}
+
+TEST(a_response_has_a_limit)
+{
+    World w;
+    world_open(&w);
+    w.config.limits.line_before_login = 600;
+    Stream *c = connect_to(&w);
+    script(c, "S: +OK *\nC: AUTH PLAIN\nS: + \n");
+    for (int i = 0; i < 20; i++)
+        stream_put(c, S("QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"));
+    script(c,
+           "C: \nS: -ERR Bad response\nC: USER u00001\nS: +OK *\nC: PASS \377\nS: -ERR [AUTH] *\n");
+    stream_put(c, S("QUIT\n")); /* typed by hand */
+    script(c, "S: +OK *\nS: -\n");
+    hang_up(&w, c, 1);
+    world_close(&w);
+}
+
+/* RFC 2449 6.7: what a device has retrieved the others may still want. */
+TEST(nothing_expires_for_a_device)
+{
+    World w;
+    world_open(&w);
+    prefer(&w, S("delete=expunge expire=never leave=no"));
+    Stream *c = connect_to(&w);
+    script(c, LOGIN "S: +OK *\nC: CAPA\nS: +OK *\nS: ...\nS: EXPIRE 0\nS: ...\nS: .\n"
+                    "C: QUIT\nS: +OK *\nS: -\n");
+    hang_up(&w, c, 1);
+    c = connect_to(&w);
+    script(c,
+           "S: +OK *\nC: USER u00001+device=phone\nS: +OK *\nC: PASS secret\nS: +OK *\n"
+           "C: CAPA\nS: +OK *\nS: ...\nS: EXPIRE NEVER\nS: ...\nS: .\nC: QUIT\nS: +OK *\nS: -\n");
+    hang_up(&w, c, 2);
+    world_close(&w);
+}
+
+/* That it was read is lost, not the message: the log says so. The store takes no changes then. */
+TEST(what_was_read_may_be_forgotten)
+{
+    World w;
+    world_open(&w);
+    append(&w, FIRST);
+    Stream *c = connect_to(&w);
+    script(c, LOGIN "S: +OK *\nC: RETR 1\nS: +OK *\nS: ...\nS: .\n");
+    fault_set("log.write", 1);
+    hang_up(&w, c, 1);
+    check_u64(look(&w, S("INBOX")).unseen, 1);
     world_close(&w);
 }

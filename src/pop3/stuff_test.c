@@ -64,3 +64,12 @@ TEST(top_is_cut)
         }
     }
 }
+
+TEST(nothing_is_stuffed_to_nothing)
+{
+    Stuffer st = {.mid_line = true};
+    Buf out buf_scoped = {0};
+    stuff(&st, &out, S(""));
+    stuff_written(&st, &out, 0);
+    check(!out.len && st.mid_line);
+}
