@@ -80,11 +80,9 @@ void imap_put_capabilities(const Imap *s, Buf *out)
         if (slice_ends(capabilities[i].name, S("LIMIT=")))
             buf_number(out, limit_of(s, capabilities[i].when));
     }
-    if (s->state == STRANGER) {
-        Buf mechanisms buf_scoped = {0};
-        sasl_mechanisms(s->config->auth, "imap", s->stream, "AUTH=", ' ', &mechanisms);
-        if (mechanisms.len) buf_char(out, ' ');
-        buf_add(out, buf_slice(&mechanisms));
+    if (s->state == STRANGER) { /* SCRAM is always there */
+        buf_char(out, ' ');
+        sasl_mechanisms(s->config->auth, "imap", s->stream, "AUTH=", ' ', out);
     }
 }
 

@@ -52,22 +52,32 @@ static void has_ended(void *arg)
 typedef struct {
     World *w;
     Stream *stream;
+    const AuthUser *user; /* who is known already; NULL: a stranger */
 } Serving;
 
 PARKS_UNCHECKED static void serve(void *arg)
 {
     Serving v = *(Serving *)arg;
     free(arg);
-    imap_serve(v.stream, &v.w->config, has_ended, v.w);
+    if (v.user)
+        imap_serve_known(v.stream, &v.w->config, v.user, has_ended, v.w);
+    else
+        imap_serve(v.stream, &v.w->config, has_ended, v.w);
+}
+
+PARKS static Stream *connect_as(World *w, const AuthUser *user)
+{
+    Stream *client;
+    Serving *v = NEW(Serving);
+    v->w = w, v->user = user;
+    check_ok(stream_pair(&client, &v->stream));
+    fiber_start("imap", serve, v);
+    return client;
 }
 
 PARKS static Stream *connect_to(World *w)
 {
-    Stream *client;
-    Serving *v = NEW(Serving);
-    v->w = w;
-    check_ok(stream_pair(&client, &v->stream));
-    fiber_start("imap", serve, v);
+    Stream *client = connect_as(w, NULL);
     script(client, "S: * OK *\nC: a LOGIN u00001 secret\nS: a OK *\n");
     return client;
 }
@@ -146,5 +156,83 @@ TEST(who_does_not_read_hears_that_notify_has_overflowed)
     script(deaf, "S: * LIST (*\n");
     stream_free(busy);
     hang_up(&w, deaf, 2);
+    world_close(&w);
+}
+
+/* Whoever is silent, and whoever sends half of something. */
+TEST(who_is_too_slow_hears_of_it)
+{
+    static const struct {
+        const char *sent, *heard;
+        bool stranger;
+    } rows[] = {
+        {"",          "S: * BYE Too slow to log in\nS: -\n",                  true },
+        {"a NOO",     "S: * BYE Too slow to log in\nS: -\n",                  true },
+        {"b NOOP {1", "S: * BYE Too slow in the middle of a command\nS: -\n", false},
+    };
+    World w;
+    world_open(&w);
+    w.config.login_ms = 40;
+    w.config.idle_ms = 40;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Stream *c = rows[i].stranger ? connect_as(&w, NULL) : connect_to(&w);
+        if (rows[i].stranger) script(c, "S: * OK *\n");
+        stream_put(c, slice_of(rows[i].sent));
+        script_run(c, __FILE__, __LINE__, slice_of(rows[i].heard));
+        hang_up(&w, c, (int)i + 1);
+    }
+    world_close(&w);
+}
+
+TEST(who_hangs_up_in_the_middle_of_a_login)
+{
+    static const char *const last[] = {"", "a AUTHENTICATE PLAIN\r\n", "a LOGIN u00001 secret\r\n"};
+    World w;
+    world_open(&w);
+    for (size_t i = 0; i < COUNT(last); i++) {
+        Stream *c = connect_as(&w, NULL);
+        if (i) script(c, "S: * OK *\n");
+        stream_put(c, slice_of(last[i]));
+        (void)stream_flush(c);
+        if (i == 1) script(c, "S: + \n");
+        hang_up(&w, c, (int)i + 1);
+    }
+    world_close(&w);
+}
+
+TEST(a_stranger_makes_mistakes)
+{
+    World w;
+    world_open(&w);
+    Stream *c = connect_as(&w, NULL);
+    script(c, "S: * OK *\nC: a STARTTLS\nS: a BAD STARTTLS is not offered\n"
+              "C: b AUTHENTICATE PLAIN !!!\nS: b BAD *\nC: c AUTHENTICATE PLAIN\nS: + \nC: *\n"
+              "S: c BAD *\nC: d AUTHENTICATE PLAIN\nS: + \nC: !!!\nS: d BAD *\n"
+              "C: e LOGOUT\nS: * BYE *\nS: e OK *\nS: -\n");
+    hang_up(&w, c, 1);
+    world_close(&w);
+}
+
+/* Two reasons to end, and one goodbye. */
+TEST(the_last_mistake_may_be_too_large_as_well)
+{
+    World w;
+    world_open(&w);
+    w.config.limits.mistakes = 1;
+    w.config.message_most = 1000;
+    Stream *c = connect_to(&w);
+    script(c, "C: b FOO {99999999+}\nS: b BAD *\nS: * BYE [TOOBIG] *\nS: -\n");
+    hang_up(&w, c, 1);
+    world_close(&w);
+}
+
+TEST(who_is_known_may_have_no_account)
+{
+    World w;
+    AuthUser user = {.login = "nobody", .acct = 4711};
+    world_open(&w);
+    Stream *c = connect_as(&w, &user);
+    script(c, "S: ...\nS: * BYE [UNAVAILABLE] *\nS: -\n");
+    hang_up(&w, c, 1);
     world_close(&w);
 }
