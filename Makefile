@@ -1,6 +1,6 @@
 # The front door for those who live here; meson does the work.
 # Side by side with Dovecot, into docs/performance.md: make bench REPEAT=3 ONLY=login,deliver
-.PHONY: bench scale floods all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 revive powercut backups
+.PHONY: micro bench scale floods all test san slow fuzz fuzz-coverage coverage faults sim tunnels install clean flips kill9 revive powercut backups
 all: build/build.ninja
 	ninja -C build posthouse
 build/build.ninja:
@@ -46,6 +46,10 @@ bench: all
 # Cost and memory as the store grows, into docs/performance.md: make scale PARTS="mailbox store"
 scale: all
 	bench/scale $(PARTS) --write
+# The hot pieces, as ratios; fails when one is twice what bench/micro.txt says.
+micro: all
+	ninja -C build micro
+	build/micro
 install: all
 	meson install -C build
 clean: ; rm -rf build build-*

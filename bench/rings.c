@@ -1,12 +1,13 @@
 /* What it costs that a front and a house are two processes.
  *
- * usage: build/rings [REQUESTS] [MEGABYTES] [CONNECTIONS]
+ * usage: build/micro rings [REQUESTS] [MEGABYTES] [CONNECTIONS]
  *
  * One octet there and one back between two processes: over a Unix socket pair, over a bare ring,
  * and all the way from a client's socket through relay, ring and tunnel to a Stream of the house.
  * Then many octets from the house to the client. Then what a connection at rest takes in each
  * process. Times are of the clock and of both processors' work; on a busy machine only the latter
  * means much. */
+#include "micro.h"
 #include "net/relay.h"
 #include "net/tunnel.h"
 
@@ -21,10 +22,8 @@
 
 #include "run/real.h"
 
-typedef enum { BY_SOCKET, BY_RING, WHOLE, BULK_SOCKET, BULK_WHOLE, AT_REST } What;
-
 static unsigned long requests = 100000, megabytes = 1000, connections = 5000;
-static What what;
+static RingWay what;
 static RingFds fds;
 static int pair[2];
 static int told[2]; /* a pipe: what the house measured */
@@ -237,7 +236,7 @@ PARKS_UNCHECKED static void front(void *arg)
         drink(s);
 }
 
-static void measure(What of, const char *name)
+static Measured measure(RingWay of)
 {
     RunConfig one = {.loops = 1, .helpers = 1};
     what = of;
@@ -263,24 +262,32 @@ static void measure(What of, const char *name)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     double work = (work_of(RUSAGE_SELF) - ours + work_of(RUSAGE_CHILDREN) - others) * 1e6;
-    if (of == BULK_SOCKET || of == BULK_WHOLE)
-        printf("%-48s %7.0f MB/s, %5.0f us of work a MB\n", name, (double)megabytes * 1e6 / us,
-               work / (double)megabytes);
-    else if (of != AT_REST)
-        printf("%-48s %7.2f us, %5.2f us of work\n", name, us / (double)requests,
-               work / (double)requests);
+    double count = (double)(of == BULK_SOCKET || of == BULK_WHOLE ? megabytes : requests);
+    return (Measured){us / count, work / count};
 }
 
-int main(int argc, char **argv)
+Measured ring_measure(RingWay way, unsigned long count)
 {
+    requests = megabytes = count;
+    return measure(way);
+}
+
+int rings_main(int argc, char **argv)
+{
+    static const char *const names[] = {
+        [BY_SOCKET] = "one octet and back, socket pair",
+        [BY_RING] = "one octet and back, ring",
+        [WHOLE] = "one octet and back, client to house and back",
+        [BULK_SOCKET] = "a megabyte, socket pair",
+        [BULK_WHOLE] = "a megabyte, house to client",
+    };
     if (argc > 1) requests = strtoul(argv[1], NULL, 10);
     if (argc > 2) megabytes = strtoul(argv[2], NULL, 10);
     if (argc > 3) connections = strtoul(argv[3], NULL, 10);
-    measure(BY_SOCKET, "one octet and back, socket pair");
-    measure(BY_RING, "one octet and back, ring");
-    measure(WHOLE, "one octet and back, client to house and back");
-    measure(BULK_SOCKET, "many octets, socket pair");
-    measure(BULK_WHOLE, "many octets, house to client");
-    measure(AT_REST, "at rest");
+    for (RingWay way = BY_SOCKET; way < AT_REST; way++) {
+        Measured m = measure(way);
+        printf("%-48s %7.2f us, %7.2f us of work\n", names[way], m.us, m.work);
+    }
+    measure(AT_REST);
     return 0;
 }
