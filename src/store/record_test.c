@@ -171,21 +171,27 @@ static const struct {
     const char *what;
     Slice record;
 } bad[] = {
-    {"empty",                   {"", 0}                                          },
-    {"version 2",               {"\2\0\0\0\0", 5}                                },
-    {"kind 0",                  {"\1\0\0\0\0\0\0", 7}                            },
-    {"kind 18",                 {"\1\0\0\0\0\x12\0", 7}                          },
-    {"payload too long",        {"\1\0\0\0\0\x09\2\1\1", 9}                      },
-    {"payload too short",       {"\1\0\0\0\0\x09\0", 7}                          },
-    {"length beyond the end",   {"\1\0\0\0\0\x09\5\1", 8}                        },
-    {"length not minimal",      {"\1\0\0\0\0\x09\x81\0\1", 9}                    },
-    {"range of gap 0",          {"\1\0\0\0\0\5\4\1\1\0\0", 11}                   },
-    {"range beyond 2^32",       {"\1\0\0\0\0\5\10\1\1\1\xff\xff\xff\xff\x0f", 15}},
-    {"more ranges than octets", {"\1\0\0\0\0\5\3\1\x7f\1", 10}                   },
-    {"empty name",              {"\1\0\0\0\0\x11\1\0", 8}                        },
-    {"flag of 2",               {"\1\0\0\0\0\x0c\3\2\1x", 10}                    },
-    {"mailbox 0 created",       {"\1\0\0\0\0\7\5\0\1\0\1x", 12}                  },
-    {"link of uid 0",           {"\1\0\0\0\0\2\x9\1\1\0\0\0\0\0\0\0", 16}        },
+    {"empty",                   {"", 0}                                                          },
+    {"version 2",               {"\2\0\0\0\0", 5}                                                },
+    {"kind 0",                  {"\1\0\0\0\0\0\0", 7}                                            },
+    {"kind 22",                 {"\1\0\0\0\0\x16\0", 7}                                          },
+    {"payload too long",        {"\1\0\0\0\0\x09\2\1\1", 9}                                      },
+    {"payload too short",       {"\1\0\0\0\0\x09\0", 7}                                          },
+    {"length beyond the end",   {"\1\0\0\0\0\x09\5\1", 8}                                        },
+    {"length not minimal",      {"\1\0\0\0\0\x09\x81\0\1", 9}                                    },
+    {"range of gap 0",          {"\1\0\0\0\0\5\4\1\1\0\0", 11}                                   },
+    {"range beyond 2^32",       {"\1\0\0\0\0\5\10\1\1\1\xff\xff\xff\xff\x0f", 15}                },
+    {"more ranges than octets", {"\1\0\0\0\0\5\3\1\x7f\1", 10}                                   },
+    {"empty name",              {"\1\0\0\0\0\x11\1\0", 8}                                        },
+    {"flag of 2",               {"\1\0\0\0\0\x0c\3\2\1x", 10}                                    },
+    {"mailbox 0 created",       {"\1\0\0\0\0\7\5\0\1\0\1x", 12}                                  },
+    {"link of uid 0",           {"\1\0\0\0\0\2\x9\1\1\0\0\0\0\0\0\0", 16}                        },
+    {"mailbox 2^32",            {"\1\0\0\0\0\x09\5\x80\x80\x80\x80\x10", 12}                     },
+    {"keywords that end",       {"\1\0\0\0\0\2\x9\1\1\1\0\0\0\0\0\1", 16}                        },
+    {"more hashes than 8",      {"\1\0\0\0\0\1\x15\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x9\0\0", 28}},
+    {"copy, nobody's notes",    {"\1\0\0\0\0\3\6\1\2\1\0\0\0", 13}                               },
+    {"quota of 2^64-1 octets",  {"\1\0\0\0\0\x10\xb\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0", 18}},
+    {"quota of 2^64-1 emails",  {"\1\0\0\0\0\x10\xb\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", 18}},
 };
 
 TEST(bad_records_are_refused)
@@ -193,6 +199,101 @@ TEST(bad_records_are_refused)
     for (size_t i = 0; i < COUNT(bad); i++)
         if (read_all(bad[i].record) != ERR_CORRUPT)
             check_slice(S("accepted"), slice_of(bad[i].what));
+}
+
+#define LONG_NAME                                                                                  \
+    "123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 "   \
+    "123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 "   \
+    "123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 "
+
+/* What nobody would write; with the first ranges of some_uids, that is 6 uids, where it has any. */
+static const Op unsound[] = {
+    {.kind = OP_ADD                                                                          },
+    {                                          .kind = OP_ADD,                                                                                                                 .eid = UINT32_MAX},
+    {                                                                                                                   .kind = OP_LINK,                                             .uid = 1},
+    {                                  .kind = OP_LINK,                                                                                                             .eid = 1, .uid = UINT32_MAX},
+    { .kind = OP_FLAG,                                                                                                                              .how = FLAG_HOW_REPLACE + 1},
+    {                                            .kind = OP_COPY                                                     },
+    {                        .kind = OP_MOVE,                                                                                                              .uid = UINT32_MAX - 6},
+    {                          .kind = OP_OBJECT,                                                                                                                 .name = {"a\0b", 3}, .id = {"x", 1}},
+    {                 .kind = OP_OBJECT,                                                                                                                  .name = {"a", 1}, .id = {LONG_NAME, 256}},
+    {     .kind = OP_KEYWORD, .uid = 1, .name = {LONG_NAME, 256}},
+    {                                                                                                                 .kind = OP_CREATE,                                           .mailbox = UINT32_MAX, .uid_validity = 1, .name = {"x", 1}},
+    {                                                                                                                 .kind = OP_CREATE,                                   .mailbox = 1, .name = {"x", 1}},
+    {                                                                                                                 .kind = OP_CREATE,                                                                                                    .mailbox = 1, .uid_validity = UINT32_MAX, .name = {"x", 1}},
+    {                                                                                                                         .kind = OP_VALIDITY,                                                                                                                                      .mailbox = 1, .uid = 1},
+    {                                                                                               .kind = OP_VALIDITY,                                                                                                                                                                                                                             .mailbox = 1, .uid_validity = UINT32_MAX, .uid = 1},
+    {                         .kind = OP_VALIDITY,                                                                                                                                                       .mailbox = 1, .uid_validity = 1},
+    {                               .kind = OP_VALIDITY,                                                                                                                                            .mailbox = 1, .uid_validity = 1, .uid = UINT32_MAX},
+    {                              .kind = OP_ANNOTATE,                                                                                                     .mailbox = 1, .value = {"\0\1\0\1v", 5}}, /* of no name */
+    {                              .kind = OP_ANNOTATE,                                                                                  .mailbox = 1, .value = {"\0\1\xc9\1" LONG_NAME "\1v", 207}},
+    {                                                                                                   .kind = OP_ANNOTATE,                                                                                                   .mailbox = 1, .value = {"\0\1\2/a\5v", 7}},
+};
+
+static Err written_and_read(const Op *op)
+{
+    Buf record buf_scoped = {0};
+    OpLists l = lists_of(op);
+    record_begin(&record, 1);
+    record_op(&record, op, &l);
+    return read_all(buf_slice(&record));
+}
+
+TEST(what_no_operation_can_be_is_refused)
+{
+    for (size_t i = 0; i < COUNT(unsound); i++)
+        if (written_and_read(&unsound[i]) != ERR_CORRUPT)
+            check_u64(i, COUNT(unsound)); /* says which */
+    check_ok(written_and_read(&(Op){.kind = OP_MOVE, .uid = UINT32_MAX - 7}));
+}
+
+TEST(a_quota_of_the_first_version_has_no_limits_but_two)
+{
+    static const uint64_t limits[] = {0, 1, QUOTA_NONE};
+    for (size_t i = 0; i < COUNT(limits) * COUNT(limits); i++) {
+        Buf record buf_scoped = {0};
+        uint64_t octets = limits[i / COUNT(limits)], messages = limits[i % COUNT(limits)];
+        RecordReader r;
+        Op op;
+        bool more;
+        record_begin(&record, 1);
+        record_op(&record,
+                  &(Op){
+                      .kind = OP_QUOTA, .limit = {octets, messages}
+        },
+                  NULL);
+        check_ok(record_open(buf_slice(&record), &r));
+        check_ok(record_next(&r, &op, &more));
+        check_u64(op.limit[QUOTA_STORAGE], octets ? octets : QUOTA_NONE);
+        check_u64(op.limit[QUOTA_MESSAGE], messages ? messages : QUOTA_NONE);
+        check_u64(op.limit[QUOTA_ANNOTATION], QUOTA_NONE);
+    }
+}
+
+TEST(a_list_that_was_not_given_is_empty)
+{
+    Buf record buf_scoped = {0};
+    RecordReader r;
+    Op op;
+    bool more;
+    UidRange range;
+    record_begin(&record, 1);
+    record_op(&record, &(Op){.kind = OP_UNLINK, .mailbox = 1}, NULL);
+    check_ok(record_open(buf_slice(&record), &r));
+    check_ok(record_next(&r, &op, &more));
+    check(!op_range_next(&op.uids, &range));
+}
+
+TEST(changes_of_notes_end_where_they_are_bad)
+{
+    Reader in = reader(S("\0\1\2/a\1v"));
+    NoteChange n;
+    check(note_change_next(&in, &n));
+    check(!note_change_next(&in, &n));
+    check(!in.bad);
+    in = reader(S("\0\2\2/a\1v\0\1\2/b\1w")); /* present: 2 */
+    check(!note_change_next(&in, &n));
+    check(!note_change_next(&in, &n));
 }
 
 TEST(ten_thousand_flags_are_one_small_operation)
