@@ -28,7 +28,8 @@ static bool has_control(Slice name)
     for (size_t at = 0, n; at < name.len; at += n) {
         uint32_t c;
         n = utf8_decode(slice_from(name, at), &c);
-        if (!n || c < 0x20 || (c >= 0x7f && c <= 0x9f)) return true;
+        must(n); /* nfc has taken it for UTF-8 */
+        if (c < 0x20 || (c >= 0x7f && c <= 0x9f)) return true;
     }
     return false;
 }
