@@ -16,7 +16,7 @@ typedef struct {
 
 static bool note_next(Reader *in, Note *n)
 {
-    if (in->bad || !in->rest.len) return false;
+    if (!in->rest.len) return false;
     n->who = (uint32_t)read_varint(in);
     n->entry = read_bytes(in);
     n->value = read_bytes(in);
@@ -127,9 +127,8 @@ PARKS Err message_annotations(Mailbox *box, const Message *m, Arena *arena, Anno
     in = reader(stored);
     while (note_next(&in, &n)) {
         if (n.who && n.who != box->who) continue;
-        Annotation one = {
-            .entry = n.entry, .value = n.value.at ? n.value : S(""), .shared = !n.who};
-        out->list[out->count++] = one;
+        out->list[out->count++] =
+            (Annotation){.entry = n.entry, .value = n.value, .shared = !n.who};
     }
     return OK;
 }
