@@ -670,60 +670,6 @@ TEST(an_account_starts_with_its_mailboxes)
     world_close(&w);
 }
 
-TEST(objects_of_any_length_are_kept)
-{
-    World w;
-    world_open(&w, NULL);
-    static const size_t sizes[] = {0, 1, 1799, 1800, 1801, 5000, 100000, 3};
-    uint64_t seq = 0;
-    for (size_t i = 0; i < COUNT(sizes); i++) {
-        char *value = mem_zero(sizes[i] + 1);
-        memset(value, 'a' + (int)i, sizes[i]);
-        check_ok(object_put(w.account, S("pref"), S("x"), slice(value, sizes[i]), NULL));
-        for (int life = 0; life < 2; life++) {
-            Slice got;
-            check_ok(object_get(w.account, S("pref"), S("x"), &w.arena, &got, &seq));
-            check_slice(got, slice(value, sizes[i]));
-            check_ok(engine_checkpoint(w.store->engine));
-        }
-        free(value);
-    }
-    check_err(object_put(w.account, S("pref"), S("x"), S("y"), &(uint64_t){seq - 1}), ERR_CONFLICT);
-    check_ok(object_put(w.account, S("pref"), S("x"), S("y"), &seq));
-    check_err(object_put(w.account, S("pref"), S("new"), S("y"), &seq), ERR_CONFLICT);
-    check_ok(object_put(w.account, S("pref"), S("new"), S("y"), &(uint64_t){0}));
-    check_ok(object_delete(w.account, S("pref"), S("x")));
-    check_err(object_delete(w.account, S("pref"), S("x")), ERR_NOT_FOUND);
-    world_reopen(&w);
-    Slice got;
-    check_err(object_get(w.account, S("pref"), S("x"), &w.arena, &got, &seq), ERR_NOT_FOUND);
-    world_close(&w);
-}
-
-TEST(objects_are_listed_from_pages_and_memory)
-{
-    World w;
-    world_open(&w, NULL);
-    static const char *const ids[] = {"d", "b", "a", "c", "bb"};
-    Slice *list;
-    size_t count;
-    for (size_t i = 0; i < COUNT(ids); i++) {
-        check_ok(object_put(w.account, S("k"), slice_of(ids[i]), S("v"), NULL));
-        if (i == 2) check_ok(engine_checkpoint(w.store->engine));
-    }
-    check_ok(object_put(w.account, S("kk"), S("other"), S("v"), NULL));
-    check_ok(object_delete(w.account, S("k"), S("a")));
-    check_ok(object_list(w.account, S("k"), S("b"), 2, &w.arena, &list, &count));
-    check_u64(count, 2);
-    check_slice(list[0], S("bb"));
-    check_slice(list[1], S("c"));
-    check_ok(object_list(w.account, S("k"), (Slice){0}, 99, &w.arena, &list, &count));
-    check_u64(count, 4);
-    check_slice(list[0], S("b"));
-    check_slice(list[3], S("d"));
-    world_close(&w);
-}
-
 TEST(a_maildrop_has_one_holder)
 {
     World w;
