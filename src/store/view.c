@@ -8,7 +8,8 @@
 
 /* ---- what apply.c tells ---- */
 
-/* Both lists ascend; the merge runs from the back, in place. */
+/* Both lists ascend; the merge runs from the back, in place. The new ones with the \Seen of who
+ * looks. */
 static void gone_merge(View *v, const Message *gone, size_t count)
 {
     size_t old = v->gone_count, all = old + count;
@@ -19,7 +20,7 @@ static void gone_merge(View *v, const Message *gone, size_t count)
     v->gone_count = (uint32_t)all;
     while (count) {
         bool take_old = old && v->gone[old - 1].uid > gone[count - 1].uid;
-        v->gone[--all] = take_old ? v->gone[--old] : gone[--count];
+        v->gone[--all] = take_old ? v->gone[--old] : *mailbox_see(v->mailbox, &gone[--count]);
     }
 }
 
@@ -28,12 +29,8 @@ static void view_expunged(View *v, const Message *gone, size_t count, uint64_t s
     while (count && gone[count - 1].uid >= v->uid_end)
         count--; /* it never was in this view */
     if (!count) return;
-    size_t from = v->gone_count;
     gone_merge(v, gone, count);
     if (!v->gone_since) v->gone_since = seq;
-    if (v->mailbox->who == v->mailbox->account->number) return;
-    for (size_t i = 0; !from && i < v->gone_count; i++)
-        v->gone[i] = *mailbox_see(v->mailbox, &v->gone[i]);
 }
 
 void views_expunged(Box *b, const Message *gone, size_t count, uint64_t seq)
@@ -331,7 +328,7 @@ static void report_new(View *v, ViewNews *news)
 void view_sync(View *v, bool expunges, Arena *a, ViewNews *news)
 {
     *news = (ViewNews){.mailbox_deleted = v->mailbox->box->gone};
-    if (!v->news && !(expunges && v->gone_count)) return;
+    if (!v->news) return;
     uint32_t recent = v->recent;
     report_changed(v, a, news);
     if (expunges && v->gone_count) report_expunged(v, a, news);
