@@ -339,3 +339,88 @@ TEST(a_draft_brings_its_notes)
     recount(&w);
     world_close(&w);
 }
+
+/* A list of notes that cannot be read counts as none; one that is gone too. */
+TEST(notes_that_cannot_be_read_are_none)
+{
+    World w;
+    Arena a arena_scoped = {0};
+    uint64_t modseq;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "one", 0);
+    UidSet one = world_uids(&a, 1, 1);
+    Annotations two = SOME(&w.arena, {S("/a"), S(""), false}, {S("/b"), S("v"), false});
+    check_ok(mailbox_annotate_messages(box, &one, &two, NULL, &a, NULL, &modseq));
+    check_slice(show_message(&w, "INBOX", 1), S("/a= /b=v"));
+    AnnotationId id = annotation_id(mailbox_status(box).id, 1, (Slice){0});
+    Annotations other = SOME(&w.arena, {S("/b"), S("w"), false});
+    check_ok(mailbox_annotate_messages(box, &one, &other, NULL, &a, NULL, &modseq));
+    check_slice(show_message(&w, "INBOX", 1), S("/a= /b=w"));
+    check_ok(object_put(w.account, S("note"), id_slice(&id), S("\x80"), NULL));
+    check_slice(show_message(&w, "INBOX", 1), S(""));
+    check_ok(object_delete(w.account, S("note"), id_slice(&id)));
+    check_slice(show_message(&w, "INBOX", 1), S(""));
+    check_ok(mailbox_annotate_messages(box, &one, &other, NULL, &a, NULL, &modseq));
+    check_slice(show_message(&w, "INBOX", 1), S("/b=w"));
+    mailbox_close(box);
+    recount(&w);
+    world_close(&w);
+}
+
+TEST(notes_have_limits)
+{
+    World w;
+    Arena a arena_scoped = {0};
+    uint64_t modseq, since = 1;
+    const uint64_t limit[QUOTA_RESOURCES] = {QUOTA_NONE, QUOTA_NONE, QUOTA_NONE, 30000};
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "one", 0);
+    UidSet one = world_uids(&a, 1, 1);
+    char *text = arena_alloc(&w.arena, 65536);
+    memset(text, 'x', 65536);
+    Annotation many[20];
+    for (int i = 0; i < 20; i++)
+        many[i] = (Annotation){arena_printf(&w.arena, "/n%d", i), slice(text, 65536), true};
+    Annotations all = {many, 20}, first = {many, 10}, rest = {many + 10, 10};
+    check_err(mailbox_annotate_messages(box, &one, &all, NULL, &a, NULL, &modseq), ERR_LIMIT);
+    check_ok(mailbox_annotate_messages(box, &one, &first, NULL, &a, NULL, &modseq));
+    check_err(mailbox_annotate_messages(box, &one, &rest, NULL, &a, NULL, &modseq), ERR_LIMIT);
+    check_ok(mailbox_annotate_messages(box, &one, &first, &since, &a, NULL, &modseq));
+    check_u64(modseq, 0); /* it was changed since; who does not ask is not told which */
+    check_ok(account_set_quota(w.account, limit));
+    Annotations small = SOME(&w.arena, {S("/m"), S("v"), true});
+    check_err(mailbox_annotate_messages(box, &one, &small, NULL, &a, NULL, &modseq),
+              ERR_OVER_QUOTA);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+/* RFC 5257 3.4: without "r" nothing is read, and nothing private written. */
+TEST(notes_need_rights)
+{
+    World w;
+    uint32_t bob, uid;
+    Annotations got;
+    Mailbox *his = NULL;
+    Draft *d = NULL;
+    world_open(&w, NULL);
+    check_ok(store_create_account(w.store, S("bob"), &bob));
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "one", 0);
+    check_ok(mailbox_set_acl(box, S("bob"), ACL_REPLACE, RIGHT_LOOKUP | RIGHT_INSERT));
+    check_ok(mailbox_open(w.account, bob, S("INBOX"), &his));
+    check_err(message_annotations(his, mailbox_message(his, 1), &w.arena, &got), ERR_FORBIDDEN);
+    check_err(mailbox_set_uid_validity(his, 99, 99), ERR_FORBIDDEN);
+    DraftPlace place = {.annotations = SOME(&w.arena, {S("/a"), S("v"), false})};
+    check_ok(draft_begin(w.store, 0, &d));
+    check_ok(draft_write(d, S("Subject: x\r\n\r\n")));
+    check_err(draft_commit(d, his, &place, &uid), ERR_FORBIDDEN);
+    place.annotations.count = 0;
+    check_ok(draft_commit(d, his, &place, &uid));
+    draft_free(d);
+    mailbox_close(his);
+    mailbox_close(box);
+    world_close(&w);
+}
