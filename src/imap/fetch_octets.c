@@ -3,7 +3,7 @@
 #include "imap/fetch.h"
 
 enum {
-    PIECE = 256 * 1024,
+    PIECE = 64 * 1024,        /* a block of a large body; the buffer is kept for the next */
     WHOLE_MOST = 1024 * 1024, /* up to here a section is read at once, and its checksum verified
                                  before it is announced */
 };

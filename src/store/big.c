@@ -68,11 +68,11 @@ PARKS static Err blocks_read(File *file, BlobRef ref, uint64_t first, uint64_t c
 
 PARKS static Err range_read(File *file, BlobRef ref, uint64_t offset, char *out, size_t len)
 {
-    char *blocks = (char *)mem_new((size_t)TOGETHER * STRIDE);
+    uint64_t last = (offset + len - 1) / BLOCK, all = last - offset / BLOCK + 1;
+    char *blocks = (char *)mem_new((size_t)MIN(all, (uint64_t)TOGETHER) * STRIDE);
     Err err = OK;
     while (len && !err) {
-        uint64_t first = offset / BLOCK, last = (offset + len - 1) / BLOCK;
-        uint64_t count = MIN(last - first + 1, (uint64_t)TOGETHER);
+        uint64_t first = offset / BLOCK, count = MIN(last - first + 1, (uint64_t)TOGETHER);
         err = blocks_read(file, ref, first, count, blocks);
         for (uint64_t i = 0; i < count && !err; i++) {
             size_t skip = (size_t)(offset % BLOCK);
