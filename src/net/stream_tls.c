@@ -85,6 +85,8 @@ static Err no_tls_any_more(void)
     return fail(ERR_TLS, "TLS failed before");
 }
 
+enum { RECORD_MOST = 16384 }; /* RFC 8446 5.1: octets of ours in one */
+
 /* The queue of errors belongs to the thread, so another fiber may have left something in it. */
 static Err tls_try_read(Stream *s, void *out, size_t len, size_t *got, SockEvents *wants)
 {
@@ -98,7 +100,9 @@ static Err tls_try_write(Stream *s, Slice octets, size_t *sent, SockEvents *want
 {
     if (s->tls_is_broken) return no_tls_any_more();
     ERR_clear_error();
+    sock_more(s->sock, octets.len > RECORD_MOST); /* who calls goes on with the next record */
     int result = SSL_write_ex(s->ssl, octets.at, octets.len, sent);
+    sock_more(s->sock, false);
     return result > 0 ? OK : outcome(s, result, wants);
 }
 
@@ -192,7 +196,7 @@ PARKS static Err shake_hands(Stream *s)
  */
 PARKS static Err await_hello(Stream *s)
 {
-    enum { HEAD = 5, HANDSHAKE = 22, RECORD_MOST = 16384 }; /* RFC 8446 5.1 */
+    enum { HEAD = 5, HANDSHAKE = 22 }; /* RFC 8446 5.1 */
     for (;;) {
         Slice have = inbox_waiting(&s->in);
         const unsigned char *at = (const unsigned char *)have.at;

@@ -350,7 +350,7 @@ Err real_sock_try_write(Sock *s, const Slice *parts, size_t count, size_t *sent)
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
     ssize_t n;
     do {
-        n = sendmsg(real(s)->fd, &message, MSG_NOSIGNAL);
+        n = sendmsg(real(s)->fd, &message, MSG_NOSIGNAL | (s->more ? MSG_MORE : 0));
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN) return sock_failed("write");
     if (n < 0 || (size_t)n < total) s->ready &= (uint8_t)~SOCK_WRITABLE;

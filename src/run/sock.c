@@ -104,6 +104,11 @@ Err sock_try_read(Sock *s, void *out, size_t len, size_t *got)
     return s->world->sock_try_read(s, out, len, got);
 }
 
+void sock_more(Sock *s, bool more)
+{
+    s->more = more;
+}
+
 Err sock_try_write(Sock *s, const Slice *parts, size_t count, size_t *sent)
 {
     *sent = 0;

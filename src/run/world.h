@@ -19,6 +19,7 @@ struct Sock {
     Fiber *reader, *writer;  /* who waits; may be the same */
     uint8_t ready;           /* SockEvents that a try may find true */
     bool hung;               /* the peer has closed: reading is always ready */
+    bool more;               /* see sock_more */
     uint16_t waits_in_a_row; /* answered at once */
 };
 
