@@ -63,7 +63,7 @@ static bool make_file(Arena *a, Slice path, Slice content)
 
 static void make_files(Arena *a, Input *in)
 {
-    Slice name, content, rest = in->files;
+    Slice name, content = {0}, rest = in->files;
     must(!path_mkdir(S("from")) && !path_mkdir(S("copy")));
     in->path = in->how & MISSING ? S("nowhere") : S("from");
     for (int i = 0; i < FILES_MOST && slice_cut(&rest, (char)0xff, &name); i++) {
