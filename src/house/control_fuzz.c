@@ -332,7 +332,8 @@ PARKS_UNCHECKED static void life(void *arg)
         bool both = c->how % WAYS == BOTH;
         fiber_start("server", both ? serve : answer, c);
         ask(c);
-        stream_fail(c->client, ERR_END);
+        stream_free(c->client);
+        c->client = NULL;
         join(c);
         both ? check_both(c) : check_answers(c);
     }

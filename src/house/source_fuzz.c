@@ -51,10 +51,20 @@ static Slice spread(Arena *a, Slice content)
     return slice(much, len);
 }
 
+/* No real directory has other names in it. */
+static bool is_real(Slice path)
+{
+    Slice name;
+    if (!path.len || memchr(path.at, 0, path.len)) return false;
+    while (slice_cut(&path, '/', &name))
+        if (!name.len || slice_eq(name, S(".")) || slice_eq(name, S(".."))) return false;
+    return true;
+}
+
 static bool make_file(Arena *a, Slice path, Slice content)
 {
     File *file scoped(file) = NULL;
-    if (memchr(path.at, 0, path.len) || slice_find_slice(path, S("//")) < path.len) return false;
+    if (!is_real(path)) return false;
     if (!make_dirs(a, path) || file_open(path, FILE_WRITE | FILE_CREATE | FILE_EMPTY, &file))
         return false;
     must(!content.len || !file_write_at(file, 0, &content, 1));
@@ -71,6 +81,7 @@ static void make_files(Arena *a, Input *in)
         name = slice_first(name, PATH_MOST);
         const char *dir = in->how & NAKED ? "" : "from/";
         Slice path = arena_printf(a, "%s%.*s", dir, SP(name));
+        if (in->how & NAKED && slice_find(name, '/') < name.len) continue;
         bool made = make_file(a, path, i ? content : spread(a, content));
         if (made && !i && in->how & ONE_FILE) in->path = path;
     }
