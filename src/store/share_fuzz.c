@@ -335,7 +335,6 @@ PARKS_UNCHECKED static void life(void *arg)
     print_all(c, &after);
     must(slice_eq(buf_slice(&before), buf_slice(&after)));
     close_all(c);
-    arena_done(&c->arena);
 }
 
 /* ---- what there is in the beginning ---- */
@@ -367,8 +366,9 @@ PARKS_UNCHECKED static void make_users(void *arg)
 static void run(SimDisk *disk, void (*what)(void *), Case *c)
 {
     SimConfig config = {.seed = 1, .disk = disk, .loops = 1};
-    c->options.engine = (EngineOptions){.index_in_memory = true, .segment_bytes = 1 << 20};
+    c->options.engine = (EngineOptions){.index_in_memory = true, .segment_bytes = 256 << 10};
     must(!sim_run(&config, what, c));
+    arena_done(&c->arena);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
