@@ -22,7 +22,7 @@ typedef struct {
     uint32_t *numbers; /* of the segments on the disk, ascending */
     size_t count;
     LogPosition at;
-    bool any_chain, had_position;
+    bool any_chain, had_position, had_segments; /* by what is left: there was a log */
     Window window;
     Arena arena;
 } Recovery;
@@ -384,7 +384,8 @@ static Err index_from_copies(Recovery *r)
 static Err index_from_nothing(Recovery *r)
 {
     Engine *e = r->e;
-    if (!r->count && r->had_position) return fail(ERR_CORRUPT, "the segments of the log are gone");
+    if (!r->count && (r->had_position || r->had_segments))
+        return fail(ERR_CORRUPT, "the segments of the log are gone");
     if (r->count && r->numbers[0] != 1)
         return fail(ERR_CORRUPT,
                     "the index and its copies are lost, and the log begins with segment %u",
@@ -422,6 +423,8 @@ static Err list_segments(Recovery *r)
     r->numbers = arena_array(&r->arena, uint32_t, count + 1);
     for (size_t i = 0; i < count; i++) {
         uint64_t number;
+        /* One to be used again holds records of this store; a log begun anew would meet them. */
+        if (slice_starts(names[i], S("free-"))) r->had_segments = true;
         if (!slice_ends(names[i], S(".seg"))) continue;
         if (!slice_to_u64(slice_first(names[i], names[i].len - 4), &number)) continue;
         if (number && number < UINT32_MAX / 2) r->numbers[r->count++] = (uint32_t)number;
