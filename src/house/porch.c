@@ -229,7 +229,9 @@ PARKS static void refuse(void *arg)
     Connection *c = arg;
     Porch *d = c->porch;
     stream_set_write_timeout(c->stream, REFUSE_MS);
-    if (!is_tls_from_start(c->service) || greet_tls(c) == OK) {
+    Err err = stream_attach(c->stream);
+    if (!err && is_tls_from_start(c->service)) err = greet_tls(c);
+    if (!err) {
         say_no_room(c);
         stream_finish(c->stream);
     }
@@ -269,7 +271,6 @@ void porch_arrived(Porch *d, Service service, Sock *sock)
         no_room(c, why);
         return;
     }
-    stream_detach(c->stream);
     stream_on_free(c->stream, gone, c);
     let_in(c);
     fiber_start_on(loop_at(turn++ % loop_count()), service_names[service], connection_begins, c);

@@ -50,7 +50,7 @@ struct Porch {
 };
 void porch_init(Porch *porch);
 
-/* A connection of that service has come (loop 0). */
+/* A connection of that service has come (loop 0), of no loop yet. */
 void porch_arrived(Porch *porch, Service service, Sock *sock);
 /* Accepts at this listener, a fiber on loop 0, until porch_close or run_cancel. Takes it over. */
 void porch_open(Porch *porch, Service service, Sock *listener);

@@ -43,6 +43,7 @@ PARKS static Stream *come(Port *p, Service service)
     Sock *ours, *theirs;
     check_ok(sock_connect(&p->at, now_ms() + 10000, &ours));
     check_ok(sock_accept(p->listener, &theirs));
+    sock_detach(theirs);
     porch_arrived(&p->w.house->porch, service, theirs);
     Stream *s = stream_new(ours);
     stream_set_deadline(s, now_ms() + 20000);

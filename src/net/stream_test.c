@@ -422,12 +422,12 @@ TEST(a_stream_at_rest_holds_no_buffers)
 {
     Stream *a scoped(stream) = NULL, *b scoped(stream) = NULL;
     check_ok(stream_pair(&a, &b));
-    stream_put(a, S("* OK\r\n"));
-    check_ok(stream_flush(a));
     stream_put(b, S("NOOP\r\n"));
     check_ok(stream_flush(b));
     Slice line;
     check(stream_line(a, 100, &line) == LINE_CRLF);
+    stream_put(a, S("* OK\r\n"));
+    check_ok(stream_flush(a));
     check(a->in.bytes.at && a->out.at);
     check(stream_wait(a, now_ms() + 10) == WOKEN_TIMEOUT);
     check(!a->in.bytes.at && !a->out.at);

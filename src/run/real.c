@@ -339,6 +339,7 @@ const World real_world = {
     .sock_cut = real_sock_cut,
     .sock_detach = real_sock_detach,
     .sock_attach = real_sock_attach,
+    .sock_will_wait = real_sock_will_wait,
     .sock_pair = real_sock_pair,
     .ring_pair = real_ring_pair,
     .ring_attach = real_ring_attach,

@@ -55,5 +55,6 @@ void real_sock_shutdown(Sock *s);
 void real_sock_cut(Sock *s);
 void real_sock_detach(Sock *s);
 Err real_sock_attach(Sock *s);
+void real_sock_will_wait(Sock *s, SockEvents what);
 Err real_sock_adopt(int fd, Sock **sock); /* nonblocking; closed when it fails */
 Err real_sock_pair(Sock **a, Sock **b);

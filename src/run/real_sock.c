@@ -1,5 +1,6 @@
-/* Sockets of the kernel. Each is registered with its loop's epoll once, edge-triggered for
- * everything; `ready` keeps what the edges said. */
+/* Sockets of the kernel. Each is registered with its loop's epoll once, edge-triggered, for what
+ * can be read; `ready` keeps what the edges said. That there is room to write again is asked for
+ * when somebody waits for it: a socket pair tells it for each message that the peer takes. */
 #include "run/process.h"
 #include "run/real.h"
 
@@ -14,9 +15,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+typedef union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} InternetName;
+
 typedef struct {
     Sock sock;
     int fd;
+    bool tells_room;   /* epoll tells that there is room to write */
+    InternetName from; /* who was accepted; else nothing */
 } RealSock;
 
 typedef union {
@@ -92,6 +101,10 @@ Address real_sock_peer(const Sock *s)
 {
     Name name = {0};
     socklen_t len = sizeof name;
+    if (real(s)->from.any.sa_family) {
+        memcpy(&name, &real(s)->from, sizeof real(s)->from);
+        return address_of(&name, sizeof real(s)->from);
+    }
     if (getpeername(real(s)->fd, &name.any, &len) != 0) return (Address){0};
     return address_of(&name, len);
 }
@@ -111,9 +124,23 @@ Address real_sock_local(const Sock *s)
 
 /* ---- opening and closing ---- */
 
+static Err set_interest(const RealSock *r, int operation)
+{
+    RealLoop *loop = r->sock.loop->of_world;
+    struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
+                            .data.ptr = (void *)(uintptr_t)r};
+    if (r->sock.asks) e.events = EPOLLIN | EPOLLONESHOT; /* it listens */
+    if (r->tells_room) e.events |= EPOLLOUT;
+    return epoll_ctl(loop->epoll, operation, r->fd, &e) ? sock_failed("epoll_ctl") : OK;
+}
+
 void real_sock_event(Sock *s, unsigned epoll_events)
 {
     unsigned events = 0;
+    if (epoll_events & EPOLLOUT && s->ready & SOCK_WRITABLE) { /* nobody needs to know any more */
+        real(s)->tells_room = false;
+        (void)set_interest(real(s), EPOLL_CTL_MOD);
+    }
     if (epoll_events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
         s->hung = true;
         events |= SOCK_READABLE;
@@ -123,13 +150,23 @@ void real_sock_event(Sock *s, unsigned epoll_events)
     sock_announce(s, events);
 }
 
+/* What there is to read already makes the first edge. */
 Err real_sock_attach(Sock *s)
 {
-    RealLoop *loop = s->loop->of_world;
-    struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = s};
-    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, real(s)->fd, &e) != 0)
-        return sock_failed("epoll_ctl");
-    return OK;
+    RealSock *r = real(s);
+    s->ready = SOCK_WRITABLE;
+    r->tells_room = false;
+    return set_interest(r, EPOLL_CTL_ADD);
+}
+
+/* A change of what epoll is asked for makes it look, so no edge is missed. */
+void real_sock_will_wait(Sock *s, SockEvents what)
+{
+    RealSock *r = real(s);
+    bool wants_room = what & SOCK_WRITABLE && !r->tells_room;
+    if (!s->asks && !wants_room) return;
+    r->tells_room |= wants_room;
+    must(!set_interest(r, EPOLL_CTL_MOD));
 }
 
 void real_sock_detach(Sock *s)
@@ -147,18 +184,12 @@ void real_sock_close(Sock *s)
     free(s);
 }
 
-/* Takes fd over, also when it fails. */
-static Err sock_new(int fd, Sock **sock)
+static RealSock *adrift(int fd)
 {
     RealSock *r = NEW(RealSock);
     r->sock.world = &real_world;
     r->fd = fd;
-    Err err = sock_attach(&r->sock);
-    if (err)
-        real_sock_close(&r->sock);
-    else
-        *sock = &r->sock;
-    return err;
+    return r;
 }
 
 static void set(int fd, int level, int option)
@@ -167,10 +198,23 @@ static void set(int fd, int level, int option)
     (void)setsockopt(fd, level, option, &on, sizeof on);
 }
 
+/* Who is accepted has what its listener has: tcp(7). */
 static void be_prompt(int fd)
 {
     set(fd, IPPROTO_TCP, TCP_NODELAY);
     set(fd, SOL_SOCKET, SO_KEEPALIVE);
+}
+
+/* Takes fd over, also when it fails. */
+static Err sock_new(int fd, Sock **sock)
+{
+    RealSock *r = adrift(fd);
+    Err err = sock_attach(&r->sock);
+    if (err)
+        real_sock_close(&r->sock);
+    else
+        *sock = &r->sock;
+    return err;
 }
 
 Err real_sock_adopt(int fd, Sock **sock)
@@ -227,6 +271,7 @@ static int bound_socket(const Name *name, socklen_t len, bool for_all, bool of_m
             if (any) (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
         }
     }
+    be_prompt(fd);
     bool bound = bind(fd, &name->any, len) == 0;
     if (bound && name->any.sa_family == AF_UNIX)
         bound = chmod(name->local.sun_path, for_all ? 0666 : 0600) == 0;
@@ -273,18 +318,25 @@ static bool try_again(int e)
            e == ENETUNREACH || e == EHOSTDOWN || e == ENONET || e == ENOPROTOOPT;
 }
 
+/* One for each time that epoll tells of some: to find out that there is nobody else would cost more
+ * than to be told again. */
 Err real_sock_try_accept(Sock *listener, Sock **conn)
 {
     int fd;
+    Name from = {0};
+    if (!listener->asks) be_prompt(real(listener)->fd); /* it may be from systemd */
+    listener->asks = true;
     do {
-        fd = accept4(real(listener)->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        socklen_t len = sizeof from;
+        fd = accept4(real(listener)->fd, &from.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     } while (fd < 0 && try_again(errno));
-    if (fd >= 0) {
-        be_prompt(fd);
-        return sock_new(fd, conn);
-    }
-    if (errno != EAGAIN) return sock_failed("accept");
+    if (fd < 0 && errno != EAGAIN) return sock_failed("accept");
     listener->ready &= (uint8_t)~SOCK_READABLE;
+    if (fd < 0) return OK;
+    RealSock *r = adrift(fd);
+    bool internet = from.any.sa_family == AF_INET || from.any.sa_family == AF_INET6;
+    if (internet) memcpy(&r->from, &from, sizeof r->from);
+    *conn = &r->sock;
     return OK;
 }
 

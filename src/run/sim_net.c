@@ -237,7 +237,6 @@ Err sim_sock_try_accept(Sock *listener, Sock **conn)
     }
     SimSock *guest = CONTAINER(s->backlog.next, SimSock, of_net);
     list_remove(&guest->of_net);
-    guest->sock.loop = loop_now;
     *conn = &guest->sock;
     return OK;
 }

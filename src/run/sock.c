@@ -31,6 +31,8 @@ Wake sock_wait(Sock *s, SockEvents what, int64_t deadline_ms, bool nudges)
     must(!(what & SOCK_READABLE && s->reader) && !(what & SOCK_WRITABLE && s->writer));
     if (what & SOCK_READABLE) s->reader = f;
     if (what & SOCK_WRITABLE) s->writer = f;
+    if ((what & SOCK_WRITABLE || s->asks) && s->world->sock_will_wait)
+        s->world->sock_will_wait(s, what);
     Wake why = fiber_wait("socket", deadline_ms, HEARS_CANCEL | (nudges ? HEARS_NUDGES : 0));
     if (s->reader == f) s->reader = NULL;
     if (s->writer == f) s->writer = NULL;
@@ -52,6 +54,7 @@ static Err woken_early(Wake why, const char *what)
 Err sock_try_accept(Sock *listener, Sock **conn)
 {
     *conn = NULL;
+    if (!(listener->ready & SOCK_READABLE)) return OK;
     return listener->world->sock_try_accept(listener, conn);
 }
 
@@ -62,8 +65,12 @@ Err sock_accept(Sock *listener, Sock **conn)
         Sock *got;
         TRY(sock_try_accept(listener, &got));
         if (got) {
-            *conn = got;
-            return OK;
+            Err err = sock_attach(got);
+            if (err)
+                sock_close(got);
+            else
+                *conn = got;
+            return err;
         }
         TRY(woken_early(sock_wait(listener, SOCK_READABLE, NEVER, false), "accept"));
     }

@@ -21,8 +21,9 @@ PARKS Err sock_accept(Sock *listener,
                       Sock **conn) MUST_USE; /* attached to this loop. ERR_CANCELLED; ERR_LIMIT: no
                                                 more descriptors, wait a little */
 PARKS Err sock_connect(const Address *to, int64_t deadline_ms, Sock **conn) MUST_USE;
-Err sock_try_accept(Sock *listener, Sock **conn) MUST_USE; /* NULL: nobody is there now */
-void sock_close(Sock *s);                                  /* no fiber may be waiting on it */
+/* NULL: nobody is there now, wait; else a connection of no loop, for sock_attach. */
+Err sock_try_accept(Sock *listener, Sock **conn) MUST_USE;
+void sock_close(Sock *s); /* no fiber may be waiting on it */
 SCOPED(Sock, sock, sock_close)
 Address sock_peer(const Sock *s);
 Address sock_local(const Sock *s);

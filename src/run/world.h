@@ -20,6 +20,7 @@ struct Sock {
     uint8_t ready;           /* SockEvents that a try may find true */
     bool hung;               /* the peer has closed: reading is always ready */
     bool more;               /* see sock_more */
+    bool asks;               /* its world is told of each wait, not only of those to write */
     uint16_t waits_in_a_row; /* answered at once */
 };
 
@@ -60,7 +61,8 @@ struct World {
     bool (*path_is_network)(const char *path);
 
     Err (*sock_listen)(const Address *at, Sock **listener);
-    Err (*sock_try_accept)(Sock *listener, Sock **conn); /* OK and NULL: nobody there */
+    /* OK and NULL: nobody there; else of no loop. */
+    Err (*sock_try_accept)(Sock *listener, Sock **conn);
     /* Begins; the connection is made, or has failed, when it is writable. */
     Err (*sock_connect_begin)(const Address *to, Sock **conn);
     Err (*sock_connect_end)(Sock *conn);
@@ -73,6 +75,7 @@ struct World {
     void (*sock_cut)(Sock *s);
     void (*sock_detach)(Sock *s);
     Err (*sock_attach)(Sock *s);
+    void (*sock_will_wait)(Sock *s, SockEvents what); /* to write, or it asks; may be NULL */
     Err (*sock_pair)(Sock **a, Sock **b);
 
     Err (*ring_pair)(Ring **first, Ring **second);
