@@ -54,6 +54,15 @@ void handover_write(Buf *out, HandoverKind kind, Slice service, const AuthUser *
     if (out->len - start > HANDOVER_MOST) out->len = start;
 }
 
+Slice handover_login(Slice record)
+{
+    Reader in = reader(record);
+    read_raw(&in, 3);
+    read_bytes(&in);
+    Slice login = read_bytes(&in);
+    return in.bad ? (Slice){0} : login;
+}
+
 Err handover_read(Slice record, Slice service, const GrantKey *key, Handover *out)
 {
     Reader in = reader(record);

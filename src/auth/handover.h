@@ -33,5 +33,7 @@ void handover_write(Buf *out, HandoverKind kind, Slice service, const AuthUser *
 /* Gives the user the grant for AT_REST with this body; key NULL: nobody will ask for it, none.
  * Costs more than the rest: to be kept while the body is the same. */
 void handover_seal(AuthUser *user, Slice service, Slice body, const GrantKey *key);
+/* Whose it says it is; empty: nobody's, or it does not fit. */
+Slice handover_login(Slice record);
 /* ERR_SYNTAX; ERR_AUTH: the grant is not good. key NULL: not asked for. */
 Err handover_read(Slice record, Slice service, const GrantKey *key, Handover *out) MUST_USE;

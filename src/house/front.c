@@ -1,6 +1,8 @@
 /* The front: accepts connections, shakes hands, talks with strangers until they have logged in, and
  * then carries octets between them and the house. It has neither mail nor keys nor hashes. */
+#include "auth/handover.h"
 #include "auth/keeper.h"
+#include "base/table.h"
 #include "house/certificate.h"
 #include "house/porch.h"
 #include "house/role.h"
@@ -113,6 +115,13 @@ PARKS static bool serve_stranger(Visit *v, bool again)
     return true;
 }
 
+/* Who has logged in is at home on a loop of the house: always on the same one. */
+static uint64_t home_of(Slice record)
+{
+    Slice login = handover_login(record);
+    return login.len ? keyed_hash(login) | 1 : 0;
+}
+
 PARKS static void serve(Connection *c)
 {
     Visit v = {.connection = c};
@@ -120,6 +129,7 @@ PARKS static void serve(Connection *c)
     for (bool again = false; end == RELAY_BACK && serve_stranger(&v, again); again = true) {
         RelayOpen how = {.service = slice_of(service_names[c->service]),
                          .record = buf_slice(&v.record),
+                         .home = home_of(buf_slice(&v.record)),
                          .authenticates = c->service == SERVICE_SMTP,
                          .last_words = last_words(c->service)};
         porch_knows(c);

@@ -48,11 +48,16 @@ bool frame_data(Frames *f, uint32_t connection, const Slice *parts, size_t count
     return put_behind_owed(f, all, n);
 }
 
+static void write_frame(Buf *out, const Memo *memo)
+{
+    buf_u8(out, (uint8_t)memo->kind);
+    memo_put(out, memo);
+}
+
 bool frame_put(Frames *f, const Memo *memo)
 {
     Buf frame buf_scoped = {0};
-    buf_u8(&frame, (uint8_t)memo->kind);
-    memo_put(&frame, memo);
+    write_frame(&frame, memo);
     Slice part = buf_slice(&frame);
     return put_behind_owed(f, &part, 1);
 }
@@ -62,14 +67,21 @@ void frame_say(Frames *f, const Memo *memo)
     if (frame_put(f, memo) || ring_error(f->ring)) return;
     size_t before = f->owed.len;
     buf_u16(&f->owed, 0);
-    buf_u8(&f->owed, (uint8_t)memo->kind);
-    memo_put(&f->owed, memo);
+    write_frame(&f->owed, memo);
     size_t len = f->owed.len - before - sizeof(uint16_t);
     must(len <= UINT16_MAX);
     uint16_t head = (uint16_t)len;
     memcpy(f->owed.at + before, &head, sizeof head);
     if (f->owed.len > FRAME_OWED_MOST)
         ring_fail(f->ring, fail(ERR_SYNTAX, "the other end does not read what it asks for"));
+}
+
+void frame_say_late(Frames *f, const Memo *memo)
+{
+    Buf frame buf_scoped = {0};
+    write_frame(&frame, memo);
+    Slice part = buf_slice(&frame);
+    if (f->owed.len || !ring_put_late(f->ring, &part, 1)) frame_say(f, memo);
 }
 
 void frame_done(Frames *f)

@@ -17,6 +17,7 @@ struct Gates {
     size_t count, next;
     Relay **relays; /* by connection */
     uint32_t room, lowest;
+    uint16_t *homes; /* by RelayOpen's home: the last gate such a one was at, from 1 */
     Link all; /* relays */
     size_t served;
     bool held;
@@ -61,13 +62,15 @@ struct Relay {
     bool wants_facts;
     uint8_t tries; /* houses it was given to with this record */
     Slice service, last_words;
-    char *texts; /* in here */
+    char *texts;   /* in here */
+    uint64_t home; /* RelayOpen's */
 };
 
 /* ---- relay_gate.c ---- */
 /* By the next gate. False: no room now; the fiber is nudged when there may be. */
 bool gate_open(Relay *r, Memo *open);
 void gate_say(Relay *r, const Memo *memo);
+void gate_say_over(Relay *r); /* CONN_OVER */
 bool gate_octets(Relay *r, Slice octets);
 void gate_forget(Relay *r); /* its number is free */
 bool relay_is_at_rest(const Relay *r);

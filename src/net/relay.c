@@ -239,6 +239,7 @@ static Relay *relay_new(Stream *client, Gates *g, const RelayOpen *how)
     r->service = slice(r->texts, how->service.len);
     r->last_words = slice(words, how->last_words.len);
     r->wants_facts = how->authenticates;
+    r->home = how->home;
     r->keeps = r->quiet = true;
     buf_add(&r->record, how->record);
     list_add(&g->all, &r->of_gates);
@@ -250,7 +251,7 @@ static Relay *relay_new(Stream *client, Gates *g, const RelayOpen *how)
 static void relay_end(Relay *r)
 {
     if (r->final)
-        gate_say(r, FRAME(MEMO_CONN_OVER, r->connection));
+        gate_say_over(r);
     else if (r->opened)
         gate_say(r, FRAME(MEMO_CONN_END, r->connection, ERR_IO));
     r->gates->served--;

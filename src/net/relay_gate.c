@@ -27,6 +27,14 @@ void gate_say(Relay *r, const Memo *memo)
     if (frame_owes(&r->gate->frames)) wants_room(r->gate);
 }
 
+/* The house needs it to forget the connection: no reason to wake it. */
+void gate_say_over(Relay *r)
+{
+    if (!r->gate) return;
+    frame_say_late(&r->gate->frames, FRAME(MEMO_CONN_OVER, r->connection));
+    if (frame_owes(&r->gate->frames)) wants_room(r->gate);
+}
+
 static bool has_turn(Relay *r)
 {
     if (r->granted || list_is_empty(&r->gate->thirsty)) return true;
@@ -80,7 +88,32 @@ void gate_forget(Relay *r)
     r->gate = NULL;
 }
 
-/* Loops of the house take turns: who it is, and so where its home is, only the house knows. */
+/* Where somebody's home is only the house knows, but we have seen where it took him. */
+static uint16_t *home_of(const Relay *r)
+{
+    enum { HOMES = 4096 };
+    if (!r->home) return NULL;
+    if (!r->gates->homes) r->gates->homes = mem_zero(HOMES * sizeof *r->gates->homes);
+    return &r->gates->homes[r->home % HOMES];
+}
+
+static Gate *first_gate(const Relay *r)
+{
+    Gates *g = r->gates;
+    const uint16_t *home = home_of(r);
+    size_t known = home ? *home : 0;
+    return g->gate[known && known <= g->count ? known - 1 : g->next++ % g->count];
+}
+
+static void remember_home(const Relay *r)
+{
+    const Gates *g = r->gates;
+    uint16_t *home = home_of(r), at = 0;
+    while (home && at < g->count && g->gate[at] != r->gate)
+        at++;
+    if (home) *home = (uint16_t)(at + 1);
+}
+
 bool gate_open(Relay *r, Memo *open)
 {
     Gates *g = r->gates;
@@ -90,7 +123,7 @@ bool gate_open(Relay *r, Memo *open)
             gate_forget(r);
             return false;
         }
-        r->gate = g->gate[g->next++ % g->count];
+        r->gate = first_gate(r);
     }
     open->number[0] = r->connection;
     return has_turn(r) && put_or_wait(r, frame_put(&r->gate->frames, open));
@@ -210,6 +243,7 @@ static Err take_here(Gate *gate, Relay *r, uint64_t hop)
     r->left = false;
     r->hops++;
     r->gate = gate;
+    remember_home(r);
     if (r->thirst.next) {
         list_remove(&r->thirst);
         nudge(r);
@@ -245,7 +279,7 @@ static Err take_other(Gate *gate, Relay *r, const Frame *frame)
     bool last = m.kind == MEMO_CONN_FINISH || m.kind == MEMO_CONN_DROP;
     if (r->fiber) return take_command(r, &m);
     if (!last) return OK;
-    gate_say(r, FRAME(MEMO_CONN_OVER, r->connection)); /* our own end was over before */
+    gate_say_over(r); /* our own end was over before */
     relay_free(r);
     return OK;
 }
@@ -448,5 +482,6 @@ void gates_free(Gates *g)
     must(!g->served);
     gates_lost(g);
     free(g->relays);
+    free(g->homes);
     free(g);
 }

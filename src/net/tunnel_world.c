@@ -23,7 +23,8 @@ PARKS_UNCHECKED static void relays(void *arg)
     Buf back buf_scoped = {0};
     RelayOpen how = {.service = buf_slice(&c->service),
                      .record = buf_slice(&c->record),
-                     .last_words = buf_slice(&c->last_words)};
+                     .last_words = buf_slice(&c->last_words),
+                     .home = random_u64() % 4}; /* right or wrong */
     while (relay_serve(c->front, c->world->gates, &how, &back) == RELAY_BACK)
         how.record = buf_slice(&back); /* as if the talk before login were over again at once */
     stream_free(c->front);

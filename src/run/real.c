@@ -1,7 +1,9 @@
 #include "run/real.h"
+#include "base/text.h"
 #include "run/ring_world.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -30,15 +32,51 @@ static int64_t real_wall_ms(void)
     return clock_us(CLOCK_REALTIME) / 1000;
 }
 
-static void real_random_bytes(void *out, size_t len)
+static void ask_for_random(char *at, size_t len)
 {
-    for (char *at = out; len;) {
+    while (len) {
         ssize_t got = getrandom(at, len, 0);
         must(got > 0 || errno == EINTR);
         if (got <= 0) continue;
         at += got;
         len -= (size_t)got;
     }
+}
+
+static unsigned forks;
+
+static void has_forked(void)
+{
+    forks++;
+}
+
+static void watch_forks(void)
+{
+    must(pthread_atfork(NULL, NULL, has_forked) == 0);
+}
+
+/* A few octets at a time are taken from a supply, and wiped there. A child of fork (in tests:
+ * nothing else goes on without exec) has one of its own. */
+static void real_random_bytes(void *out, size_t len)
+{
+    enum { SUPPLY = 512, FEW = 32 };
+    static _Thread_local char supply[SUPPLY];
+    static _Thread_local size_t left;
+    static _Thread_local unsigned filled_at;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (len > FEW) {
+        ask_for_random(out, len);
+        return;
+    }
+    if (left < len || filled_at != forks) {
+        pthread_once(&once, watch_forks);
+        ask_for_random(supply, SUPPLY);
+        left = SUPPLY;
+        filled_at = forks;
+    }
+    left -= len;
+    memcpy(out, supply + left, len);
+    wipe(supply + left, len);
 }
 
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(Mutex), "a Mutex holds a pthread_mutex_t");

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 enum { HEAD = sizeof(uint32_t), GRAIN = 8, LONGEST = RING_MESSAGE_MOST + HEAD + GRAIN };
+enum { LATE_MS = 100 };
 
 static size_t padded(size_t octets)
 {
@@ -85,7 +86,7 @@ bool ring_has_room(Ring *r, size_t octets)
     return fits(r, padded(octets));
 }
 
-bool ring_put(Ring *r, const Slice *parts, size_t count)
+static bool put(Ring *r, const Slice *parts, size_t count)
 {
     size_t len = 0;
     for (size_t i = 0; i < count; i++)
@@ -101,8 +102,31 @@ bool ring_put(Ring *r, const Slice *parts, size_t count)
         at += parts[i].len;
     }
     r->put += padded(len);
+    return true;
+}
+
+bool ring_put(Ring *r, const Slice *parts, size_t count)
+{
+    if (!put(r, parts, count)) return false;
+    r->urgent = r->put;
     touch(r);
     if (r->put - r->told >= RING_BYTES / 2) wake_other(r);
+    return true;
+}
+
+static void is_late(Timer *t)
+{
+    Ring *r = CONTAINER(t, Ring, late);
+    r->urgent = r->put;
+    touch(r);
+}
+
+bool ring_put_late(Ring *r, const Slice *parts, size_t count)
+{
+    if (!put(r, parts, count)) return false;
+    r->sock.world->ring_show(r);
+    r->late.fire = is_late;
+    if (!r->late.place) timer_set(&r->sock.loop->timers, &r->late, now_ms() + LATE_MS);
     return true;
 }
 
@@ -162,7 +186,8 @@ uint32_t ring_heed(Ring *r)
     if (!sleeps) return 0;
     uint64_t their_put = __atomic_load_n(&r->theirs->put, __ATOMIC_RELAXED);
     uint32_t heeded = 0;
-    if (r->put != __atomic_load_n(&r->theirs->took, __ATOMIC_RELAXED)) heeded |= SLEEPS_READING;
+    int64_t urgent = (int64_t)(r->urgent - __atomic_load_n(&r->theirs->took, __ATOMIC_RELAXED));
+    if (urgent > 0) heeded |= SLEEPS_READING;
     if (their_put - r->took <= RING_BYTES / 2) heeded |= SLEEPS_WRITING;
     heeded &= sleeps;
     if (heeded) __atomic_and_fetch(&r->theirs->sleeps, ~heeded, __ATOMIC_SEQ_CST);
@@ -209,6 +234,7 @@ void ring_close(Ring *r)
 {
     if (!r) return;
     must(!r->sock.reader);
+    if (r->late.place) timer_clear(&r->sock.loop->timers, &r->late);
     ring_hurry(r); /* last words are to be heard */
     r->sock.world->ring_close(r);
 }

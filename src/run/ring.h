@@ -40,6 +40,9 @@ SCOPED(Ring, ring, ring_close)
  * or never more (ring_error). The other end is woken at the end of this turn of the loop, and
  * meanwhile each time half the ring was put: then both have work. */
 bool ring_put(Ring *r, const Slice *parts, size_t count);
+/* The same for what is in no hurry: the other end hears of it with what comes next, or a tenth of a
+ * second later. */
+bool ring_put_late(Ring *r, const Slice *parts, size_t count);
 bool ring_has_room(Ring *r, size_t octets); /* for a message of so many, now */
 void ring_hurry(Ring *r);                   /* the other end is woken now */
 /* The next message, where it lies: the other process may change it under our eyes, so every length

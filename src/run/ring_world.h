@@ -27,9 +27,11 @@ struct Ring {
     uint64_t put, took; /* what our words say; those are never read back */
     uint64_t their_put; /* as far as we have looked */
     uint64_t their_took;
-    size_t taking; /* of the message given out last, with its length and padding */
-    Link touched;  /* loop->touched: the other end has to be woken */
-    uint64_t told; /* `put` when it was woken last */
+    uint64_t urgent; /* as far as what is put is worth to be woken for */
+    Timer late;      /* when all of it is */
+    size_t taking;   /* of the message given out last, with its length and padding */
+    Link touched;    /* loop->touched: the other end has to be woken */
+    uint64_t told;   /* `put` when it was woken last */
     Err error;
     void *mapping;
     int wake_us, wake_them; /* real */
