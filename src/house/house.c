@@ -242,8 +242,10 @@ PARKS Err house_open(const HouseStart *start, House **house)
     h->started = wall_seconds();
     Err err = open_with(h, start->config);
     if (err) {
+        Arena a arena_scoped = {0};
+        Slice story = arena_copy(&a, slice_of(err_story())); /* those that end have stories too */
         house_close(h);
-        return err;
+        return fail(err, "%.*s", SP(story));
     }
     *house = h;
     return OK;

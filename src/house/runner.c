@@ -55,7 +55,10 @@ Err runner_start(const Config *config, Runner **runner)
                                        "loops=1",   "runner", NULL};
     Sock *sock;
     *runner = NULL;
+    Errands *tried scoped(errands) = NULL; /* its own story of a mistake would not reach us */
     if (!config->oauth_introspection.len) return OK;
+    TRY(errands_new(config->oauth_introspection, (Slice){0}, config->oauth_introspection_authority,
+                    &tried));
     TRY(child_start(args, &sock));
     Runner *r = NEW(Runner);
     r->caller = caller_new(CAST_HOUSE, CAST_RUNNER, WAITING_MOST);

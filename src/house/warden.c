@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FRONTS_MOST = 16, END_MS = 10000, RELOAD_MS = 30000, RENEW_MS = 30000 };
+enum { FRONTS_MOST = 16, END_MS = 10000, SOON_MS = 300, RELOAD_MS = 30000 };
 
 /* ---- configuration ---- */
 
@@ -185,10 +185,12 @@ PARKS static void stop_these(Warden *w, bool door_or_house, int64_t ms)
         cond_wait(&w->news, NEVER);
 }
 
+/* A start that failed has nobody to say goodbye to, and its house may wait for a keeper that will
+ * not come. */
 PARKS static void stop_all(Warden *w)
 {
     w->stops = true;
-    stop_these(w, true, END_MS - 1500);
+    stop_these(w, true, w->was_ready ? END_MS - 1500 : SOON_MS);
     stop_these(w, false, 1000);
 }
 
