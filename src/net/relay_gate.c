@@ -15,7 +15,8 @@ static void nudge(Relay *r)
 /* What a session in the house knows of itself, and we of it, is the same: nothing is under way. */
 bool relay_is_at_rest(const Relay *r)
 {
-    return r->keeps && r->sent == r->kept_at && !r->said_end && !r->final;
+    bool read_all = r->sent == r->kept_at || PLANTED("rests_at_work");
+    return r->keeps && read_all && !r->said_end && !r->final;
 }
 
 /* ---- saying ---- */

@@ -72,11 +72,31 @@ void sim_wall_jump(int64_t ms)
     sim_now->config.start_wall_ms += ms;
 }
 
+/* All loops of all processes that are there: of the first one first. NULL: the last was seen. */
+static Loop *next_loop(const Sim *s, Loop *loop)
+{
+    SimProcess *p = loop ? loop->run->of_world : s->processes;
+    if (loop && loop->index < p->run.count) return loop + 1;
+    if (loop) p = p->next;
+    while (p && p->gone)
+        p = p->next;
+    return p ? p->loops : NULL;
+}
+
+#define loops_each(loop, s) for (Loop *loop = next_loop(s, NULL); loop; loop = next_loop(s, loop))
+
+static void turn_of(Loop *loop)
+{
+    loop_now = loop;
+    if (loop) run_now = loop->run;
+}
+
 static int64_t next_moment(const Sim *s)
 {
     int64_t next = timers_next(&s->timers);
-    for (unsigned i = 0; i <= s->run.count; i++) {
-        int64_t ms = timers_next(&s->loops[i].timers);
+    loops_each(loop, s)
+    {
+        int64_t ms = timers_next(&loop->timers);
         if (ms < NEVER / 1000) next = MIN(next, ms * 1000);
     }
     return next;
@@ -88,12 +108,13 @@ static bool time_passes(Sim *s)
     int64_t next = next_moment(s);
     if (next == NEVER) return false;
     s->now_us = MAX(s->now_us, next);
-    for (unsigned i = 0; i <= s->run.count; i++) {
-        loop_now = &s->loops[i];
-        loop_now->now_ms = s->now_us / 1000;
-        loop_fire_timers(loop_now);
+    loops_each(loop, s)
+    {
+        turn_of(loop);
+        loop->now_ms = s->now_us / 1000;
+        loop_fire_timers(loop);
     }
-    loop_now = NULL;
+    turn_of(NULL);
     for (Timer *t; (t = timer_take_due(&s->timers, s->now_us));)
         t->fire(t);
     return true;
@@ -124,27 +145,27 @@ PARKS_UNCHECKED void sim_takes(int64_t mean_us)
 
 static void help(void *arg)
 {
-    Sim *s = arg;
-    while (s->first_job) {
+    SimProcess *p = arg;
+    while (p->first_job) {
         sim_takes(HELPER_LATENCY_US);
-        Job *job = s->first_job;
+        Job *job = p->first_job;
         if (!job) break; /* another one was quicker */
-        s->first_job = job->next;
-        if (!s->first_job) s->last_job = &s->first_job;
+        p->first_job = job->next;
+        if (!p->first_job) p->last_job = &p->first_job;
         job_run(job);
     }
-    s->helpers_busy--;
+    p->helpers_busy--;
 }
 
 static void sim_job_queue(Job *job)
 {
-    Sim *s = sim_now;
+    SimProcess *p = sim_process_now();
     job->next = NULL;
-    *s->last_job = job;
-    s->last_job = &job->next;
-    if (s->helpers_busy == HELPERS) return;
-    s->helpers_busy++;
-    fiber_new(&s->loops[s->run.count], "helper", help, s);
+    *p->last_job = job;
+    p->last_job = &job->next;
+    if (p->helpers_busy == HELPERS) return;
+    p->helpers_busy++;
+    fiber_new(&p->loops[p->run.count], "helper", help, p);
 }
 
 /* Between two waits nobody else runs, so a mutex found locked was held across one. */
@@ -188,26 +209,28 @@ static bool step(Sim *s)
     enum { MOST_LOOPS = 64 };
     Loop *able[MOST_LOOPS + 1];
     unsigned n = 0;
-    for (unsigned i = 0; i <= s->run.count; i++) {
-        Loop *loop = &s->loops[i];
-        if (loop->ready_count || loop_has_tasks(loop)) able[n++] = loop;
-    }
+    loops_each(loop, s) if ((loop->ready_count || loop_has_tasks(loop)) && n <= MOST_LOOPS)
+        able[n++] = loop;
     if (!n) return time_passes(s);
-    Loop *loop = loop_now = able[sim_below(n)];
+    Loop *loop = able[sim_below(n)];
+    turn_of(loop);
     if (loop_has_tasks(loop) && (!loop->ready_count || sim_one_in(2)))
         loop_run_task(loop);
     else
         fiber_resume(any_ready(loop));
     loop_end_turn(loop);
-    loop_now = NULL;
+    turn_of(NULL);
     return true;
 }
 
 static bool is_over(const Sim *s)
 {
-    if (!s->run.main_returned || s->helpers_busy) return false;
-    for (unsigned i = 0; i < s->run.count; i++)
-        if (!loop_is_idle(&s->loops[i])) return false;
+    if (!s->processes->run.main_returned) return false;
+    loops_each(loop, s)
+    {
+        const SimProcess *p = loop->run->of_world;
+        if (p->helpers_busy || (!loop->is_helper && !loop_is_idle(loop))) return false;
+    }
     return true;
 }
 
@@ -215,11 +238,11 @@ static _Noreturn void everybody_waits(const Sim *s)
 {
     fprintf(stderr, "simulation: everybody waits for ever (seed %llu)\n",
             (unsigned long long)s->config.seed);
-    for (unsigned i = 0; i <= s->run.count; i++)
-        list_each (link, &s->loops[i].fibers) {
-            const Fiber *f = CONTAINER(link, Fiber, of_loop);
-            fprintf(stderr, "    loop %u: %s waits for %s\n", i, f->name, f->waits_for);
-        }
+    loops_each(loop, s) list_each (link, &loop->fibers)
+    {
+        const Fiber *f = CONTAINER(link, Fiber, of_loop);
+        fprintf(stderr, "    loop %u: %s waits for %s\n", loop->index, f->name, f->waits_for);
+    }
     abort();
 }
 
@@ -234,7 +257,7 @@ static void main_fiber(void *arg)
     Main *m = arg;
     m->fn(m->arg);
     run_cancel();
-    m->sim->run.main_returned = true;
+    m->sim->processes->run.main_returned = true;
 }
 
 /* ---- starting ---- */
@@ -294,22 +317,13 @@ static void set_up(Sim *s, const SimConfig *config)
     static const int64_t new_year_2026_ms = 1767225600000;
     *s = (Sim){.config = *config, .random = config->seed, .now_us = 1000000, .next_port = 40000};
     s->started_us = s->now_us;
-    s->last_job = &s->first_job;
     if (!s->config.start_wall_ms) s->config.start_wall_ms = new_year_2026_ms;
-    unsigned count = config->loops ? config->loops : 2;
-    must(count <= 64);
-    s->loops = mem_zero(array_bytes(count + 1, sizeof *s->loops));
-    s->run = (Run){.world = &sim_world, .loops = s->loops, .count = count, .of_world = s};
-    for (unsigned i = 0; i <= count; i++) {
-        loop_init(&s->loops[i], &s->run, i);
-        s->loops[i].now_ms = s->now_us / 1000;
-    }
-    s->loops[count].is_helper = true;
+    s->processes = sim_process_new(s, config->loops ? config->loops : 2);
     s->disk = config->disk;
     s->disk_is_ours = !config->disk;
     if (s->disk_is_ours) s->disk = sim_disk_new((size_t)1 << 30);
-    list_init(&s->listeners);
-    list_init(&s->ring_showings);
+    for (size_t i = 0; i < 5; i++)
+        list_init((Link *[]){&s->listeners, &s->socks, &s->files, &s->rings, &s->ring_showings}[i]);
 }
 
 /* Packets that nobody waited for. */
@@ -321,13 +335,17 @@ static void let_arrive(Sim *s)
 
 static void take_down(Sim *s)
 {
-    for (unsigned i = 0; i <= s->run.count; i++)
-        loop_end_fibers(&s->loops[i]);
-    for (unsigned i = 0; i <= s->run.count; i++)
-        loop_done(&s->loops[i]);
+    for (SimProcess *p = s->processes, *next; p; p = next) {
+        next = p->next;
+        for (unsigned i = 0; i <= p->run.count; i++)
+            loop_end_fibers(&p->loops[i]);
+        for (unsigned i = 0; i <= p->run.count; i++)
+            loop_done(&p->loops[i]);
+        free(p->loops);
+        free(p);
+    }
     timers_done(&s->timers);
     if (s->disk_is_ours) sim_disk_free(s->disk);
-    free(s->loops);
 }
 
 Err sim_run(const SimConfig *config, void (*main_fn)(void *), void *arg)
@@ -340,9 +358,9 @@ Err sim_run(const SimConfig *config, void (*main_fn)(void *), void *arg)
     set_up(&s, config);
     sim_now = &s;
     world = &sim_world;
-    run_now = run_latest = &s.run;
+    run_now = run_latest = &s.processes->run;
     Main m = {&s, main_fn, arg};
-    fiber_new(&s.loops[0], "main", main_fiber, &m);
+    fiber_new(&s.processes->loops[0], "main", main_fiber, &m);
     while (!is_over(&s))
         if (!step(&s)) everybody_waits(&s);
     let_arrive(&s);

@@ -51,6 +51,17 @@ Err sim_run(const SimConfig *config, void (*main_fn)(void *), void *arg);
 /* Forks, runs sim_run in the child and waits. *exit_code: 0 main_fn returned, SIM_CRASHED, or what
  * a check left. */
 Err sim_run_child(const SimConfig *config, void (*main_fn)(void *), void *arg, int *exit_code);
+/* Another process in the same world, with loops and helpers of its own: loop_count, loop_at and
+ * run_cancel are about the process of whoever calls them. */
+typedef struct SimProcess SimProcess;
+SimProcess *sim_process(unsigned loops);
+/* fn(arg) as a fiber on its first loop; nothing when it is gone. */
+void sim_process_run(SimProcess *p, const char *name, void (*fn)(void *), void *arg);
+struct Sock;
+void sim_process_give(SimProcess *p, struct Sock *s); /* detached; it is to attach it */
+/* As kill -9, between two of its steps, by another one: nothing of it runs any more. What it had
+ * open is closed, what it wrote stays written, its memory is not freed. */
+void sim_process_kill(SimProcess *p);
 /* Memory is memory: all that was done in rings is seen now, as by whoever hears that a process has
  * ended. */
 void sim_rings_settle(void);

@@ -13,6 +13,8 @@ typedef struct {
     uint32_t inode;
     bool writable;
     uint64_t lock;
+    Link of_world; /* sim->files */
+    const SimProcess *process;
 } SimFile;
 
 typedef enum { GOES_WELL, FAILS, IS_SHORT, IS_INTERRUPTED, CRASHES, CRASHES_AFTER } Fate;
@@ -141,20 +143,33 @@ Err sim_file_open(const char *path, int flags, File **file)
     SimFile *f = NEW(SimFile);
     f->inode = inode;
     f->writable = flags & FILE_WRITE;
+    f->process = sim_process_now();
+    list_add(&sim_now->files, &f->of_world);
     *file = &f->file;
     return OK;
 }
 
+static void let_go(SimFile *f)
+{
+    SimInode *ino = &sim_now->disk->inodes[f->inode];
+    list_remove(&f->of_world);
+    if (f->lock && ino->locked == f->lock) ino->locked = 0;
+    if (ino->opens) ino->opens--;
+    inode_settle(sim_now->disk, f->inode);
+}
+
 void sim_file_close(File *file)
 {
-    const SimFile *f = sim(file);
-    if (sim_now) { /* one that outlives its run leaves the disk alone */
-        SimInode *ino = &sim_now->disk->inodes[f->inode];
-        if (f->lock && ino->locked == f->lock) ino->locked = 0;
-        if (ino->opens) ino->opens--;
-        inode_settle(sim_now->disk, f->inode);
-    }
+    if (sim_now) let_go(sim(file)); /* one that outlives its run leaves the disk alone */
     free(file);
+}
+
+void sim_files_lost(const SimProcess *p)
+{
+    list_each (link, &sim_now->files) {
+        SimFile *f = CONTAINER(link, SimFile, of_world);
+        if (f->process == p) let_go(f);
+    }
 }
 
 Err sim_file_lock(File *file)

@@ -27,6 +27,8 @@ struct SimSock {
     Sock sock;
     Pipe *in, *out;
     Address local, peer;
+    Link of_world; /* sim->socks */
+    SimProcess *process;
     Link of_net;      /* a listener: in sim->listeners; a guest: in a backlog */
     Link backlog;     /* a listener's guests */
     Timer connecting; /* a client's: when its call arrives */
@@ -90,6 +92,8 @@ static SimSock *sock_new(Loop *loop)
     SimSock *s = NEW(SimSock);
     s->sock = (Sock){.world = &sim_world, .loop = loop, .ready = SOCK_READABLE | SOCK_WRITABLE};
     list_init(&s->backlog);
+    list_add(&sim_now->socks, &s->of_world);
+    s->process = loop ? loop->run->of_world : NULL;
     return s;
 }
 
@@ -103,6 +107,7 @@ void sim_sock_close(Sock *sock)
 {
     SimSock *s = sim(sock);
     list_remove(&s->of_net);
+    if (sim_now) list_remove(&s->of_world);
     if (sim_now) timer_clear(&sim_now->timers, &s->connecting);
     list_each (link, &s->backlog) {
         list_remove(link);
@@ -147,8 +152,22 @@ void sim_sock_detach(Sock *s)
 
 Err sim_sock_attach(Sock *s)
 {
-    (void)s;
+    sim(s)->process = sim_process_now();
     return OK;
+}
+
+void sim_process_give(SimProcess *p, Sock *s)
+{
+    must(!s->loop);
+    sim(s)->process = p;
+}
+
+void sim_socks_lost(const SimProcess *p)
+{
+    list_each (link, &sim_now->socks) {
+        SimSock *s = CONTAINER(link, SimSock, of_world);
+        if (s->process == p) sim_sock_close(&s->sock);
+    }
 }
 
 void sim_sock_shutdown(Sock *s)

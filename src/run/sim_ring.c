@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 typedef struct SimRings {
+    Link of_world;        /* sim->rings */
     Ring *first, *second; /* NULL: closed */
     unsigned uses;        /* ends, and what is under way */
 } SimRings;
@@ -21,7 +22,9 @@ typedef struct {
 
 static void unref(SimRings *rings)
 {
-    if (!--rings->uses) free(rings);
+    if (--rings->uses) return;
+    if (sim_now) list_remove(&rings->of_world);
+    free(rings);
 }
 
 /* Our words lie in the other's mapping, too: this end may be closed by now. */
@@ -90,12 +93,28 @@ Err sim_ring_pair(Ring **first, Ring **second)
         return err;
     }
     SimRings *rings = NEW(SimRings);
-    *rings = (SimRings){one, other, 2};
+    *rings = (SimRings){.first = one, .second = other, .uses = 2};
+    list_add(&sim_now->rings, &rings->of_world);
     one->sim = other->sim = rings;
     one->sock.world = other->sock.world = &sim_world;
     *first = one;
     *second = other;
     return OK;
+}
+
+static bool is_of(const Ring *r, const SimProcess *p)
+{
+    return r && r->sock.loop && r->sock.loop->run == &p->run;
+}
+
+/* Not unmapped: somebody who does not run any more may point there. */
+void sim_rings_lost(const SimProcess *p)
+{
+    list_each (link, &sim_now->rings) {
+        SimRings *rings = CONTAINER(link, SimRings, of_world);
+        if (is_of(rings->first, p)) rings->first = NULL;
+        if (is_of(rings->second, p)) rings->second = NULL;
+    }
 }
 
 void sim_ring_close(Ring *r)

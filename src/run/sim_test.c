@@ -1,6 +1,7 @@
 #include "base/test.h"
 #include "run/context.h"
 #include "run/file.h"
+#include "run/ring.h"
 #include "run/sim.h"
 #include "run/sock.h"
 
@@ -416,4 +417,100 @@ TEST(sim_helpers_finish_in_any_order)
         swapped += order;
     }
     check(swapped > 5 && swapped < 35);
+}
+
+/* ---- a process dies ---- */
+
+typedef struct {
+    SimProcess *process;
+    Sock *ours, *theirs;
+    Ring *near, *far;
+    unsigned steps;
+    bool waits;
+} Dying;
+
+static void write_and_hold(void *arg)
+{
+    Dying *d = arg;
+    File *f;
+    check_ok(file_open(S("log"), FILE_WRITE | FILE_CREATE, &f));
+    check_ok(file_lock(f));
+    Slice text = S("written");
+    check_ok(file_write_at(f, 0, &text, 1));
+    d->steps++;
+    while (!file_sync(f)) /* for ever */
+        d->steps++;
+}
+
+PARKS static void tick(void *arg)
+{
+    Dying *d = arg;
+    while (fiber_sleep(1) != WOKEN_CANCELLED)
+        d->steps++;
+}
+
+PARKS static void live(void *arg)
+{
+    Dying *d = arg;
+    Slice message = S("last words");
+    check_ok(sock_attach(d->theirs));
+    check_ok(ring_attach(d->far));
+    check_u64(loop_count(), 1);
+    fiber_start("tick", tick, d);
+    check(ring_put(d->far, &message, 1));
+    d->waits = true;
+    aside(write_and_hold, d);
+}
+
+/* A file can be locked and read by the next, the peer sees the end, and nothing goes on. */
+PARKS static void look_behind(Dying *d)
+{
+    char text[8] = "";
+    size_t got = 0;
+    Slice message;
+    File *f scoped(file) = NULL;
+    check(ring_next(d->near, &message)); /* also what was just put */
+    check_slice(message, S("last words"));
+    ring_took(d->near);
+    check_ok(file_open(S("log"), FILE_WRITE, &f));
+    check_ok(file_lock(f));
+    check_ok(file_read_at(f, 0, text, 7));
+    check(!strcmp(text, "written"));
+    Err err = OK;
+    while (!err && sock_wait(d->ours, SOCK_READABLE, now_ms() + 1000, false) == WOKEN_READY)
+        err = sock_try_read(d->ours, text, 1, &got);
+    check_err(err, ERR_END);
+    unsigned steps = d->steps;
+    fiber_sleep(1000);
+    check_u64(d->steps, steps);
+}
+
+PARKS static void outlive(void *arg)
+{
+    Dying *d = arg;
+    check_ok(sock_pair(&d->ours, &d->theirs));
+    check_ok(ring_pair(&d->near, &d->far));
+    check_ok(ring_attach(d->near));
+    d->process = sim_process(1);
+    sock_detach(d->theirs);
+    sim_process_give(d->process, d->theirs);
+    sim_process_run(d->process, "live", live, d);
+    while (!d->waits || d->steps < 20)
+        fiber_sleep(1);
+    check_u64(loop_count(), 2);
+    sim_process_kill(d->process);
+    look_behind(d);
+    sock_close(d->ours);
+    ring_close(d->near);
+}
+
+TEST(sim_a_process_that_is_killed_leaves_what_it_wrote)
+{
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        Dying d = {0};
+        SimConfig config = {.seed = seed, .net_latency_us = 100, .disk_latency_us = 100};
+        int code;
+        check_ok(sim_run_child(&config, outlive, &d, &code)); /* whose memory goes with it */
+        check_u64((uint64_t)code, 0);
+    }
 }

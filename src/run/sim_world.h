@@ -4,19 +4,26 @@
 #include "run/sim.h"
 #include "run/world.h"
 
-typedef struct {
-    SimConfig config;
+/* Loops, and helpers of their own. What is open says whose it is. */
+struct SimProcess {
     Run run;
     Loop *loops; /* the last one stands for the helper threads */
+    Job *first_job, **last_job;
+    unsigned helpers_busy;
+    bool gone;
+    SimProcess *next;
+};
+
+typedef struct {
+    SimConfig config;
+    SimProcess *processes; /* the last one is the first */
     uint64_t random;
     int64_t now_us, started_us;
     Timers timers;
-    Job *first_job, **last_job;
-    unsigned helpers_busy;
     SimDisk *disk;
     bool disk_is_ours;
     uint64_t locks; /* last number given to a locked file */
-    Link listeners;
+    Link listeners, socks, files, rings;
     uint16_t next_port;
     int64_t ring_seen_us[2]; /* when the last of what second, first ends did is seen */
     Link ring_showings;      /* what has been done and not seen, in order */
@@ -24,6 +31,13 @@ typedef struct {
 
 extern _Thread_local Sim *sim_now; /* NULL: this thread is not simulated */
 extern const World sim_world;
+
+SimProcess *sim_process_now(void);
+SimProcess *sim_process_new(Sim *s, unsigned loops);
+/* A process is gone: what it had open is closed. */
+void sim_socks_lost(const SimProcess *p);
+void sim_files_lost(const SimProcess *p);
+void sim_rings_lost(const SimProcess *p);
 
 uint64_t sim_below(uint64_t n); /* 0 .. n-1 */
 bool sim_one_in(unsigned n);

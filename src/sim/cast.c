@@ -1,7 +1,7 @@
 /* Front, keeper and house apart, joined as the processes are: the front talks with strangers, asks
- * the keeper by a Caller, and carries octets through rings to the house. The house may be taken
- * away under its connections and come back. All in one simulated process, so a house that goes
- * closes its store in order; that it dies at any operation is what lives are for. */
+ * the keeper by a Caller, and carries octets through rings to the house. The house has a simulated
+ * process of its own. It may be taken away under its connections, in order or as by kill -9, and
+ * another one comes. Front, keeper and clients live as long as the life. */
 #include "sim/cast.h"
 #include "auth/keeper.h"
 #include "house/control.h"
@@ -14,19 +14,32 @@
 
 enum { LOOPS = 2, QUESTIONS_MOST = 1000, AT_ONCE = 100 };
 
+/* One house, in its process. What main and the process say to each other is in here; it is never
+ * freed, since nobody knows when the last one looks. */
+typedef struct {
+    Cast *cast;
+    SimProcess *process;
+    Ring *rings[LOOPS];
+    Sock *keeper; /* its end of a pair */
+    Caller *caller;
+    GrantKey key;
+    House *house;
+    Tunnel *tunnel;
+    unsigned visits, users;
+    bool is_open, is_to_end, has_ended, is_dead;
+} Life;
+
 struct Cast {
     World *w;
     const Config *config;
     const Demo *demo;
     Keeper *keeper, *remote; /* the keeper, and what the front takes for it */
-    Caller *of_front, *of_house;
-    GrantKey key;
+    Caller *of_front;
     Auth *auth; /* the front's */
     Snapshot *front;
     Gates *gates;
-    House *house;
-    Tunnel *tunnel;
-    unsigned visitors, visits, listeners, answerers; /* fibers: of the front, of the house ... */
+    Life *life;                              /* NULL: there is no house */
+    unsigned visitors, listeners, answerers; /* fibers */
 };
 
 static void must_be(Cast *c, const char *what, Err err)
@@ -51,47 +64,46 @@ PARKS static void answers(void *arg)
     free(a);
 }
 
-PARKS static Caller *join_keeper(Cast *c, CastRole role)
+/* The other end, for whoever asks. */
+static Sock *keeper_for(Cast *c, CastRole role)
 {
     Sock *ours, *theirs;
-    Caller *caller = caller_new(role, CAST_KEEPER, QUESTIONS_MOST);
     Asked *a = NEW(Asked);
     must_be(c, "pair", sock_pair(&ours, &theirs));
     *a = (Asked){c, role, theirs};
     c->answerers++;
     fiber_start("keeper", answers, a);
-    caller_replace(caller, ours);
-    return caller;
+    return ours;
 }
 
-PARKS static void ask_key(Cast *c)
+/* ---- the house, in its process ---- */
+
+PARKS static void ask_key(Life *l)
 {
     Buf memory buf_scoped = {0};
     Memo answer, question = {.kind = MEMO_GRANT_KEY};
-    must_be(c, "key", caller_ask(c->of_house, &question, NEVER, &answer, &memory));
-    must(answer.text[0].len == sizeof c->key.octets);
-    memcpy(c->key.octets, answer.text[0].at, sizeof c->key.octets);
+    must_be(l->cast, "key", caller_ask(l->caller, &question, NEVER, &answer, &memory));
+    must(answer.text[0].len == sizeof l->key.octets);
+    memcpy(l->key.octets, answer.text[0].at, sizeof l->key.octets);
 }
-
-/* ---- the house ---- */
 
 static void visit_ended(void *arg)
 {
-    Cast *c = arg;
-    c->visits--;
+    Life *l = arg;
+    l->visits--;
 }
 
 PARKS static void serve_visit(void *arg, Stream *stream, Slice service, Slice record)
 {
-    Cast *c = arg;
-    Snapshot *s = atomic_load(&c->house->now);
-    c->visits++;
+    Life *l = arg;
+    Snapshot *s = atomic_load(&l->house->now);
+    l->visits++;
     if (slice_eq(service, S("imap"))) {
-        imap_resume(stream, &s->imap, record, visit_ended, c);
+        imap_resume(stream, &s->imap, record, visit_ended, l);
         return;
     }
     if (slice_eq(service, S("pop3"))) {
-        pop3_resume(stream, &s->pop3, record, visit_ended, c);
+        pop3_resume(stream, &s->pop3, record, visit_ended, l);
         return;
     }
     bool lmtp = slice_eq(service, S("lmtp"));
@@ -101,49 +113,120 @@ PARKS static void serve_visit(void *arg, Stream *stream, Slice service, Slice re
         smtp_serve(stream, &s->smtp, lmtp);
     stream_finish(stream);
     stream_free(stream);
-    visit_ended(c);
+    visit_ended(l);
 }
 
-PARKS static void house_comes(Cast *c)
+PARKS static void open_house(Life *l)
 {
-    Ring *ours[LOOPS], *theirs[LOOPS];
-    HouseStart start = {.config = c->config, .demo = c->demo, .keeper = c->of_house};
-    Err err = house_open(&start, &c->house);
+    const Cast *c = l->cast;
+    HouseStart start = {
+        .config = c->config, .demo = c->demo, .keeper = l->caller, .grant_key = &l->key};
+    Err err = house_open(&start, &l->house);
     for (unsigned tries = 0; err && c->w->lenient && !c->w->verifying && tries < 5; tries++)
-        err = house_open(&start, &c->house); /* the warden starts it again */
-    must_be(c, "open", err);
-    Snapshot *s = atomic_load(&c->house->now);
-    s->imap.grant_key = s->pop3.grant_key = &c->key;
-    TunnelConfig config = {.serve = serve_visit, .arg = c};
+        err = house_open(&start, &l->house); /* the warden starts it again */
+    must_be(l->cast, "open", err);
+    TunnelConfig config = {.serve = serve_visit, .arg = l};
     must(loop_count() == LOOPS);
-    for (size_t i = 0; i < LOOPS; i++)
-        must_be(c, "ring", ring_pair(&ours[i], &theirs[i]));
-    must_be(c, "tunnel", tunnel_open(&config, theirs, LOOPS, &c->tunnel));
-    must_be(c, "gates", gates_replace(c->gates, ours, LOOPS));
-    c->w->house = c->house;
+    must_be(l->cast, "tunnel", tunnel_open(&config, l->rings, LOOPS, &l->tunnel));
 }
 
 /* Its connections see the end, in the middle of whatever they say. */
-PARKS static void house_goes(Cast *c)
+PARKS static void close_house(Life *l)
 {
     Cond nobody = {0};
-    Tunnel *t = c->tunnel;
-    c->w->house = NULL;
-    c->tunnel = NULL;
-    sim_rings_settle();
-    gates_lost(c->gates);
-    if (t) tunnel_end(t);
-    while (c->visits || c->w->house_users)
+    tunnel_end(l->tunnel);
+    while (l->visits || l->users)
         cond_wait(&nobody, now_ms() + 1);
-    house_close(c->house);
-    c->house = NULL;
+    house_close(l->house);
+    caller_free(l->caller);
 }
 
-PARKS void cast_new_house(Cast *c)
+PARKS static void house_lives(void *arg)
 {
-    house_goes(c);
+    Life *l = arg;
+    Cond nobody = {0};
+    must_be(l->cast, "attach", sock_attach(l->keeper));
+    l->caller = caller_new(CAST_HOUSE, CAST_KEEPER, QUESTIONS_MOST);
+    caller_replace(l->caller, l->keeper);
+    ask_key(l);
+    open_house(l);
+    l->is_open = true;
+    while (!l->is_to_end)
+        cond_wait(&nobody, now_ms() + 1);
+    close_house(l);
+    l->has_ended = true;
+}
+
+/* ---- the house, from outside ---- */
+
+PARKS static void house_comes(Cast *c)
+{
+    Ring *ours[LOOPS];
+    Cond nobody = {0};
+    Life *l = NEW(Life);
+    *l = (Life){.cast = c, .process = sim_process(LOOPS), .keeper = keeper_for(c, CAST_HOUSE)};
+    for (size_t i = 0; i < LOOPS; i++)
+        must_be(c, "ring", ring_pair(&ours[i], &l->rings[i]));
+    sock_detach(l->keeper);
+    sim_process_give(l->process, l->keeper);
+    sim_process_run(l->process, "house", house_lives, l);
+    while (!l->is_open)
+        cond_wait(&nobody, now_ms() + 1);
+    must_be(c, "gates", gates_replace(c->gates, ours, LOOPS));
+    c->life = l;
+}
+
+PARKS static void house_goes(Cast *c, bool dies)
+{
+    Cond nobody = {0};
+    Life *l = c->life;
+    c->life = NULL;
+    l->is_dead = dies;
+    c->w->deaths += dies;
+    sim_rings_settle();
+    if (dies) sim_process_kill(l->process);
+    gates_lost(c->gates);
+    l->is_to_end = true;
+    while (!dies && !l->has_ended)
+        cond_wait(&nobody, now_ms() + 1);
+    sim_process_kill(l->process);
+}
+
+PARKS void cast_new_house(Cast *c, bool dies)
+{
+    house_goes(c, dies);
     (void)fiber_sleep((int64_t)(sim_random() % 50));
     house_comes(c);
+}
+
+typedef struct {
+    Life *life;
+    void (*fn)(House *house, void *arg);
+    void *arg;
+    bool done;
+} Errand;
+
+PARKS_UNCHECKED static void run_errand(void *arg)
+{
+    Errand *e = arg;
+    e->life->users++;
+    e->fn(e->life->house, e->arg);
+    e->life->users--;
+    e->done = true;
+}
+
+/* An Errand may be left behind in a dead process, and is. */
+PARKS bool cast_in_house(Cast *c, void (*fn)(House *house, void *arg), void *arg)
+{
+    Cond nobody = {0};
+    Life *l = c->life;
+    if (!l) return false;
+    Errand *e = NEW(Errand);
+    *e = (Errand){l, fn, arg, false};
+    sim_process_run(l->process, "errand", run_errand, e);
+    while (!e->done && !l->is_dead && !l->has_ended)
+        cond_wait(&nobody, now_ms() + 1);
+    return e->done;
 }
 
 /* ---- the front ---- */
@@ -226,17 +309,37 @@ typedef struct {
     Sock *sock;
 } Door;
 
+typedef struct {
+    Life *life;
+    Sock *sock;
+} Control;
+
 PARKS static void serve_control(void *arg)
 {
-    Visitor *v = arg;
-    World *w = v->cast->w;
-    w->house_users++;
-    if (w->house) control_serve(v->stream, w->house);
-    w->house_users--;
-    stream_finish(v->stream);
-    stream_free(v->stream);
-    v->cast->visitors--;
-    free(v);
+    Control *control = arg;
+    Life *l = control->life;
+    l->users++;
+    must_be(l->cast, "attach", sock_attach(control->sock));
+    Stream *stream = stream_new(control->sock);
+    control_serve(stream, l->house);
+    stream_finish(stream);
+    stream_free(stream);
+    free(control);
+    l->users--;
+}
+
+/* The house's own door, which the warden keeps open. */
+static void to_control(Cast *c, Sock *sock)
+{
+    if (!c->life) {
+        sock_close(sock);
+        return;
+    }
+    Control *control = NEW(Control);
+    *control = (Control){c->life, sock};
+    sock_detach(sock);
+    sim_process_give(c->life->process, sock);
+    sim_process_run(c->life->process, "control", serve_control, control);
 }
 
 PARKS static void accept_all(void *arg)
@@ -244,10 +347,14 @@ PARKS static void accept_all(void *arg)
     Door *d = arg;
     Sock *sock;
     while (!sock_accept(d->sock, &sock)) {
+        if (!d->service) {
+            to_control(d->cast, sock);
+            continue;
+        }
         Visitor *v = NEW(Visitor);
         *v = (Visitor){.cast = d->cast, .service = d->service, .stream = stream_new(sock)};
         d->cast->visitors++;
-        fiber_start(d->service ? d->service : "control", d->service ? serve : serve_control, v);
+        fiber_start(d->service, serve, v);
     }
     sock_close(d->sock);
     d->cast->listeners--;
@@ -292,10 +399,9 @@ PARKS void cast_open(World *w, const Config *config, const Demo *demo, Cast **ca
     Cast *c = NEW(Cast);
     *c = (Cast){.w = w, .config = config, .demo = demo};
     open_keeper(c);
-    c->of_front = join_keeper(c, CAST_FRONT);
-    c->of_house = join_keeper(c, CAST_HOUSE);
+    c->of_front = caller_new(CAST_FRONT, CAST_KEEPER, QUESTIONS_MOST);
+    caller_replace(c->of_front, keeper_for(c, CAST_FRONT));
     c->remote = keeper_remote(c->of_front);
-    ask_key(c);
     open_front(c);
     house_comes(c);
     open_door(c, "imap", "127.0.0.1", PORT_IMAP);
@@ -312,12 +418,11 @@ PARKS void cast_close(Cast *c)
     Cond nobody = {0};
     while (c->visitors || c->listeners)
         cond_wait(&nobody, now_ms() + 5);
-    house_goes(c);
+    house_goes(c, false);
     gates_free(c->gates);
     auth_close(c->auth);
     keeper_close(c->remote);
     caller_free(c->of_front);
-    caller_free(c->of_house);
     while (c->answerers)
         cond_wait(&nobody, now_ms() + 5);
     keeper_close(c->keeper);

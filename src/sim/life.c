@@ -52,28 +52,36 @@ static void configure(const World *w, Config *c)
     set(c, "undelete", world_keeps(w) ? "7d" : "0");
 }
 
-PARKS static void prepare(World *w)
+PARKS_UNCHECKED bool world_in_house(World *w, void (*fn)(House *house, void *arg), void *arg)
 {
+    if (w->cast) return cast_in_house(w->cast, fn, arg);
+    fn(w->house, arg);
+    return true;
+}
+
+PARKS static void prepare_house(House *house, void *arg)
+{
+    World *w = arg;
     Slice both[] = {S("u00001"), S("u00002")};
     uint32_t acct;
     for (unsigned i = 1; i <= ACCOUNTS + 1; i++) {
         char login[8];
         snprintf(login, sizeof login, "u%05u", i);
-        Err err = auth_account(w->house->auth, slice_of(login), &acct);
+        Err err = auth_account(house->auth, slice_of(login), &acct);
         if (err) world_failed(w, "account %u: %s (%s)", i, err_name(err), err_story());
     }
-    Err err = alias_put(w->house->auth, S("team@localhost"), both, COUNT(both));
+    Err err = alias_put(house->auth, S("team@localhost"), both, COUNT(both));
     if (err) world_failed(w, "alias: %s (%s)", err_name(err), err_story());
 }
 
-PARKS static void open_house(World *w, Config *config, Cast **cast)
+PARKS static void open_house(World *w, Config *config)
 {
     static const Demo demo = {
         ACCOUNTS + 1, {"secret", 6}
     };
     configure(w, config);
     if (w->apart) {
-        cast_open(w, config, &demo, cast);
+        cast_open(w, config, &demo, &w->cast);
         return;
     }
     HouseStart start = {.config = config, .demo = &demo};
@@ -154,23 +162,19 @@ static void befall(World *w, const char *name, void (*what)(void *))
     fiber_start(name, what, w);
 }
 
-typedef struct {
-    World *w;
-    Cast *cast;
-} Replacing;
-
 PARKS static void houses_come(void *arg)
 {
-    Replacing *r = arg;
+    World *w = arg;
     for (uint64_t n = 1 + sim_random() % 3; n; n--) {
+        bool dies = plan_has(&w->plan, TROUBLE_dies);
         (void)fiber_sleep((int64_t)(sim_random() % 120));
-        cast_new_house(r->cast);
+        if (plan_has(&w->plan, TROUBLE_links) && sim_random() % 2) dies = false;
+        cast_new_house(w->cast, dies);
     }
-    r->w->waiting--;
-    free(r);
+    w->waiting--;
 }
 
-PARKS static void work(World *w, Cast *cast)
+PARKS static void work(World *w)
 {
     SimDiskPlan *plan = sim_disk_plan(w->disk);
     doing(w, "work");
@@ -180,12 +184,7 @@ PARKS static void work(World *w, Cast *cast)
             start(w, (ClientKind)kind, i);
     if (plan_has(&w->plan, TROUBLE_clock)) befall(w, "clock", clock_jumps);
     if (w->fills) befall(w, "filling", disk_fills);
-    if (w->replaces) {
-        Replacing *r = NEW(Replacing);
-        *r = (Replacing){w, cast};
-        w->waiting++;
-        fiber_start("replacing", houses_come, r);
-    }
+    if (w->replaces) befall(w, "replacing", houses_come);
     if (w->crash_after) plan->crash_at = plan->operations + w->crash_after;
     if (w->fails_after) plan->fail_at = plan->operations + w->fails_after;
     if (w->read_fails_after) plan->fail_read_at = plan->reads + w->read_fails_after;
@@ -198,20 +197,20 @@ PARKS_UNCHECKED void life(void *arg)
 {
     World *w = arg;
     Config config;
-    Cast *cast = NULL;
     log_set_level(w->traced ? LOG_LEVEL_WARN : LOG_LEVEL_NONE);
     doing(w, "open");
     if (w->plan.plant[0]) fault_set(w->plan.plant, FAULT_ALWAYS);
-    w->house_users = 0;
-    open_house(w, &config, &cast);
+    w->house = NULL;
+    w->cast = NULL;
+    open_house(w, &config);
     doing(w, "prepare");
-    prepare(w);
+    if (!world_in_house(w, prepare_house, w)) world_failed(w, "there is no house");
     if (w->flips)
         verify_damaged(w);
     else
         verify(w);
     if (!w->last) {
-        work(w, cast);
+        work(w);
         (void)fiber_sleep(QUIET_MS); /* what clients left behind comes to its end */
         if (!w->unsure && !w->fills) verify(w);
     }
@@ -222,8 +221,8 @@ PARKS_UNCHECKED void life(void *arg)
     }
     doing(w, "close");
     run_cancel();
-    if (cast) {
-        cast_close(cast);
+    if (w->cast) {
+        cast_close(w->cast);
     } else {
         house_drain(w->house, 10000);
         house_close(w->house);

@@ -169,10 +169,10 @@ typedef struct World {
     uint64_t fails_after, read_fails_after; /* operations of the work until one does; 0: none */
     unsigned flips;                         /* bits that are not what was written */
     uint32_t tokens, groups;
-    unsigned waiting;     /* clients that have not ended */
-    House *house;         /* of this life; NULL: it is being replaced */
-    unsigned house_users; /* who has hold of it beside its connections */
-    uint64_t done[CLIENT_KINDS], verified, digest;
+    unsigned waiting; /* clients that have not ended */
+    House *house;     /* of this life, in one process; else: */
+    struct Cast *cast;
+    uint64_t done[CLIENT_KINDS], verified, deaths, digest;
     char doing[64];
     Own owns[OWNS];
     Arrivals arrivals[ACCOUNTS];
@@ -180,6 +180,8 @@ typedef struct World {
     Limited limited;
     Persona persons[PERSONS];
 } World;
+/* fn(house, arg) where the house is. False: it is being replaced, or died before the end. */
+PARKS bool world_in_house(World *w, void (*fn)(House *house, void *arg), void *arg);
 _Noreturn void world_failed(const World *w, const char *fmt, ...) PRINTF(2, 3);
 
 typedef struct {

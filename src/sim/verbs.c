@@ -110,18 +110,27 @@ PARKS void verify_recount(World *w)
     done(&c);
 }
 
+typedef struct {
+    bool compacts;
+    Err err;
+} Upkeep;
+
+PARKS static void keep_up(House *house, void *arg)
+{
+    Upkeep *u = arg;
+    uint64_t freed;
+    Engine *engine = store_engine(house->store);
+    u->err = u->compacts ? engine_compact(engine, &freed) : engine_checkpoint(engine);
+}
+
 PARKS void upkeep_client(Client *c)
 {
     for (unsigned i = 0; i * 3 < c->w->plan.steps; i++) {
-        uint64_t freed;
         (void)fiber_sleep(client_below(c, 60));
-        if (!c->w->house) continue;
-        Engine *engine = store_engine(c->w->house->store);
-        c->w->house_users++;
-        Err err = client_one_in(c, 2) ? engine_checkpoint(engine) : engine_compact(engine, &freed);
-        c->w->house_users--;
-        if (err && !c->w->lenient)
-            world_failed(c->w, "upkeep: %s (%s)", err_name(err), err_story());
-        c->w->done[c->kind]++;
+        Upkeep u = {.compacts = client_one_in(c, 2)};
+        bool done = world_in_house(c->w, keep_up, &u);
+        if (done && u.err && !c->w->lenient)
+            world_failed(c->w, "upkeep: %s (%s)", err_name(u.err), err_story());
+        c->w->done[c->kind] += done;
     }
 }

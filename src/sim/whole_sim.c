@@ -19,7 +19,7 @@
 enum { DISK_BYTES = 512 << 20, EXIT_WORLD = 3 };
 
 static bool verbose, quiet, traced;
-static uint64_t operations, crashes, verified, done[CLIENT_KINDS];
+static uint64_t operations, crashes, deaths, verified, done[CLIENT_KINDS];
 
 void world_failed(const World *w, const char *fmt, ...)
 {
@@ -66,7 +66,8 @@ static void choose(World *w, uint64_t *random, SimConfig *sim)
     if ((!fails && !partly) || w->last) w->fails_after = 0;
     w->unsure = (fails && w->fails_after) || w->read_fails_after;
     w->apart = plan_has(p, TROUBLE_apart);
-    w->replaces = w->apart && plan_has(p, TROUBLE_links) && !w->last;
+    bool goes = plan_has(p, TROUBLE_links) || plan_has(p, TROUBLE_dies);
+    w->replaces = w->apart && goes && !w->last;
     w->lenient = w->unsure || w->fills || w->replaces;
     plan->failing = fails ? SIM_FAILS : next(random) % 2 ? SIM_SHORT : SIM_INTERRUPTED;
     plan->failure = next(random) % 2 ? ERR_IO : ERR_DISK_FULL;
@@ -149,6 +150,7 @@ static bool passes(const Plan *plan, uint64_t *digest)
         good = one_life(w, &random);
     operations += sim_disk_plan(w->disk)->operations;
     verified += w->verified;
+    deaths += w->deaths;
     for (unsigned i = 0; i < CLIENT_KINDS; i++)
         done[i] += w->done[i];
     *digest = w->digest * 31 + sim_disk_plan(w->disk)->operations;
@@ -307,6 +309,14 @@ static int find_plants(const Wish *wish)
     return found == COUNT(plants) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Of a campaign, whose log somebody looks at. */
+static void tell_progress(uint64_t seed, uint64_t passed, uint64_t failed)
+{
+    printf("up to seed %llu: %llu passed, %llu failed\n", (unsigned long long)seed,
+           (unsigned long long)passed, (unsigned long long)failed);
+    fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
     Wish wish;
@@ -320,9 +330,11 @@ int main(int argc, char **argv)
             passed++;
         else if (++failed == 5)
             break;
+        if (passed % 1000 == 0) tell_progress(seed, passed, failed);
     }
-    printf("%llu crashes, %llu verifications, %llu disk operations;", (unsigned long long)crashes,
-           (unsigned long long)verified, (unsigned long long)operations);
+    printf("%llu crashes, %llu houses killed, %llu verifications, %llu disk operations;",
+           (unsigned long long)crashes, (unsigned long long)deaths, (unsigned long long)verified,
+           (unsigned long long)operations);
     for (unsigned i = 0; i < CLIENT_KINDS; i++)
         printf(" %s %llu", client_names[i], (unsigned long long)done[i]);
     printf("\n%llu passed, %llu failed\n", (unsigned long long)passed, (unsigned long long)failed);

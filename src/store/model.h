@@ -14,6 +14,8 @@
 #include "store/page.h"
 #include "store/record.h"
 
+#include <stdatomic.h>
+
 typedef struct Box Box;
 typedef struct Home Home;
 
@@ -256,6 +258,8 @@ struct Store {
     unsigned home_count;
     Mutex names_lock; /* guards names: login -> account number, a cache */
     Table names;
+    atomic_size_t signature_pending; /* signature.c: octets of all accounts */
+    atomic_uint signature_orphans;   /* searches that outlived their accounts */
 };
 
 /* ---- account.c ---- */

@@ -20,6 +20,7 @@ enum {
 /* Account.search. The home loop owns it while nobody is busy; while busy, a helper thread does,
  * except for pending, idle and orphan. */
 typedef struct {
+    Store *store;
     uint32_t acct;
     bool busy, orphan;
     bool asked;  /* a search used it: the file stays open */
@@ -30,10 +31,6 @@ typedef struct {
     Cond idle;
     Job job;
 } Search;
-
-/* Of all accounts: octets pending, and searches that outlived theirs. */
-static atomic_size_t all_pending;
-static atomic_uint orphans;
 
 static void search_end(Search *s)
 {
@@ -106,15 +103,16 @@ static void last_job(Job *job)
 {
     Search *s = CONTAINER(job, Search, job);
     bring_up(s);
+    atomic_uint *orphans = &s->store->signature_orphans;
     search_end(s);
-    atomic_fetch_sub(&orphans, 1);
+    atomic_fetch_sub(orphans, 1);
 }
 
 /* ---- on the home loop ---- */
 
 static void take_pending(Search *s)
 {
-    atomic_fetch_sub(&all_pending, s->pending.len);
+    atomic_fetch_sub(&s->store->signature_pending, s->pending.len);
     s->writing = s->pending;
     s->pending = (Buf){0};
 }
@@ -143,7 +141,7 @@ static void search_free(void *search)
         search_end(s);
         return;
     }
-    atomic_fetch_add(&orphans, 1);
+    atomic_fetch_add(&s->store->signature_orphans, 1);
     s->orphan = true;
     if (!s->busy) write_last(s);
 }
@@ -159,6 +157,7 @@ static Search *search_of(Account *a)
 {
     if (a->search) return a->search;
     Search *s = NEW(Search);
+    s->store = a->store;
     s->acct = a->number;
     buf_printf(&s->path, "%.*s/search/%u.sig", SP(a->store->dir), a->number);
     a->search = s;
@@ -186,7 +185,7 @@ void signature_add(Account *a, uint32_t eid, Slice prefix, Slice text, bool whol
         text = buf_slice(&all);
     }
     sig_chunk(&s->pending, s->acct, eid, text, whole);
-    size_t waiting = atomic_fetch_add(&all_pending, s->pending.len - before);
+    size_t waiting = atomic_fetch_add(&s->store->signature_pending, s->pending.len - before);
     if (!s->busy && (s->pending.len >= PENDING_MOST || waiting >= ALL_MOST)) write_behind(s);
 }
 
@@ -226,10 +225,10 @@ PARKS size_t text_candidates(Account *a, Slice needle, uint32_t *eids, size_t n)
     return q.n;
 }
 
-PARKS void signature_settle(void)
+PARKS void signature_settle(const Store *store)
 {
     Cond never = {0};
-    while (atomic_load(&orphans))
+    while (atomic_load(&store->signature_orphans))
         cond_wait(&never, now_ms() + 1);
 }
 

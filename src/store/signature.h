@@ -25,6 +25,6 @@ void signature_add(Account *a, uint32_t eid, Slice prefix, Slice text, bool whol
 /* The file is open and has no signature of it. */
 bool signature_is_missing(Account *a, uint32_t eid);
 /* Waits until what unloaded accounts left behind is written. For store_close. */
-PARKS void signature_settle(void);
+PARKS void signature_settle(const Store *store);
 /* An account was emptied for good: its file goes. */
 PARKS void signature_remove(Account *a);

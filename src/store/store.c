@@ -87,7 +87,7 @@ static PARKS void close_all(Store *store)
     each_home(store, home_stop);
     if (store->engine) engine_close(store->engine);
     each_home(store, home_close);
-    signature_settle();
+    signature_settle(store);
     table_done(&store->names);
     free(store->homes);
     free((char *)store->dir.at);
