@@ -88,7 +88,7 @@ PARKS static Slice hear(Port *p, Stream *s, Service service)
 {
     TlsContext *ctx scoped(tls) = NULL;
     if (service == SERVICE_IMAPS || service == SERVICE_POP3S) {
-        check_ok(tls_client_new(false, &ctx));
+        ctx = tls_client_new(false);
         check_ok(stream_start_tls_client(s, ctx, S("localhost")));
     }
     return greeting(p, s);

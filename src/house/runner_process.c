@@ -116,7 +116,7 @@ Err errands_new(Slice url, Slice authorization, Slice authority, Errands **erran
     e->authorization = arena_copy(&e->memory, authorization);
     TRY(http_url_parse(arena_copy(&e->memory, url), &e->url));
     if (!is_safe(&e->url)) return fail(ERR_CONFIG, "oauth_introspection wants https");
-    TRY(tls_client_new(true, &e->tls));
+    e->tls = tls_client_new(true);
     if (authority.len) TRY(tls_client_trust(e->tls, authority));
     *errands = e;
     e = NULL;

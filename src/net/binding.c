@@ -23,7 +23,7 @@ static Err tls_exporter(SSL *ssl, Buf *out)
     if (!secret_is_unique(ssl)) return unsupported("no extended master secret");
     if (SSL_export_keying_material(ssl, keying, sizeof keying, label, sizeof label - 1,
                                    (const unsigned char *)"", 0, 1) != 1)
-        return tls_failed(ERR_TLS, "channel binding");
+        out_of_memory(sizeof keying); /* the handshake is done */
     buf_add(out, slice(keying, sizeof keying));
     return OK;
 }
@@ -42,7 +42,7 @@ static Err tls_server_end_point(SSL *ssl, Buf *out)
     if (!md) return unsupported("the certificate's signature has no hash");
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len;
-    if (!X509_digest(certificate, md, digest, &len)) return tls_failed(ERR_TLS, "channel binding");
+    if (!X509_digest(certificate, md, digest, &len)) out_of_memory(0);
     buf_add(out, slice(digest, len));
     return OK;
 }
@@ -58,7 +58,7 @@ static Err tls_unique(SSL *ssl, Buf *out)
     bool we_were_first = (SSL_is_server(ssl) != 0) == server_was_first;
     size_t len = we_were_first ? SSL_get_finished(ssl, finished, sizeof finished)
                                : SSL_get_peer_finished(ssl, finished, sizeof finished);
-    if (!len) return unsupported("the handshake is not finished");
+    must(len); /* the handshake is done */
     buf_add(out, slice(finished, len));
     return OK;
 }

@@ -79,6 +79,8 @@ void press_free(Press *p);
 /* For the rooms of TLS: drains OpenSSL's queue into the story. */
 Err tls_failed(Err err, const char *what);
 
+int64_t stream_from_now(int64_t ms); /* NEVER stays NEVER */
+
 /* One try to send octets from where they are, when nothing is before them; never waits. */
 size_t stream_send_now(Stream *s, Slice octets);
 BIO_METHOD *sock_method_new(void);
@@ -86,7 +88,7 @@ int tls_choose_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chose
                     const unsigned char *offered, unsigned offered_len, void *nothing);
 void tls_ticket_use(SSL_CTX *ctx);
 BIO *tls_pem_open(Slice path, Err *err);
-Err tls_context_new(const SSL_METHOD *method, TlsContext **out) MUST_USE;
+TlsContext *tls_context_new(const SSL_METHOD *method);
 Err tls_use_chain(SSL_CTX *ctx, BIO *pem, Slice path) MUST_USE;
 void tls_set_server_manners(SSL_CTX *ctx); /* behind the certificate */
 Err tls_trust_clients(SSL_CTX *ssl, BIO *pem, Slice path) MUST_USE;

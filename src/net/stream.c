@@ -101,7 +101,7 @@ Buf *stream_out(Stream *s)
     return &s->out;
 }
 
-static int64_t from_now(int64_t ms)
+int64_t stream_from_now(int64_t ms)
 {
     int64_t now = now_ms();
     return ms > NEVER - now ? NEVER : now + ms;
@@ -109,16 +109,7 @@ static int64_t from_now(int64_t ms)
 
 PARKS static Err wait_to_write(Stream *s, SockEvents wants)
 {
-    switch (sock_wait(s->sock, wants, from_now(s->write_timeout_ms), false)) {
-    case WOKEN_READY:
-    case WOKEN_NUDGED:
-        return OK;
-    case WOKEN_TIMEOUT:
-        return fail(ERR_TIMEOUT, "the peer does not read");
-    case WOKEN_CANCELLED:
-        return fail(ERR_CANCELLED, "stopped while writing");
-    }
-    return OK;
+    return sock_await(s->sock, wants, stream_from_now(s->write_timeout_ms), "writing to the peer");
 }
 
 /* What is not sent is in nobody's way: a failure is found by the fiber that flushes. */
@@ -236,7 +227,7 @@ PARKS void stream_finish(Stream *s)
     (void)stream_flush(s);
     stream_end_tls(s);
     sock_shutdown(s->sock);
-    int64_t until = from_now(LINGER_MS);
+    int64_t until = stream_from_now(LINGER_MS);
     for (size_t thrown = 0; thrown < LINGER_OCTETS && now_ms() < until;) {
         char waste[1024];
         size_t got;

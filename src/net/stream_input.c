@@ -42,15 +42,9 @@ PARKS static Err fill_or_err(Stream *s)
         TRY(try_fill(s, &got, &wants));
         if (got) break;
         stream_rest(s);
-        switch (press_wait(s, wants, s->deadline_ms, false)) {
-        case WOKEN_READY:
-        case WOKEN_NUDGED:
-            break;
-        case WOKEN_TIMEOUT:
-            return fail(ERR_TIMEOUT, "the peer was silent for too long");
-        case WOKEN_CANCELLED:
-            return fail(ERR_CANCELLED, "stopped while reading");
-        }
+        Wake why = press_wait(s, wants, s->deadline_ms, false);
+        if (why == WOKEN_CANCELLED) return fail(ERR_CANCELLED, "stopped while reading");
+        if (why == WOKEN_TIMEOUT) return fail(ERR_TIMEOUT, "the peer was silent for too long");
     }
     breathe();
     return OK;

@@ -7,31 +7,16 @@ bool stream_is_remote(const Stream *s)
     return s->remote != NULL;
 }
 
-static int64_t from_now(int64_t ms)
-{
-    int64_t now = now_ms();
-    return ms > NEVER - now ? NEVER : now + ms;
-}
-
 PARKS static Err wait_for(Stream *s, SockEvents what, int64_t deadline_ms)
 {
-    switch (sock_wait(s->sock, what, deadline_ms, false)) {
-    case WOKEN_READY:
-    case WOKEN_NUDGED:
-        return OK;
-    case WOKEN_TIMEOUT:
-        return fail(ERR_TIMEOUT, "the front does not answer");
-    case WOKEN_CANCELLED:
-        return fail(ERR_CANCELLED, "stopped while the front was asked");
-    }
-    return OK;
+    return sock_await(s->sock, what, deadline_ms, "asking the front");
 }
 
 PARKS static Err put(Stream *s, const Memo *memo)
 {
     for (bool done = false; !done;) {
         Err err = remote_try_put(s->remote, memo, &done);
-        if (!err && !done) err = wait_for(s, SOCK_WRITABLE, from_now(s->write_timeout_ms));
+        if (!err && !done) err = wait_for(s, SOCK_WRITABLE, stream_from_now(s->write_timeout_ms));
         if (!err) continue;
         stream_fail(s, err);
         return err;
@@ -158,7 +143,7 @@ PARKS void stream_keep(Stream *s, Slice record)
 PARKS static Err wait_for_end(Stream *s)
 {
     Remote *r = s->remote;
-    int64_t until = from_now(s->write_timeout_ms);
+    int64_t until = stream_from_now(s->write_timeout_ms);
     while (!r->ended) {
         if (r->leg->end->over) return fail(ERR_END, "the front went");
         r->sock.ready &= (uint8_t)~SOCK_READABLE;

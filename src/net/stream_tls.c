@@ -139,8 +139,8 @@ int tls_choose_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chose
     if (!s->alpn.len) return SSL_TLSEXT_ERR_NOACK;
     Slice ours = slice_from(buf_slice(&s->alpn), 1);
     Reader r = reader(slice(offered, offered_len));
-    while (r.rest.len && !r.bad) {
-        Slice name = read_raw(&r, read_u8(&r));
+    Slice name;
+    while ((name = read_raw(&r, read_u8(&r))).len) { /* 3.1: none is empty */
         if (!slice_eq(name, ours)) continue;
         *chosen = (const unsigned char *)name.at;
         *chosen_len = (unsigned char)name.len;
@@ -166,16 +166,7 @@ static void put_tls_under(Stream *s, TlsContext *ctx)
 
 PARKS static Err wait_to_shake(Stream *s, SockEvents wants)
 {
-    switch (sock_wait(s->sock, wants, s->deadline_ms, false)) {
-    case WOKEN_READY:
-    case WOKEN_NUDGED:
-        break;
-    case WOKEN_TIMEOUT:
-        return fail(ERR_TIMEOUT, "silent in the TLS handshake");
-    case WOKEN_CANCELLED:
-        return fail(ERR_CANCELLED, "stopped in the TLS handshake");
-    }
-    return OK;
+    return sock_await(s->sock, wants, s->deadline_ms, "TLS handshake");
 }
 
 PARKS static Err shake_hands(Stream *s)
@@ -263,9 +254,8 @@ PARKS Err stream_start_tls_client(Stream *s, TlsContext *ctx, Slice host)
     TRY(begin_tls(s, ctx, SSL_set_connect_state));
     Err err = host.len ? expect_host(s->ssl, host) : OK;
     Slice alpn = buf_slice(&s->alpn);
-    if (!err && alpn.len &&
-        SSL_set_alpn_protos(s->ssl, (const unsigned char *)alpn.at, (unsigned)alpn.len))
-        err = tls_failed(ERR_TLS, "ALPN");
+    if (alpn.len && SSL_set_alpn_protos(s->ssl, (const unsigned char *)alpn.at, (unsigned)alpn.len))
+        out_of_memory(alpn.len);
     if (err) {
         stream_fail(s, err);
         return err;

@@ -14,12 +14,16 @@ SCOPED(X509, x509, X509_free)
 SCOPED(EVP_PKEY, pkey, EVP_PKEY_free)
 
 /* The first entry of OpenSSL's queue is the cause, the later ones are who passed it on. */
+static const char *cause(const char *otherwise)
+{
+    const char *reason = ERR_reason_error_string(ERR_get_error());
+    ERR_clear_error();
+    return reason ? reason : otherwise;
+}
+
 Err tls_failed(Err err, const char *what)
 {
-    unsigned long code = ERR_get_error();
-    const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    ERR_clear_error();
-    return fail(err, "%s: %s", what, reason ? reason : err_meaning(err));
+    return fail(err, "%s: %s", what, cause(err_meaning(err)));
 }
 
 /* ---- contexts ---- */
@@ -40,19 +44,17 @@ static void set_manners(SSL_CTX *ctx)
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    bool good = SSL_CTX_set_cipher_list(ctx, CIPHERS) && SSL_CTX_set1_groups_list(ctx, GROUPS);
-    must(good);
+    must(SSL_CTX_set_cipher_list(ctx, CIPHERS) && SSL_CTX_set1_groups_list(ctx, GROUPS));
 }
 
-Err tls_context_new(const SSL_METHOD *method, TlsContext **out)
+TlsContext *tls_context_new(const SSL_METHOD *method)
 {
     SSL_CTX *ssl = SSL_CTX_new(method);
-    if (!ssl) return tls_failed(ERR_TLS, "TLS context");
+    if (!ssl) out_of_memory(0);
     set_manners(ssl);
     TlsContext *ctx = NEW(TlsContext);
     *ctx = (TlsContext){.refs = 1, .ssl = ssl, .method = sock_method_new()};
-    *out = ctx;
-    return OK;
+    return ctx;
 }
 
 TlsContext *tls_ref(TlsContext *ctx)
@@ -97,10 +99,7 @@ BIO *tls_pem_open(Slice path, Err *err)
 
 static Err pem_fault(Slice path, const char *what)
 {
-    unsigned long code = ERR_get_error();
-    const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    ERR_clear_error();
-    return fail(ERR_CONFIG, "%.*s: %s (%s)", SP(path), what, reason ? reason : "unknown");
+    return fail(ERR_CONFIG, "%.*s: %s (%s)", SP(path), what, cause("unknown"));
 }
 
 Err tls_read_key(Slice path, EVP_PKEY **key)
@@ -116,8 +115,7 @@ Err tls_read_key(Slice path, EVP_PKEY **key)
 /* The end of the file is told like any other absence of a certificate. */
 static bool is_end_of_pem(void)
 {
-    unsigned long code = ERR_peek_last_error();
-    bool end = ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+    bool end = ERR_peek_last_error() == ERR_PACK(ERR_LIB_PEM, 0, PEM_R_NO_START_LINE);
     if (end) ERR_clear_error();
     return end;
 }
@@ -145,7 +143,7 @@ static Err load(SSL_CTX *ctx, Slice certificate_path, Slice key_path)
     TRY(tls_use_chain(ctx, pem, certificate_path));
     EVP_PKEY *key scoped(pkey) = NULL;
     TRY(tls_read_key(key_path, &key));
-    if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+    if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
         return pem_fault(key_path, "does not belong to the certificate");
     return OK;
 }
@@ -156,9 +154,8 @@ static void set_session_context(SSL_CTX *ctx)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    bool good = X509_digest(SSL_CTX_get0_certificate(ctx), EVP_sha256(), digest, &len) &&
-                SSL_CTX_set_session_id_context(ctx, digest, len);
-    must(good);
+    must(X509_digest(SSL_CTX_get0_certificate(ctx), EVP_sha256(), digest, &len) &&
+         SSL_CTX_set_session_id_context(ctx, digest, len));
 }
 
 void tls_set_server_manners(SSL_CTX *ctx)
@@ -174,24 +171,21 @@ void tls_set_server_manners(SSL_CTX *ctx)
 
 Err tls_server_new(Slice certificate_path, Slice key_path, TlsContext **out)
 {
-    TlsContext *ctx scoped(tls) = NULL;
-    TRY(tls_context_new(TLS_server_method(), &ctx));
+    TlsContext *ctx scoped(tls) = tls_context_new(TLS_server_method());
     TRY(load(ctx->ssl, certificate_path, key_path));
     tls_set_server_manners(ctx->ssl);
     *out = tls_ref(ctx);
     return OK;
 }
 
-Err tls_client_new(bool verify, TlsContext **out)
+/* Where there is no trust store, nobody is trusted. */
+TlsContext *tls_client_new(bool verify)
 {
-    TlsContext *ctx scoped(tls) = NULL;
-    TRY(tls_context_new(TLS_client_method(), &ctx));
-    if (verify) {
-        SSL_CTX_set_verify(ctx->ssl, SSL_VERIFY_PEER, NULL);
-        if (!SSL_CTX_set_default_verify_paths(ctx->ssl)) return tls_failed(ERR_TLS, "trust store");
-    }
-    *out = tls_ref(ctx);
-    return OK;
+    TlsContext *ctx = tls_context_new(TLS_client_method());
+    if (!verify) return ctx;
+    SSL_CTX_set_verify(ctx->ssl, SSL_VERIFY_PEER, NULL);
+    if (!SSL_CTX_set_default_verify_paths(ctx->ssl)) out_of_memory(0);
+    return ctx;
 }
 
 Err tls_client_trust(TlsContext *ctx, Slice certificate_path)
@@ -201,8 +195,8 @@ Err tls_client_trust(TlsContext *ctx, Slice certificate_path)
     TRY(err);
     ERR_clear_error();
     X509 *certificate scoped(x509) = PEM_read_bio_X509(pem, NULL, no_password, NULL);
-    if (!certificate || !X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx->ssl), certificate))
-        return pem_fault(certificate_path, "no certificate");
+    if (!certificate) return pem_fault(certificate_path, "no certificate");
+    if (!X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx->ssl), certificate)) out_of_memory(0);
     return OK;
 }
 
@@ -210,8 +204,7 @@ void tls_certificate_fingerprint(TlsContext *ctx, Buf *hex)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len;
-    X509 *leaf = SSL_CTX_get0_certificate(ctx->ssl);
-    if (!leaf || !X509_digest(leaf, EVP_sha256(), digest, &len)) return;
+    must(X509_digest(SSL_CTX_get0_certificate(ctx->ssl), EVP_sha256(), digest, &len));
     hex_encode(hex, slice(digest, len));
 }
 

@@ -11,7 +11,7 @@ Err tls_server_new(Slice certificate_path, Slice key_path, TlsContext **ctx) MUS
  * One that does not is as good as none: the handshake goes on. */
 Err tls_server_ask_client(TlsContext *ctx, Slice authorities_path) MUST_USE;
 /* verify: against the system's certificates and the host given to stream_start_tls_client. */
-Err tls_client_new(bool verify, TlsContext **ctx) MUST_USE;
+TlsContext *tls_client_new(bool verify);
 Err tls_client_trust(TlsContext *ctx, Slice certificate_path) MUST_USE; /* this one too */
 TlsContext *tls_ref(TlsContext *ctx);
 void tls_unref(TlsContext *ctx);

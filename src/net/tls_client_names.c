@@ -20,10 +20,10 @@ static Err trust(SSL_CTX *ssl, BIO *pem, Slice path)
     for (;; count++) {
         X509 *authority = PEM_read_bio_X509(pem, NULL, NULL, NULL);
         if (!authority) break;
-        bool good = X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), authority) &&
-                    SSL_CTX_add_client_CA(ssl, authority);
+        if (!X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), authority) ||
+            !SSL_CTX_add_client_CA(ssl, authority))
+            out_of_memory(0);
         X509_free(authority);
-        if (!good) return tls_failed(ERR_CONFIG, "client authorities");
     }
     ERR_clear_error();
     return count ? OK : fail(ERR_CONFIG, "%.*s: no certificate", SP(path));

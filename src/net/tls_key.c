@@ -52,20 +52,22 @@ static bool method_of(EVP_PKEY *key, uint16_t scheme, const EVP_MD **hash, bool 
     return EVP_PKEY_is_a(key, "RSA") ? *pss || low == 1 : EVP_PKEY_is_a(key, "EC") && low == 3;
 }
 
-static bool sign(EVP_PKEY *key, const EVP_MD *hash, bool pss, Slice octets, Buf *signature)
+static Err sign(EVP_PKEY *key, const EVP_MD *hash, bool pss, Slice octets, Buf *signature)
 {
     EVP_PKEY_CTX *how;
     EVP_MD_CTX *ctx scoped(md_ctx) = EVP_MD_CTX_new();
     size_t len = TLS_SIGNATURE_MOST;
     unsigned char *out = (unsigned char *)buf_reserve(signature, len);
-    if (!ctx || EVP_DigestSignInit(ctx, &how, hash, NULL, key) != 1) return false;
-    if (pss && (EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) != 1 ||
-                EVP_PKEY_CTX_set_rsa_pss_saltlen(how, RSA_PSS_SALTLEN_DIGEST) != 1))
-        return false;
+    if (!ctx || EVP_DigestSignInit(ctx, &how, hash, NULL, key) != 1) out_of_memory(0);
+    if (pss) {
+        if (EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) != 1 ||
+            EVP_PKEY_CTX_set_rsa_pss_saltlen(how, RSA_PSS_SALTLEN_DIGEST) != 1)
+            out_of_memory(0);
+    }
     if (EVP_DigestSign(ctx, out, &len, (const unsigned char *)octets.at, octets.len) != 1)
-        return false;
+        return tls_failed(ERR_TLS, "signing");
     signature->len += len;
-    return true;
+    return OK;
 }
 
 Err tls_key_sign(TlsKey *key, uint16_t scheme, Slice octets, Buf *signature)
@@ -77,7 +79,7 @@ Err tls_key_sign(TlsKey *key, uint16_t scheme, Slice octets, Buf *signature)
     if (!method_of(key->pkey, scheme, &hash, &pss))
         return fail(ERR_UNSUPPORTED, "scheme %04x is not for this key", scheme);
     ERR_clear_error();
-    return sign(key->pkey, hash, pss, octets, signature) ? OK : tls_failed(ERR_TLS, "signing");
+    return sign(key->pkey, hash, pss, octets, signature);
 }
 
 bool tls_key_is_slow(const TlsKey *key)
@@ -87,38 +89,29 @@ bool tls_key_is_slow(const TlsKey *key)
 
 /* ---- opening ---- */
 
-/* Read as a server would that has both, so that what is wrong is found where it can be told. */
-static Err check_pair(Slice certificate_path, Slice key_path)
-{
-    TlsContext *ctx scoped(tls) = NULL;
-    return tls_server_new(certificate_path, key_path, &ctx);
-}
-
 /* Some keep the key in the same file: only certificates travel. */
-static Err certificates_only(Slice path, Buf *chain)
+static void put_certificates(SSL_CTX *ssl, Buf *chain)
 {
-    Err err;
-    BIO *in scoped(bio) = tls_pem_open(path, &err);
+    STACK_OF(X509) *above = NULL;
     BIO *out scoped(bio) = BIO_new(BIO_s_mem());
-    TRY(err);
-    if (!out) out_of_memory(0);
-    for (X509 *c; (c = PEM_read_bio_X509_AUX(in, NULL, NULL, NULL)); X509_free(c))
-        if (!PEM_write_bio_X509(out, c)) out_of_memory(0);
-    ERR_clear_error();
+    if (!out || !PEM_write_bio_X509(out, SSL_CTX_get0_certificate(ssl))) out_of_memory(0);
+    SSL_CTX_get0_chain_certs(ssl, &above);
+    for (int i = 0; i < sk_X509_num(above); i++)
+        if (!PEM_write_bio_X509(out, sk_X509_value(above, i))) out_of_memory(0);
     char *at;
     long len = BIO_get_mem_data(out, &at);
     buf_add(chain, slice(at, (size_t)len));
-    return OK;
 }
 
+/* Read as a server would that has both, so that what is wrong is found where it can be told. */
 Err tls_key_open(Slice certificate_path, Slice key_path, Buf *chain, TlsKey **key)
 {
-    TlsKey *k scoped(tls_key) = NEW(TlsKey);
-    TRY(check_pair(certificate_path, key_path));
-    TRY(certificates_only(certificate_path, chain));
-    TRY(tls_read_key(key_path, &k->pkey));
-    *key = k;
-    k = NULL;
+    TlsContext *ctx scoped(tls) = NULL;
+    TRY(tls_server_new(certificate_path, key_path, &ctx));
+    put_certificates(ctx->ssl, chain);
+    *key = NEW(TlsKey);
+    (*key)->pkey = SSL_CTX_get0_privatekey(ctx->ssl);
+    must(EVP_PKEY_up_ref((*key)->pkey));
     return OK;
 }
 

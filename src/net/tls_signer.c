@@ -321,9 +321,8 @@ static OSSL_LIB_CTX *library(void)
     mutex_lock(&mutex);
     if (!ours) {
         OSSL_LIB_CTX *fresh = OSSL_LIB_CTX_new();
-        bool good = fresh && OSSL_PROVIDER_add_builtin(fresh, NAME, begin) &&
-                    OSSL_PROVIDER_load(fresh, NAME);
-        must(good);
+        must(fresh && OSSL_PROVIDER_add_builtin(fresh, NAME, begin) &&
+             OSSL_PROVIDER_load(fresh, NAME));
         ours = fresh;
     }
     mutex_unlock(&mutex);
@@ -351,18 +350,16 @@ static Err use(SSL_CTX *ssl, Slice chain, uint32_t number, const TlsSigner *sign
     ERR_clear_error();
     TRY(tls_use_chain(ssl, pem, S("the certificate")));
     Key ours_is = {X509_get0_pubkey(SSL_CTX_get0_certificate(ssl)), number, signer};
-    if (!ours_is.public) return tls_failed(ERR_TLS, "the certificate's key");
+    must(ours_is.public);
     TRY(make_key(&ours_is, &key));
-    if (SSL_CTX_use_PrivateKey(ssl, key) != 1 || SSL_CTX_check_private_key(ssl) != 1)
-        return tls_failed(ERR_TLS, "the certificate's key");
+    if (SSL_CTX_use_PrivateKey(ssl, key) != 1) out_of_memory(0); /* it is the certificate's */
     return OK;
 }
 
 Err tls_server_remote(Slice chain, Slice authorities, uint32_t key, const TlsSigner *signer,
                       TlsContext **ctx)
 {
-    TlsContext *new scoped(tls) = NULL;
-    TRY(tls_context_new(TLS_server_method(), &new));
+    TlsContext *new scoped(tls) = tls_context_new(TLS_server_method());
     TRY(use(new->ssl, chain, key, signer));
     tls_set_server_manners(new->ssl);
     if (authorities.len) {

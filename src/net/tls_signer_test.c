@@ -169,7 +169,7 @@ PARKS static Err shake(TlsContext *server, TlsContext *client, Keyholder *k, boo
 static TlsContext *client_of(const Place *p, int version, const char *algorithms)
 {
     TlsContext *ctx = NULL;
-    check_ok(tls_client_new(true, &ctx));
+    ctx = tls_client_new(true);
     check_ok(tls_client_trust(ctx, slice_of(p->certificate)));
     SSL_CTX_set_min_proto_version(ctx->ssl, version);
     SSL_CTX_set_max_proto_version(ctx->ssl, version);

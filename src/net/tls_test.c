@@ -84,7 +84,7 @@ PARKS static Err shake_both(Stream *server, TlsContext *ctx, Client *client)
 static TlsContext *client_of_version(int version)
 {
     TlsContext *ctx = NULL;
-    check_ok(tls_client_new(false, &ctx));
+    ctx = tls_client_new(false);
     SSL_CTX_set_max_proto_version(ctx->ssl, version);
     return ctx;
 }
@@ -179,7 +179,7 @@ TEST(tls_1_1_is_refused)
     Place place = place_new();
     TlsContext *server_ctx scoped(tls) = server_new(&place);
     TlsContext *client_ctx scoped(tls) = NULL;
-    check_ok(tls_client_new(false, &client_ctx));
+    client_ctx = tls_client_new(false);
     SSL_CTX_set_min_proto_version(client_ctx->ssl, TLS1_VERSION);
     SSL_CTX_set_max_proto_version(client_ctx->ssl, TLS1_1_VERSION);
     SSL_CTX_set_security_level(client_ctx->ssl, 0);
@@ -443,7 +443,7 @@ TEST(a_client_checks_the_name)
     TlsContext *server_ctx scoped(tls) = server_new(&place);
     for (size_t i = 0; i < COUNT(rows); i++) {
         TlsContext *client_ctx scoped(tls) = NULL;
-        check_ok(tls_client_new(true, &client_ctx));
+        client_ctx = tls_client_new(true);
         if (rows[i].trusted) check_ok(tls_client_trust(client_ctx, slice_of(place.certificate)));
         Stream *server scoped(stream) = NULL, *client scoped(stream) = NULL;
         check_ok(stream_pair(&server, &client));

@@ -43,7 +43,7 @@ static bool pick(const unsigned char *name, bool making, TicketKey *key, bool *i
     return is_current || *is_old;
 }
 
-static bool set_up_mac(EVP_MAC_CTX *mac, TicketKey *key)
+static void set_up_mac(EVP_MAC_CTX *mac, TicketKey *key)
 {
     char hash[] = "SHA256";
     OSSL_PARAM params[] = {
@@ -51,20 +51,19 @@ static bool set_up_mac(EVP_MAC_CTX *mac, TicketKey *key)
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash, 0),
         OSSL_PARAM_construct_end(),
     };
-    return EVP_MAC_CTX_set_params(mac, params) == 1;
+    if (EVP_MAC_CTX_set_params(mac, params) != 1) out_of_memory(0);
 }
 
-/* The numbers are OpenSSL's: 0 no such ticket, 1 fine, 2 fine but make a new one, -1 failed. */
-static int use_key(TicketKey *key, bool renew, unsigned char *iv, EVP_CIPHER_CTX *cipher,
-                   EVP_MAC_CTX *mac, bool making)
+static void use_key(TicketKey *key, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                    bool making)
 {
     const EVP_CIPHER *aes = EVP_aes_256_cbc();
     if (making) random_bytes(iv, (size_t)EVP_CIPHER_get_iv_length(aes));
-    if (!EVP_CipherInit_ex2(cipher, aes, key->aes, iv, making, NULL)) return -1;
-    if (!set_up_mac(mac, key)) return -1;
-    return renew ? 2 : 1;
+    if (!EVP_CipherInit_ex2(cipher, aes, key->aes, iv, making, NULL)) out_of_memory(0);
+    set_up_mac(mac, key);
 }
 
+/* The numbers are OpenSSL's: 0 no such ticket, 1 fine, 2 fine but make a new one. */
 static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                       EVP_MAC_CTX *mac, int making)
 {
@@ -74,9 +73,9 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
     if (making) memcpy(name, key.name, sizeof key.name);
     /* RFC 8446 C.4: a client should not use a ticket twice, so it needs a new one every time. */
     bool renew = is_old || SSL_version(ssl) >= TLS1_3_VERSION;
-    int result = use_key(&key, renew && !making, iv, cipher, mac, making);
+    use_key(&key, iv, cipher, mac, making);
     wipe(&key, sizeof key);
-    return result;
+    return renew && !making ? 2 : 1;
 }
 
 static void put_key(Buf *out, const TicketKey *key)

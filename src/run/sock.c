@@ -39,16 +39,17 @@ Wake sock_wait(Sock *s, SockEvents what, int64_t deadline_ms, bool nudges)
     return why;
 }
 
+Err sock_await(Sock *s, SockEvents what, int64_t deadline_ms, const char *doing)
+{
+    Wake why = sock_wait(s, what, deadline_ms, false);
+    if (why == WOKEN_CANCELLED) return fail(ERR_CANCELLED, "%s: the server is stopping", doing);
+    if (why == WOKEN_TIMEOUT) return fail(ERR_TIMEOUT, "%s: the peer took too long", doing);
+    return OK;
+}
+
 Err sock_listen(const Address *at, Sock **listener)
 {
     return world->sock_listen(at, listener);
-}
-
-static Err woken_early(Wake why, const char *what)
-{
-    if (why == WOKEN_CANCELLED) return fail(ERR_CANCELLED, "%s: the server is stopping", what);
-    if (why == WOKEN_TIMEOUT) return fail(ERR_TIMEOUT, "%s: nothing came in time", what);
-    return OK;
 }
 
 Err sock_try_accept(Sock *listener, Sock **conn)
@@ -61,7 +62,7 @@ Err sock_try_accept(Sock *listener, Sock **conn)
 Err sock_accept(Sock *listener, Sock **conn)
 {
     for (;;) {
-        if (run_is_cancelled()) return woken_early(WOKEN_CANCELLED, "accept");
+        if (run_is_cancelled()) return fail(ERR_CANCELLED, "accept: the server is stopping");
         Sock *got;
         TRY(sock_try_accept(listener, &got));
         if (got) {
@@ -72,7 +73,7 @@ Err sock_accept(Sock *listener, Sock **conn)
                 *conn = got;
             return err;
         }
-        TRY(woken_early(sock_wait(listener, SOCK_READABLE, NEVER, false), "accept"));
+        TRY(sock_await(listener, SOCK_READABLE, NEVER, "accept"));
     }
 }
 
@@ -80,7 +81,7 @@ Err sock_connect(const Address *to, int64_t deadline_ms, Sock **conn)
 {
     Sock *s scoped(sock) = NULL;
     TRY(world->sock_connect_begin(to, &s));
-    TRY(woken_early(sock_wait(s, SOCK_WRITABLE, deadline_ms, false), "connect"));
+    TRY(sock_await(s, SOCK_WRITABLE, deadline_ms, "connect"));
     TRY(s->world->sock_connect_end(s));
     *conn = s;
     s = NULL;

@@ -37,6 +37,8 @@ void sock_more(Sock *s, bool more);
 typedef enum { SOCK_READABLE = 1, SOCK_WRITABLE = 2 } SockEvents;
 /* Until ready, the deadline, a nudge if listening to nudges, or run_cancel. */
 PARKS Wake sock_wait(Sock *s, SockEvents what, int64_t deadline_ms, bool nudges);
+/* The same for who goes on only when it is ready: ERR_TIMEOUT, ERR_CANCELLED. Hears no nudges. */
+PARKS Err sock_await(Sock *s, SockEvents what, int64_t deadline_ms, const char *doing) MUST_USE;
 void sock_shutdown(Sock *s); /* no more writes from us; the peer sees the end */
 void sock_cut(Sock *s);      /* neither way any more; both see the end. Any thread */
 
