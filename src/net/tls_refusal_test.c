@@ -322,3 +322,54 @@ TEST(certificates_of_clients_name_mailboxes)
     EVP_PKEY_free(w.key);
     place_done(&w.place);
 }
+
+/* ---- what is signed ---- */
+
+/* RFC 8422 5.4: randoms, named_curve, the curve, a point. */
+static void put_tls12(Buf *out, uint8_t form, uint8_t point)
+{
+    buf_clear(out);
+    for (int i = 0; i < 64; i++)
+        buf_char(out, (char)i);
+    buf_u8(out, form);
+    buf_u16(out, 0x1d00);
+    buf_u8(out, point);
+    for (int i = 0; i < point; i++)
+        buf_char(out, 'p');
+}
+
+TEST(only_handshakes_of_tls_1_2_are_signed)
+{
+    Place p = place_new();
+    EVP_PKEY *rsa = EVP_RSA_gen(2048), *ec = EVP_EC_gen("P-256");
+    X509 *c = certificate_for(rsa, EVP_sha256());
+    TlsKey *key scoped(tls_key) = NULL, *other scoped(tls_key) = NULL;
+    Buf chain buf_scoped = {0}, octets buf_scoped = {0}, signature buf_scoped = {0};
+    write_certificates(&p, c, NULL);
+    write_key(&p, rsa);
+    check_ok(tls_key_open(slice_of(p.certificate), slice_of(p.key), &chain, &key));
+    X509_free(c);
+    c = certificate_for(ec, EVP_sha256());
+    write_certificates(&p, c, NULL);
+    write_key(&p, ec);
+    check_ok(tls_key_open(slice_of(p.certificate), slice_of(p.key), &chain, &other));
+    check(tls_key_is_slow(key) && !tls_key_is_slow(other));
+    put_tls12(&octets, 3, 32);
+    check_ok(tls_key_sign(key, 0x0804, buf_slice(&octets), &signature));
+    check_ok(tls_key_sign(key, 0x0401, buf_slice(&octets), &signature));
+    check_err(tls_key_sign(key, 0x0403, buf_slice(&octets), &signature), ERR_UNSUPPORTED);
+    check_err(tls_key_sign(other, 0x0401, buf_slice(&octets), &signature), ERR_UNSUPPORTED);
+    check_err(tls_key_sign(other, 0x0703, buf_slice(&octets), &signature), ERR_UNSUPPORTED);
+    buf_char(&octets, 'x'); /* behind the point */
+    check_err(tls_key_sign(key, 0x0804, buf_slice(&octets), &signature), ERR_FORBIDDEN);
+    octets.len -= 2;
+    check_err(tls_key_sign(key, 0x0804, buf_slice(&octets), &signature), ERR_FORBIDDEN);
+    put_tls12(&octets, 3, 31);
+    check_err(tls_key_sign(key, 0x0804, buf_slice(&octets), &signature), ERR_FORBIDDEN);
+    put_tls12(&octets, 1, 32);
+    check_err(tls_key_sign(key, 0x0804, buf_slice(&octets), &signature), ERR_FORBIDDEN);
+    X509_free(c);
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(ec);
+    place_done(&p);
+}
