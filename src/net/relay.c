@@ -193,7 +193,7 @@ PARKS static void say_farewell(Relay *r)
 static bool may_read(const Relay *r)
 {
     const Stream *c = r->client;
-    if (!may_say(r) || c->deaf || stream_buffered(c)) return false;
+    if (!may_say(r) || stream_buffered(c)) return false; /* who is deaf has said its end */
     bool in_turn = c->press && press_at_boundary(c->press);
     return in_turn ? r->credit == TUNNEL_CREDIT : r->credit > 0;
 }

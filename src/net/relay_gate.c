@@ -225,7 +225,6 @@ static void wake_stalled(Gates *g, uint32_t connection)
 
 static Err take_leaves(Relay *r)
 {
-    if (r->left) return fail(ERR_SYNTAX, "it has left before");
     r->left = true;
     wake_stalled(r->gates, r->connection);
     return OK;
