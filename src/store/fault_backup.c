@@ -53,7 +53,9 @@ static PARKS Err make_backup(Chore *c, bool full)
 {
     Backup b = {.store = c->store};
     Engine *e = store_engine(c->store);
-    b.job = (BackupJob){.store = S("store"), .dir = S("backup"), .full = full};
+    b.job = (BackupJob){
+        .store = S("store"), .dir = S("backup"), .full = full, .keeper = S("keeper-state")};
+    TRY(path_replace(b.job.keeper, S("what the keeper knows")));
     Err err = take(&b, job_open);
     if (!err) err = engine_backup_begin(e, &c->arena, &b.plan);
     bool begun = !err;
@@ -66,6 +68,10 @@ static PARKS Err make_backup(Chore *c, bool full)
 PARKS Err chore_back_up(Chore *c)
 {
     TRY(make_backup(c, true));
+    fiber_sleep(2000);
+    TRY(chore_at_home(c, c->one, c->two, chore_look_at_view));
+    s->between = wall_seconds();
+    fiber_sleep(2000);
     TRY(chore_at_home(c, c->one, c->two, chore_look_at_view));
     return make_backup(c, false);
 }
@@ -110,6 +116,11 @@ PARKS Err chore_restore(Chore *c)
     StoreOptions options = *store_options(c->store);
     Store *store = NULL;
     uint64_t given_up;
+    t.r.at = s->between;
+    aside(put_back, &t);
+    TRY(t.err);
+    t.r.at = 0;
+    t.r.store = fresh_dir(&c->arena);
     aside(put_back, &t);
     TRY(t.err);
     TRY(store_open(t.r.store, &options, &store));

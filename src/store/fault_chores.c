@@ -449,6 +449,7 @@ static PARKS Err furnish(Chore *c)
         if (i % 4 == 0) TRY(add_letter(c, shared, i, 0));
     }
     TRY(mailbox_expunge(box, &some, true, &c->arena, &gone));
+    TRY(add_letter(c, shared, 40, BIG_OCTETS));
     TRY(chore_at_home(c, c->two, c->one, share_inbox));
     TRY(bring_back(c));
     return chore_back_up(c);
@@ -460,5 +461,6 @@ PARKS Err chores_prepare(Store *store)
     uint32_t one, two;
     TRY(store_create_account(store, ONE, &one));
     TRY(store_create_account(store, TWO, &two));
-    return chore_at_home(&c, one, two, furnish);
+    TRY(chore_at_home(&c, one, two, furnish));
+    return engine_copy_index(store_engine(store));
 }

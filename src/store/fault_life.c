@@ -30,15 +30,16 @@ static void arm(void)
     s->armed = true;
     fault_set(LOOK, LOOKS_MOST);
     s->first_look = LOOKS_MOST;
+    fault_index_spoil(0);
     mem_plan = (MemPlan){.counting = true};
     if (!f) return;
-    s->world.damaged = f->kind == A_LOOK;
+    s->world.damaged = f->kind == A_LOOK || f->kind == A_PAGE;
     plan->failing = f->failing;
     plan->failure = f->failure;
     plan->crash = f->crash;
     if (f->kind == AN_ALLOCATION)
         mem_plan.refuse_at = s->at;
-    else if (f->kind != A_READ && f->kind != A_LOOK)
+    else if (f->kind != A_READ && f->kind != A_LOOK && f->kind != A_PAGE)
         *(fault_is_crash(f) ? &plan->crash_at : &plan->fail_at) = plan->operations + s->at;
 }
 
@@ -53,6 +54,8 @@ static void disarm(void)
     s->memory = mem_plan.count;
     s->looks = s->first_look - fault_left(LOOK);
     fault_set(LOOK, 0);
+    s->pages = fault_index_pages();
+    fault_index_spoil(0);
     plan->fail_at = plan->fail_read_at = plan->crash_at = 0;
 }
 
@@ -63,6 +66,7 @@ static void arm_reads(void)
     if (!s->armed) return;
     s->first_read = plan->reads;
     s->first_look = fault_left(LOOK);
+    fault_index_spoil(s->fault && s->fault->kind == A_PAGE ? s->at : 0);
     if (s->fault && s->fault->kind == A_LOOK) fault_set(LOOK, (unsigned)s->at);
     if (s->fault && s->fault->kind == A_READ) plan->fail_read_at = plan->reads + s->at;
 }
@@ -123,17 +127,18 @@ static PARKS void repair(Store *store)
 }
 
 const Operation engine_operations[ENGINE_OPERATIONS] = {
-    {"append of 2 MB", NULL,       DURING,  WORK_APPEND,  BIG  },
-    {"new segment",    NULL,       DURING,  WORK_REPLACE, ROLLS},
-    {"checkpoint",     checkpoint, DURING,  WORK_OPS,     0    },
-    {"compact",        compact,    DURING,  WORK_OPS,     0    },
-    {"copy of index",  copy_index, DURING,  WORK_OPS,     0    },
-    {"scrub",          scrub,      DURING,  WORK_OPS,     0    },
-    {"check",          repair,     DURING,  WORK_OPS,     0    },
-    {"close",          NULL,       CLOSING, WORK_OPS,     0    },
-    {"open",           NULL,       OPENING, WORK_OPS,     0    },
-    {"recovery",       NULL,       OPENING, WORK_OPS,     DIRTY},
-    {"index lost",     NULL,       OPENING, WORK_OPS,     LOST },
+    {"append of 2 MB", NULL,       DURING,  WORK_APPEND,  BIG         },
+    {"new segment",    NULL,       DURING,  WORK_REPLACE, ROLLS       },
+    {"checkpoint",     checkpoint, DURING,  WORK_OPS,     0           },
+    {"compact",        compact,    DURING,  WORK_OPS,     0           },
+    {"copy of index",  copy_index, DURING,  WORK_OPS,     0           },
+    {"scrub",          scrub,      DURING,  WORK_OPS,     0           },
+    {"check",          repair,     DURING,  WORK_OPS,     0           },
+    {"close",          NULL,       CLOSING, WORK_OPS,     0           },
+    {"open",           NULL,       OPENING, WORK_OPS,     0           },
+    {"recovery",       NULL,       OPENING, WORK_OPS,     DIRTY       },
+    {"index lost",     NULL,       OPENING, WORK_OPS,     LOST        },
+    {"log alone",      NULL,       OPENING, WORK_OPS,     LOST | ALONE},
 };
 
 /* ---- one life ---- */
@@ -212,6 +217,19 @@ static PARKS void look(Store *store)
     s->again = false;
 }
 
+static void lose_index(void)
+{
+    Arena arena arena_scoped = {0};
+    Slice *names;
+    size_t count;
+    if (path_list(S("store/idx"), &arena, &names, &count)) _exit(2);
+    for (size_t i = 0; i < count; i++) {
+        bool copy = slice_starts(names[i], S("copy-"));
+        if (!slice_eq(names[i], S("data.tab")) && !(copy && s->op->ways & ALONE)) continue;
+        if (path_unlink(arena_printf(&arena, "store/idx/%.*s", SP(names[i])))) _exit(2);
+    }
+}
+
 PARKS void fault_live(void *arg)
 {
     Store *store = NULL;
@@ -221,12 +239,13 @@ PARKS void fault_live(void *arg)
     stage(second ? "open again" : "open");
     s->world.may_fail = !second && s->fault && s->fault->failure;
     s->world.damaged = false; /* arm() says */
-    if (!second && s->op->ways & LOST && path_unlink(S("store/idx/data.tab"))) _exit(2);
+    if (!second && s->op->ways & LOST) lose_index();
     if (when == OPENING) arm(), arm_reads();
     Err err = store_open(S("store"), &o, &store);
     if (when == OPENING) disarm();
     if (err && s->world.may_fail) return;
     if (err) work_failed(&s->world, "open: %s (%s)", err_name(err), err_story());
+    fault_index_through(store);
     stage("do it");
     if (!second && when == DURING) do_it(store);
     if (s->world.damaged) _exit(0); /* memory may lack what could not be read; the log does not */

@@ -33,6 +33,7 @@ static const Fault faults[] = {
     {"EIO of a read",    A_READ,        SIM_FAILS,       ERR_IO,        0},
     {"short read",       A_READ,        SIM_SHORT,       OK,            0},
     {"damaged index",    A_LOOK,        SIM_FAILS,       ERR_CORRUPT,   0},
+    {"damaged page",     A_PAGE,        SIM_FAILS,       ERR_CORRUPT,   0},
     {"kill -9 before",   A_KILL,        SIM_FAILS,       OK,            SIM_CRASH_BEFORE},
     {"kill -9 amid",     A_KILL,        SIM_FAILS,       OK,            SIM_CRASH_HALF},
     {"kill -9 after",    A_KILL,        SIM_FAILS,       OK,            SIM_CRASH_AFTER},
@@ -163,17 +164,20 @@ static void walk_operation(Walk *k, const Operation *op, unsigned account)
     bool good = one_trial(op, NULL, 0);
     *(good ? &k->passed : &k->failed) += 1;
     if (!good) return;
-    uint64_t operations = s->operations, reads = s->reads, looks = s->looks, memory = s->memory;
+    uint64_t operations = s->operations, reads = s->reads, looks = s->looks, pages = s->pages,
+             memory = s->memory;
     k->came_to_it |= operations || reads;
     if (k->stride == 1)
-        printf("%s, account %u: %llu operations, %llu reads, %llu looks, %llu allocations\n",
+        printf("%s, account %u: %llu operations, %llu reads, %llu looks, %llu pages, %llu "
+               "allocations\n",
                op->name, account, (unsigned long long)operations, (unsigned long long)reads,
-               (unsigned long long)looks, (unsigned long long)memory);
+               (unsigned long long)looks, (unsigned long long)pages, (unsigned long long)memory);
     for (size_t i = 0; i < COUNT(faults); i++) {
         const Fault *f = &faults[i];
         uint64_t calls = f->kind == AN_ALLOCATION ? memory
                          : f->kind == A_READ      ? reads
                          : f->kind == A_LOOK      ? looks
+                         : f->kind == A_PAGE      ? pages
                                                   : operations;
         if (calls && (!k->errors || f->failure)) walk_fault(k, op, f, calls);
     }

@@ -9,6 +9,7 @@ enum {
     BIG = 1,    /* of more than BLOB_INLINE_MOST */
     ROLLS = 2,  /* until the log has a new segment */
     DIRTY = 4,  /* the life before has ended by kill -9 */
+    ALONE = 32, /* and there is no copy of it */
     LOST = 8,   /* the index is gone */
     CHORE = 16, /* `chore` */
 };
@@ -21,7 +22,7 @@ typedef struct {
     unsigned ways, chore;
 } Operation;
 
-typedef enum { A_CALL, A_READ, A_LOOK, A_KILL, A_POWER_CUT, AN_ALLOCATION } FaultKind;
+typedef enum { A_CALL, A_READ, A_LOOK, A_PAGE, A_KILL, A_POWER_CUT, AN_ALLOCATION } FaultKind;
 typedef struct {
     const char *name;
     FaultKind kind;
@@ -38,8 +39,10 @@ typedef struct { /* shared with the children */
     const Fault *fault; /* NULL: none */
     uint64_t at;        /* which call */
     unsigned account, turn, lives;
-    bool armed, again;                         /* again: the life after */
-    uint64_t operations, reads, looks, memory; /* how many calls there were; looks: at the index */
+    int64_t between;                    /* when there was one backup, and not the other */
+    bool armed, again;                  /* again: the life after */
+    uint64_t operations, reads, memory; /* how many calls there were */
+    uint64_t looks, pages;              /* at the index; read from it */
     uint64_t first_operation, first_read, first_look;
     char stage[32];
 } Play;
@@ -47,7 +50,7 @@ typedef struct { /* shared with the children */
 extern Play *s;
 extern SimDisk *disk;
 
-enum { ENGINE_OPERATIONS = 11, CHORES = 17 };
+enum { ENGINE_OPERATIONS = 12, CHORES = 17 };
 extern const Operation engine_operations[ENGINE_OPERATIONS];
 
 void fault_moment(WorkWorld *w, Client *c, bool ended); /* of WorkWorld */
@@ -56,6 +59,11 @@ PARKS void fault_prepare(void *arg);
 /* arg: a bool. Opens, does the operation while the fault is armed, looks; true: only looks. */
 PARKS void fault_live(void *arg);
 void fault_ignore(void *arg, Slice line);
+
+/* fault_index.c */
+void fault_index_through(Store *store); /* pages it reads from now on are counted */
+void fault_index_spoil(uint64_t at);    /* and the at-th from now on is damaged; 0: none is */
+uint64_t fault_index_pages(void);
 
 /* fault_chores.c */
 typedef struct Chore {
