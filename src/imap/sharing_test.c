@@ -279,3 +279,95 @@ TEST(users_share_at_random)
     printf("   %u commands done, %u refused, %u sessions sent away\n", done, refused, byes);
     check(done > 2000 && refused > 1000 && byes > 0);
 }
+
+/* ---- shared with somebody who has not been here yet ---- */
+
+/* All that is answered to one command. */
+PARKS static Slice ask(Session *s, Arena *a, const char *command)
+{
+    Buf all buf_scoped = {0};
+    Slice line;
+    send_text(s, arena_printf(a, "t %s\r\n", command));
+    while (next_line(s, &line)) {
+        buf_printf(&all, "%.*s\n", SP(line));
+        if (slice_starts(line, S("t "))) break;
+    }
+    return arena_copy(a, buf_slice(&all));
+}
+
+static bool says(Slice answer, const char *what)
+{
+    return slice_find_slice(answer, slice_of(what)) < answer.len;
+}
+
+PARKS static void open_world(World *w, const char *login)
+{
+    StoreOptions options = {
+        .engine = {.index_in_memory = true, .segment_bytes = 1 << 20}
+    };
+    check_ok(store_open(S("store"), &options, &w->store));
+    w->config =
+        (ImapConfig){.store = w->store, .hostname = S("sim.example.org"), .shared_namespace = true};
+    AuthUser *u = &w->users[1];
+    if (!login) return;
+    snprintf(u->login, sizeof u->login, "%s", login);
+    check_ok(store_create_account(w->store, slice_of(login), &u->acct));
+}
+
+PARKS static void close_world(World *w)
+{
+    while (w->serving)
+        fiber_sleep(10);
+    store_close(w->store);
+}
+
+PARKS static void give(World *w, Arena *a)
+{
+    AuthUser *u = &w->users[0];
+    Session s = {.w = w};
+    snprintf(u->login, sizeof u->login, "owner");
+    check_ok(store_create_account(w->store, S("owner"), &u->acct));
+    connect_session(&s);
+    check(says(ask(&s, a, "CREATE Team"), "t OK"));
+    check(says(ask(&s, a, "APPEND Team {12+}\r\nSubject: y\r\n"), "t OK"));
+    check(says(ask(&s, a, "SETACL Team late lr"), "t OK"));
+    check(says(ask(&s, a, "SETACL Team never lr"), "t OK"));
+    check(says(ask(&s, a, "DELETEACL Team never"), "t OK"));
+    hang_up(&s);
+}
+
+PARKS static void look_at_shared(World *w, Arena *a, bool there)
+{
+    Session s = {.w = w, .user = 1};
+    connect_session(&s);
+    check(says(ask(&s, a, "LIST \"\" Shared/*"), "Shared/owner/Team") == there);
+    check(says(ask(&s, a, "SELECT Shared/owner/Team"), "* 1 EXISTS") == there);
+    check(says(ask(&s, a, "FETCH 1 BODY[]"), "Subject: y") == there);
+    hang_up(&s);
+}
+
+PARKS static void share_early(void *arg)
+{
+    World *w = arg;
+    Arena a arena_scoped = {0};
+    open_world(w, NULL);
+    give(w, &a);
+    close_world(w);
+    open_world(w, "never");
+    look_at_shared(w, &a, false);
+    close_world(w);
+    open_world(w, "late");
+    look_at_shared(w, &a, true);
+    close_world(w);
+    open_world(w, NULL);
+    look_at_shared(w, &a, true);
+    close_world(w);
+}
+
+TEST(what_is_shared_with_a_login_waits_for_its_account)
+{
+    World *w = NEW(World);
+    SimConfig config = {.seed = 3, .loops = LOOPS, .net_latency_us = 20, .disk_latency_us = 100};
+    check_ok(sim_run(&config, share_early, w));
+    free(w);
+}

@@ -159,6 +159,122 @@ TEST(who_is_granted_something_is_told)
     town_close(&t);
 }
 
+/* Somebody who has not logged in for the first time. */
+PARKS static uint32_t born(Town *t, Slice login)
+{
+    uint32_t acct;
+    do { /* numbers are given in turn: the next is at home here */
+        check_ok(store_create_account(t->w.store, S("filler"), &acct));
+        check_ok(store_remove_account(t->w.store, S("filler")));
+    } while (store_home(t->w.store, acct + 1) != loop_current());
+    check_ok(store_create_account(t->w.store, login, &acct));
+    must(store_home(t->w.store, acct) == loop_current());
+    return acct;
+}
+
+PARKS static size_t shared_with(Town *t, uint32_t acct)
+{
+    Account *a scoped(account) = NULL;
+    Shared *list;
+    size_t count, n = 0;
+    check_ok(account_open(t->w.store, acct, &a));
+    check_ok(account_shared(a, false, &t->w.arena, &list, &count));
+    for (size_t i = 0; i < count; i++)
+        n += list[i].count;
+    return n;
+}
+
+/* Objects of the directory. */
+PARKS static size_t waiting(Town *t, Slice collection)
+{
+    Account *a scoped(account) = NULL;
+    Slice *ids;
+    size_t count;
+    must(store_home(t->w.store, 0) == loop_current());
+    check_ok(account_load(t->w.store, 0, &a));
+    account_ref(a);
+    check_ok(object_list(a, collection, (Slice){0}, 10000, &t->w.arena, &ids, &count));
+    return count;
+}
+
+TEST(a_grant_waits_for_an_account)
+{
+    Town t;
+    uint32_t acct, by;
+    town_open(&t);
+    grant(&t, "Archive", S("late"), ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ);
+    grant(&t, "Sent", S("late"), ACL_REPLACE, RIGHT_LOOKUP);
+    grant(&t, "Junk", S("-later"), ACL_REPLACE, RIGHT_LOOKUP);
+    grant(&t, "Archive", S("later"), ACL_REPLACE, RIGHT_LOOKUP);
+    check_u64(waiting(&t, S("later")), 2);
+    account_close(t.bobs);
+    t.bobs = NULL;
+    world_reopen(&t.w);
+    acct = born(&t, S("late"));
+    check_u64(waiting(&t, S("later")), 1);
+    check_u64(waiting(&t, S("later by")), 1);
+    check_u64(shared_with(&t, acct), 2);
+    check_u64(rights_of(&t, acct, "Archive"), RIGHT_LOOKUP | RIGHT_READ);
+    world_reopen(&t.w);
+    check_u64(shared_with(&t, acct), 2);
+    Account *late scoped(account) = NULL;
+    check_ok(account_open(t.w.store, acct, &late));
+    check_ok(account_granted_by(late, account_login(t.w.account), &by));
+    check_u64(by, t.w.acct);
+    town_close(&t);
+}
+
+/* From one of two mailboxes it still comes; given again the login inherits nothing. */
+TEST(a_grant_that_waits_can_be_taken_back)
+{
+    Town t;
+    town_open(&t);
+    grant(&t, "Archive", S("late"), ACL_REPLACE, RIGHT_LOOKUP);
+    grant(&t, "Sent", S("late"), ACL_REPLACE, RIGHT_LOOKUP);
+    grant(&t, "Archive", S("late"), ACL_DELETE, 0);
+    check_u64(waiting(&t, S("later")), 1);
+    check_u64(shared_with(&t, born(&t, S("late"))), 1);
+    check_ok(store_remove_account(t.w.store, S("late")));
+    check_u64(shared_with(&t, born(&t, S("late"))), 0);
+    check_ok(store_remove_account(t.w.store, S("late")));
+    grant(&t, "Sent", S("late"), ACL_ADD, RIGHT_READ);
+    check_u64(waiting(&t, S("later")), 1);
+    check_ok(mailbox_delete(t.w.account, S("Sent")));
+    check_u64(waiting(&t, S("later")), 0);
+    check_u64(waiting(&t, S("later by")), 0);
+    check_u64(shared_with(&t, born(&t, S("late"))), 0);
+    town_close(&t);
+}
+
+TEST(what_waits_is_bounded_and_goes_with_its_owner)
+{
+    Town t;
+    town_open(&t);
+    Mailbox *box = NULL;
+    check_ok(mailbox_open(t.bobs, t.bob, S("Archive"), &box));
+    for (unsigned i = 0; i < 100; i++)
+        check_ok(
+            mailbox_set_acl(box, arena_printf(&t.w.arena, "late%u", i), ACL_REPLACE, RIGHT_LOOKUP));
+    check_ok(mailbox_set_acl(box, S("late7"), ACL_ADD, RIGHT_READ));
+    check_err(mailbox_set_acl(box, S("one more"), ACL_REPLACE, RIGHT_LOOKUP), ERR_LIMIT);
+    check_ok(mailbox_set_acl(box, S("late7"), ACL_DELETE, 0));
+    check_ok(mailbox_set_acl(box, S("one more"), ACL_REPLACE, RIGHT_LOOKUP));
+    char name[256];
+    memset(name, 'n', sizeof name); /* longer than a login can be, and nearly */
+    check_ok(mailbox_set_acl(box, slice(name, 256), ACL_REPLACE, RIGHT_LOOKUP));
+    check_ok(mailbox_set_acl(box, S("late8"), ACL_DELETE, 0));
+    check_err(mailbox_set_acl(box, slice(name, 255), ACL_REPLACE, RIGHT_LOOKUP), ERR_LIMIT);
+    mailbox_close(box);
+    Slice bob = arena_copy(&t.w.arena, account_login(t.bobs));
+    account_close(t.bobs);
+    t.bobs = NULL;
+    grant(&t, "Archive", S("late9"), ACL_REPLACE, RIGHT_LOOKUP);
+    check_ok(store_remove_account(t.w.store, bob));
+    check_u64(waiting(&t, S("later")), 1);
+    check_u64(waiting(&t, S("later by")), 1);
+    town_close(&t);
+}
+
 /* As a crash between hint and right leaves it, or an account that is gone. */
 TEST(a_hint_that_leads_nowhere_is_removed)
 {

@@ -64,8 +64,9 @@ typedef struct {
     size_t most, count;
     Slice *logins;
     uint32_t *accts;
+    GrantedLater *granted; /* to one that is created */
+    size_t granted_count;
     Err err;
-    Slice story;
 } Ask;
 
 static PARKS Err ask(Ask *q, void (*fn)(void *))
@@ -130,8 +131,9 @@ PARKS Err directory_login(Store *store, uint32_t acct, Arena *a, Slice *login)
 
 /* At the new account's home: its mailboxes, unless that number was used before (by a creation that
  * a crash cut off before it reached the directory). */
-static PARKS Err found(Store *store, uint32_t acct, Slice login, uint32_t validity)
+static PARKS Err found(const Ask *q)
 {
+    Store *store = q->store;
     static const struct {
         Slice name;
         Role role;
@@ -145,24 +147,25 @@ static PARKS Err found(Store *store, uint32_t acct, Slice login, uint32_t validi
     };
     Account *a scoped(account) = NULL;
     Change c change_scoped = {0};
-    TRY(account_load(store, acct, &a));
+    TRY(account_load(store, q->acct, &a));
     account_ref(a);
     TRY(change_begin_alone(a, &c));
-    if (a->h.seq) return fail(ERR_EXISTS, "account %u is not new", acct);
-    a->next_uid_validity = MAX(a->next_uid_validity, validity + 1);
-    change_op(&c, &(Op){.kind = OP_LOGIN, .name = login}, NULL);
+    if (a->h.seq) return fail(ERR_EXISTS, "account %u is not new", q->acct);
+    a->next_uid_validity = MAX(a->next_uid_validity, q->validity + 1);
+    change_op(&c, &(Op){.kind = OP_LOGIN, .name = q->login}, NULL);
     for (size_t i = 0; i < COUNT(boxes); i++) {
         change_create(&c, boxes[i].name, boxes[i].role);
         change_op(&c, &(Op){.kind = OP_SUBSCRIBE, .on = true, .name = boxes[i].name}, NULL);
     }
     if (store->options.undelete_days) change_create(&c, KEPT_NAME, ROLE_KEPT);
+    later_found(&c, q->granted, q->granted_count);
     return change_commit(&c);
 }
 
 static PARKS void ask_found(void *arg)
 {
     Ask *q = arg;
-    q->err = found(q->store, q->acct, q->login, q->validity);
+    q->err = found(q);
 }
 
 static PARKS Err found_next(Ask *q, uint32_t first)
@@ -206,7 +209,9 @@ static PARKS Err create(Ask *q)
     next = 1;
     TRY(directory_number(a, S("next"), &next));
     TRY(directory_number(a, S("validity"), &q->validity));
+    TRY(later_find(a, q->login, &arena, &q->granted, &q->granted_count));
     TRY(found_next(q, next));
+    later_done(&c, q->login, q->granted, q->granted_count);
     Slice number = number_text(&arena, q->acct);
     object_op(&c, S("login"), q->login, number);
     object_op(&c, S("number"), number, q->login);
@@ -267,6 +272,7 @@ static PARKS Err forget(Ask *q)
     change_op(&c, &(Op){.kind = OP_OBJECT, .name = S("number"), .id = number}, NULL);
     object_op(&c, S("removed"), number, q->login);
     object_op(&c, S("directory"), S("validity"), number_text(&arena, MAX(validity, q->validity)));
+    TRY(later_forget(&c, q->acct));
     return change_commit(&c);
 }
 

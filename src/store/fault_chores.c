@@ -201,10 +201,16 @@ static PARKS Err be_born_and_die(Chore *c)
     Slice *logins;
     uint32_t *accts, acct;
     size_t count;
+    Mailbox *box scoped(mailbox) = NULL;
     TRY(or_this(store_remove_account(c->store, S("x-three")), ERR_NOT_FOUND));
+    TRY(open_box(c, "Work", &box)); /* what it is granted before it is there, and after */
+    TRY(mailbox_set_acl(box, S("x-three"), ACL_REPLACE, RIGHT_LOOKUP));
     TRY(store_create_account(c->store, S("x-three"), &acct));
     TRY(store_list_accounts(c->store, S("v"), 10, &c->arena, &logins, &accts, &count));
     TRY(chore_at_home(c, acct, c->one, use_objects));
+    TRY(mailbox_set_acl(box, S("x-three"), ACL_DELETE, 0));
+    TRY(mailbox_set_acl(box, S("x-four"), ACL_REPLACE, RIGHT_LOOKUP));
+    TRY(mailbox_set_acl(box, S("x-four"), ACL_DELETE, 0));
     return store_remove_account(c->store, S("x-three"));
 }
 

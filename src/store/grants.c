@@ -2,9 +2,9 @@
 
 /* Hints: who has been granted something by whom. In the account of who gets it, collection
  * "granted": the owner's login -> his number; what is granted to everybody is kept the same way in
- * account 0. A hint too many costs a look and is removed by it; a hint too few would lock somebody
- * out, so it is written before the right and removed after it, and grants_begin keeps those two
- * from crossing. */
+ * account 0, and what to a login without an account waits there (granted_later.c). A hint too many
+ * costs a look and is removed by it; a hint too few would lock somebody out, so it is written
+ * before the right and removed after it, and grants_begin keeps those two from crossing. */
 
 static const Slice granted = {"granted", 7};
 
@@ -63,19 +63,28 @@ static PARKS void set_hint_there(void *arg)
     h->err = set_hint(h);
 }
 
-/* Where the hint for an identifier belongs. False: it gives nobody anything (yet). */
-static PARKS bool hint_place(Store *store, Slice identifier, uint32_t *acct)
+/* The account that the hint for an identifier belongs into; *told: for a login without an account
+ * it has been told already. */
+static PARKS Err hint_place(const Hint *h, Slice identifier, uint32_t *acct, bool *told)
 {
+    bool known = true;
     *acct = 0;
-    if (is_everybody(identifier)) return true;
-    return identifier.len && identifier.at[0] != '-' &&
-           !store_find_account(store, identifier, acct);
+    *told = false;
+    if (is_everybody(identifier)) return OK;
+    Err err = store_find_account(h->store, identifier, acct);
+    if (err != ERR_NOT_FOUND) return err;
+    TRY(later_tell(h->store, identifier, h->owner, h->on, &known));
+    *told = !known;
+    return known ? store_find_account(h->store, identifier, acct) : OK;
 }
 
 static PARKS Err tell(Account *owner, Slice identifier, bool on)
 {
     Hint h = {.store = owner->store, .owner = owner->number, .login = owner->h.login, .on = on};
-    if (!hint_place(h.store, identifier, &h.acct) || h.acct == owner->number) return OK;
+    bool told;
+    if (slice_starts(identifier, S("-"))) return OK; /* gives nobody anything */
+    TRY(hint_place(&h, identifier, &h.acct, &told));
+    if (told || h.acct == owner->number) return OK;
     loop_call(store_home(h.store, h.acct), set_hint_there, &h);
     return h.err;
 }

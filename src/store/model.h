@@ -467,6 +467,21 @@ void grants_end(Account *a);
 /* Identifiers that may no longer have a right in this account: their hints go if so. */
 PARKS void grants_prune(Account *a, const Slice *identifiers, size_t count);
 
+/* ---- granted_later.c ---- */
+/* The hint for a login without an account. *known: there is one now, and nothing was done.
+ * ERR_LIMIT. */
+PARKS Err later_tell(Store *store, Slice identifier, uint32_t owner, bool on, bool *known) MUST_USE;
+typedef struct {
+    uint32_t owner;
+    Slice login; /* the owner's */
+} GrantedLater;
+/* For the directory. Who has granted something to the login that is about to get an account: */
+PARKS Err later_find(Account *directory, Slice login, Arena *a, GrantedLater **list,
+                     size_t *count) MUST_USE;
+void later_found(Change *c, const GrantedLater *list, size_t count); /* into its first record */
+void later_done(Change *c, Slice login, const GrantedLater *list, size_t count); /* and out here */
+PARKS Err later_forget(Change *c, uint32_t owner) MUST_USE; /* this owner's account goes */
+
 /* ---- mailbox.c ---- */
 /* Who that is; the account's own login needs no asking. */
 PARKS Err login_of(Account *a, uint32_t who, Arena *arena, Slice *login) MUST_USE;
