@@ -217,9 +217,10 @@ TEST(a_grant_waits_for_an_account)
     check_u64(rights_of(&t, acct, "Archive"), RIGHT_LOOKUP | RIGHT_READ);
     world_reopen(&t.w);
     check_u64(shared_with(&t, acct), 2);
-    Account *late scoped(account) = NULL;
+    Account *late = NULL;
     check_ok(account_open(t.w.store, acct, &late));
     check_ok(account_granted_by(late, account_login(t.w.account), &by));
+    account_close(late);
     check_u64(by, t.w.acct);
     town_close(&t);
 }
