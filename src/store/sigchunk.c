@@ -36,7 +36,7 @@ bool chunk_read(Slice bytes, uint32_t acct, Chunk *c)
     if (read_u32(&r) != crc32c(0, r.rest) || r.rest.len != CHUNK_HEADER - 8) return false;
     c->type = read_u8(&r), c->log = read_u8(&r), c->count = read_u16(&r);
     c->octets = read_u32(&r), c->acct = read_u32(&r), c->eid = read_u32(&r), c->crc = read_u32(&r);
-    return !r.bad && c->acct == acct && chunk_is_sound(c);
+    return c->acct == acct && chunk_is_sound(c);
 }
 
 void chunk_finish(Buf *out, size_t start, Chunk *c)

@@ -100,7 +100,7 @@ static bool take_chunk(SigFile *f, const Chunk *c, uint64_t at)
 /* The next window of the file, if `at` is not in this one. */
 static Err look(SigFile *f, uint64_t at, uint64_t size, uint64_t *begins, size_t *got)
 {
-    if (at >= *begins && at + CHUNK_HEADER <= *begins + *got) return OK;
+    if (at + CHUNK_HEADER <= *begins + *got) return OK; /* it never goes back */
     *begins = at;
     size_t len = (size_t)MIN(size - at, (uint64_t)WINDOW);
     return file_read_at(f->file, at, buf_reserve(&f->scratch, WINDOW), *got = len);

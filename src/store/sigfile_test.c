@@ -1,6 +1,9 @@
 #include "store/sigfile.h"
 
 #include "base/test.h"
+#include "base/text.h"
+#include "run/sim.h"
+#include "store/sigchunk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +36,7 @@ static void text_of(Buf *out, uint32_t eid)
         buf_printf(out, "%x ", (eid + i) * 2654435761u);
 }
 
-static void add(SigFile *f, uint32_t first, uint32_t count)
+static Err try_add(SigFile *f, uint32_t first, uint32_t count)
 {
     Buf chunks buf_scoped = {0};
     for (uint32_t eid = first; eid < first + count; eid++) {
@@ -41,7 +44,12 @@ static void add(SigFile *f, uint32_t first, uint32_t count)
         text_of(&text, eid);
         sig_chunk(&chunks, ACCT, eid, buf_slice(&text), true);
     }
-    check_ok(sigfile_append(f, buf_slice(&chunks)));
+    return sigfile_append(f, buf_slice(&chunks));
+}
+
+static void add(SigFile *f, uint32_t first, uint32_t count)
+{
+    check_ok(try_add(f, first, count));
 }
 
 /* How many of eids 1..count may have it; all that do have to be among them. */
@@ -219,4 +227,203 @@ TEST(a_file_of_another_account_says_nothing)
     f = NULL;
     check_ok(sigfile_open(slice_of(p.path), ACCT + 1, &f));
     check(!sigfile_knows(f, 1));
+}
+
+/* ---- headers that nobody writes ---- */
+
+static void forge(Buf *out, const Chunk *c, size_t more)
+{
+    Buf b buf_scoped = {0};
+    buf_u8(&b, c->type), buf_u8(&b, c->log), buf_u16(&b, c->count);
+    buf_u32(&b, c->octets), buf_u32(&b, c->acct), buf_u32(&b, c->eid), buf_u32(&b, c->crc);
+    for (size_t i = 0; i < 4 + more; i++)
+        buf_u8(&b, 0);
+    buf_u32(out, 0x47495350);
+    buf_u32(out, crc32c(0, buf_slice(&b)));
+    buf_add(out, buf_slice(&b));
+}
+
+TEST(chunks_whose_numbers_do_not_fit_are_none)
+{
+    enum { ROWS = BLOOM_ROW << BLOOM_LOG_LEAST };
+    static const struct {
+        Chunk c;
+        bool sound;
+    } rows[] = {
+        {{CHUNK_ONE, 9, 0, 64, ACCT, 1, 0},                       true },
+        {{CHUNK_ONE, 0, 0, 0, ACCT, 1, 0},                        true },
+        {{CHUNK_ONE, 9, 0, 64, ACCT, 0, 0},                       false},
+        {{CHUNK_ONE, 9, 0, 65, ACCT, 1, 0},                       false},
+        {{CHUNK_ONE, 0, 0, 64, ACCT, 1, 0},                       false},
+        {{CHUNK_ONE, 8, 0, 32, ACCT, 1, 0},                       false},
+        {{CHUNK_ONE, 21, 0, 1 << 18, ACCT, 1, 0},                 false},
+        {{CHUNK_BLOCK, 9, 2, 8 + ROWS, ACCT, 0, 0},               true },
+        {{CHUNK_BLOCK, 9, 0, ROWS, ACCT, 0, 0},                   false},
+        {{CHUNK_BLOCK, 9, 513, 513 * 4 + ROWS, ACCT, 0, 0},       false},
+        {{CHUNK_BLOCK, 9, 2, 9 + ROWS, ACCT, 0, 0},               false},
+        {{CHUNK_BLOCK, 8, 2, 8 + ROWS / 2, ACCT, 0, 0},           false},
+        {{CHUNK_BLOCK, 18, 2, 8 + (BLOOM_ROW << 18), ACCT, 0, 0}, false},
+        {{3, 9, 2, 8 + ROWS, ACCT, 0, 0},                         false},
+    };
+    Chunk got;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Buf head buf_scoped = {0}, more buf_scoped = {0};
+        forge(&head, &rows[i].c, 0);
+        if (chunk_read(buf_slice(&head), ACCT, &got) != rows[i].sound) check_u64(i, COUNT(rows));
+        check(!chunk_read(buf_slice(&head), ACCT + 1, &got));
+        check(!chunk_read(slice_first(buf_slice(&head), CHUNK_HEADER - 1), ACCT, &got));
+        forge(&more, &rows[i].c, 1);
+        check(!chunk_read(buf_slice(&more), ACCT, &got));
+    }
+}
+
+/* ---- a disk that forgets and fails ---- */
+
+static void overwrite(Place *p, uint64_t at, size_t len)
+{
+    File *file scoped(file) = NULL;
+    char *zeros = mem_zero(len);
+    check_ok(file_open(slice_of(p->path), FILE_WRITE, &file));
+    check_ok(file_write_at(file, at, &(Slice){zeros, len}, 1));
+    free(zeros);
+}
+
+/* Of one size, so that they would make a block. */
+static Err try_add_alike(SigFile *f, uint32_t first, uint32_t count)
+{
+    Buf chunks buf_scoped = {0};
+    for (uint32_t eid = first; eid < first + count; eid++)
+        sig_chunk(&chunks, ACCT, eid, S("just these words"), true);
+    return sigfile_append(f, buf_slice(&chunks));
+}
+
+static void add_alike(SigFile *f, uint32_t first, uint32_t count)
+{
+    check_ok(try_add_alike(f, first, count));
+}
+
+TEST(signatures_that_went_while_the_file_was_open_make_no_block)
+{
+    Place p place_scoped = place_new();
+    SigFile *f scoped(sigfile) = open_again(&p, NULL);
+    PathInfo info;
+    add_alike(f, 1, BLOOM_BLOCK);
+    check_ok(path_info(slice_of(p.path), &info));
+    overwrite(&p, 0, (size_t)info.size);
+    check_ok(sigfile_tidy(f));
+    check_u64(ask(f, "nowhere", BLOOM_BLOCK, BLOOM_BLOCK + 1, 1), BLOOM_BLOCK);
+    check(!sigfile_knows(f, 1)); /* found out by asking */
+    check_ok(sigfile_tidy(f));
+    add_alike(f, 1, BLOOM_BLOCK);
+    check_ok(sigfile_tidy(f));
+    check_u64(ask(f, "nowhere", BLOOM_BLOCK, BLOOM_BLOCK + 1, 1), 0);
+    f = open_again(&p, f);
+    check_u64(ask(f, "nowhere", BLOOM_BLOCK, BLOOM_BLOCK + 1, 1), 0);
+}
+
+TEST(a_path_can_be_too_long)
+{
+    SigFile *f = NULL;
+    char path[600];
+    memset(path, 'x', sizeof path);
+    check_err(sigfile_open(slice(path, sizeof path), ACCT, &f), ERR_LIMIT);
+}
+
+/* ---- a failing disk ---- */
+
+enum { SIGS = BLOOM_BLOCK + 8, LONG = 80, STEPS = 8 };
+
+static struct {
+    SimDiskPlan *plan;
+    uint64_t operations[STEPS], reads[STEPS]; /* how many there had been after each step */
+    size_t count;
+} steps;
+
+static void step_over(void)
+{
+    if (steps.count == STEPS) return;
+    steps.operations[steps.count] = steps.plan->operations;
+    steps.reads[steps.count++] = steps.plan->reads;
+}
+
+static Err add_long(SigFile *f)
+{
+    Buf chunks buf_scoped = {0}, text buf_scoped = {0};
+    for (uint32_t i = 0; i < 8000; i++)
+        buf_printf(&text, "%x ", i * 2654435761u);
+    for (uint32_t eid = 1; eid <= LONG; eid++)
+        sig_chunk(&chunks, ACCT, eid, buf_slice(&text), true);
+    return sigfile_append(f, buf_slice(&chunks));
+}
+
+static void ask_alike(SigFile *f)
+{
+    ask(f, "these words", SIGS, LONG + 1, 1);
+    step_over();
+}
+
+/* Long ones that are out of date soon, so that the file is written anew in the end. */
+static Err use_file(SigFile *f)
+{
+    TRY(add_long(f));
+    TRY(try_add_alike(f, LONG + 1, SIGS - LONG));
+    TRY(try_add_alike(f, 1, LONG));
+    step_over();
+    ask_alike(f);
+    TRY(sigfile_tidy(f));
+    step_over();
+    ask_alike(f);
+    TRY(try_add_alike(f, 1, 1));
+    TRY(sigfile_tidy(f));
+    step_over();
+    ask_alike(f);
+    return OK;
+}
+
+static PARKS void use_and_look(void *arg)
+{
+    SigFile *f scoped(sigfile) = NULL;
+    (void)arg;
+    for (int life = 0; life < 2; life++) {
+        Err err = sigfile_open(S("7.sig"), ACCT, &f);
+        step_over();
+        if (!err && !life) err = use_file(f);
+        check(!err || err == ERR_IO);
+        sigfile_close(f), f = NULL;
+    }
+    steps.plan->fail_at = steps.plan->fail_read_at = 0;
+    check_ok(sigfile_open(S("7.sig"), ACCT, &f));
+    ask_alike(f);
+    check_ok(use_file(f));
+    check(sigfile_knows(f, SIGS));
+}
+
+static void with_fault(SimDisk *disk, const SimDisk *fresh, SimDiskPlan plan)
+{
+    plan.failure = ERR_IO;
+    sim_disk_copy(disk, fresh);
+    *steps.plan = plan;
+    check_ok(sim_run(&(SimConfig){.seed = 1, .disk = disk, .loops = 1}, use_and_look, NULL));
+}
+
+/* Around the end of each step, and here and there, a call fails: no message is ever hidden. */
+TEST(a_failing_disk_hides_no_message)
+{
+    SimDisk *disk = sim_disk_new(64 << 20), *fresh = sim_disk_new(64 << 20);
+    steps.plan = sim_disk_plan(disk);
+    steps.count = 0;
+    with_fault(disk, fresh, (SimDiskPlan){0});
+    check_u64(steps.count, STEPS);
+    for (size_t i = 0; i < STEPS; i++) {
+        with_fault(disk, fresh, (SimDiskPlan){.fail_at = steps.operations[i]});
+        with_fault(disk, fresh, (SimDiskPlan){.fail_at = steps.operations[i] + 1});
+        with_fault(disk, fresh, (SimDiskPlan){.fail_read_at = steps.reads[i]});
+        with_fault(disk, fresh, (SimDiskPlan){.fail_read_at = steps.reads[i] + 1});
+    }
+    for (uint64_t i = 1; i < 8; i++) {
+        with_fault(disk, fresh, (SimDiskPlan){.fail_at = steps.operations[STEPS - 1] * i / 8});
+        with_fault(disk, fresh, (SimDiskPlan){.fail_read_at = steps.reads[STEPS - 1] * i / 8});
+    }
+    sim_disk_free(disk);
+    sim_disk_free(fresh);
 }
