@@ -5,6 +5,7 @@
 #include "store/model.h"
 #include "store/signature.h"
 
+#include <ctype.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,6 +256,165 @@ static PARKS void looks_at_long_ones(void *arg)
 TEST(long_messages_are_looked_at_to_the_end)
 {
     place_with(looks_at_long_ones, "long");
+}
+
+/* ---- the file is not to be had, or somebody is at it ---- */
+
+static PARKS void put_text(Place *p, uint32_t eid, size_t len)
+{
+    char *text = mem_new(len);
+    uint32_t random = eid; /* so that no two parts are alike */
+    for (size_t i = 0; i < len; i++) {
+        random = random * 1664525u + 1013904223u;
+        text[i] = (char)('!' + (random >> 16) % 90);
+    }
+    signature_add(p->account, eid, (Slice){0}, slice(text, len), true);
+    free(text);
+}
+
+/* What waits is more than is kept in memory: a helper writes it, and others wait for him. */
+static PARKS void keep_writing(Place *p)
+{
+    for (uint32_t eid = 1000; eid < 1004; eid++)
+        put_text(p, eid, 200000);
+}
+
+static PARKS void path_taken(Place *p, bool taken)
+{
+    Arena a arena_scoped = {0};
+    Slice path = arena_printf(&a, "%s/search/%u.sig", p->at, account_number(p->account));
+    (void)!path_unlink(path);
+    if (taken)
+        check_ok(path_mkdir(path));
+    else
+        (void)!remove(arena_cstr(&a, path));
+}
+
+static PARKS void goes_on_without_file(void *arg)
+{
+    Place *p = arg;
+    uint32_t eids[] = {1, 2, 3};
+    come(p);
+    check(!signature_is_missing(p->account, 1)); /* nobody has asked for anything */
+    check_u64(text_candidates(p->account, S("words"), eids, 0), 0);
+    add(p, S("Subject: one\r\n\r\nsome words\r\n"), (Slice){0});
+    path_taken(p, true); /* a folder of that name */
+    check_u64(candidates(p, "nothing at all", 4), 1);
+    check_u64(candidates(p, "nothing at all", 4), 1); /* not tried again */
+    check(!signature_is_missing(p->account, 1));
+    add(p, S("Subject: two\r\n\r\nsome words\r\n"), (Slice){0});
+    check_u64(candidates(p, "nothing at all", 4), 2);
+    leave(p);
+    come(p);
+    path_taken(p, false);
+    check_u64(candidates(p, "nothing at all", 4), 2); /* unknown */
+    check_u64(search(p, "some words", true, eids, 3), 2);
+    check_u64(candidates(p, "nothing at all", 4), 0);
+    leave(p);
+}
+
+TEST(a_search_without_its_file_looks_at_all)
+{
+    place_with(goes_on_without_file, "without file");
+}
+
+typedef struct {
+    Place *p;
+    unsigned left;
+} Asking;
+
+static PARKS void ask_once(void *arg)
+{
+    Asking *a = arg;
+    check_u64(candidates(a->p, "nothing at all", 4), 0);
+    a->left--;
+}
+
+static PARKS void waits_for_the_writer(void *arg)
+{
+    Place *p = arg;
+    Asking asking = {p, 3};
+    come(p);
+    add(p, S("Subject: one\r\n\r\nsome words\r\n"), (Slice){0});
+    check_u64(candidates(p, "nothing at all", 4), 0);
+    keep_writing(p);                                /* the file stays open: it was asked */
+    check(!signature_is_missing(p->account, 1001)); /* nobody can know while it is written */
+    for (int i = 0; i < 3; i++)
+        fiber_start("asking", ask_once, &asking);
+    while (asking.left)
+        fiber_sleep(1);
+    check(!signature_is_missing(p->account, 1001));
+    check(signature_is_missing(p->account, 999));
+    keep_writing(p);
+    signature_remove(p->account);
+    check(!signature_is_missing(p->account, 999));
+    leave(p);
+}
+
+TEST(who_searches_waits_for_who_writes)
+{
+    place_with(waits_for_the_writer, "waits");
+}
+
+/* The account goes while a helper writes: what has come since is written by a last one. */
+static PARKS void is_left_behind(void *arg)
+{
+    Place *p = arg;
+    for (int taken = 0; taken < 2; taken++) {
+        come(p);
+        path_taken(p, taken);
+        keep_writing(p);
+        put_text(p, 2000, 100);
+        p->account->search_free(p->account->search);
+        p->account->search = NULL, p->account->search_free = NULL;
+        signature_settle();
+        leave(p);
+        come(p);
+        check_u64(candidates(p, "nothing at all", 4), 0);
+        if (!taken) check(!signature_is_missing(p->account, 2000));
+        path_taken(p, false);
+        leave(p);
+    }
+}
+
+TEST(what_an_account_leaves_behind_is_written)
+{
+    place_with(is_left_behind, "left behind");
+}
+
+/* The disk does not keep up: what comes then is not remembered. */
+static PARKS void stops_remembering(void *arg)
+{
+    Place *p = arg;
+    uint32_t last = 3000;
+    come(p);
+    for (int i = 0; i < 100; i++)
+        put_text(p, last++, 300000);
+    put_text(p, last, 100);
+    check_u64(text_candidates(p->account, S("nothing at all"), &last, 1), 1);
+    check(signature_is_missing(p->account, last) && !signature_is_missing(p->account, 3001));
+    leave(p);
+}
+
+TEST(what_is_too_much_to_remember_is_forgotten)
+{
+    place_with(stops_remembering, "forgets");
+}
+
+static void whisper(Buf *out, Slice utf8)
+{
+    for (size_t i = 0; i < utf8.len; i++)
+        buf_char(out, (char)tolower((unsigned char)utf8.at[i]));
+}
+
+TEST(header_texts_are_folded_as_told)
+{
+    Buf plain buf_scoped = {0}, soft buf_scoped = {0};
+    Slice header = S("Subject: Tea\r\nTo: a@b\r\n\r\n");
+    signature_header_text(&plain, header, NULL);
+    signature_header_text(&soft, header, whisper);
+    check_slice(buf_slice(&soft), S("subject: tea\nto: a@b\n"));
+    check(plain.len == soft.len && !slice_eq(buf_slice(&plain), buf_slice(&soft)));
 }
 
 static void count_findings(void *arg, Slice line)
