@@ -47,6 +47,7 @@ typedef struct {
     uint64_t used_at; /* tick of the last use */
     bool drained;     /* compaction has moved what lived */
     bool changed;     /* its numbers are newer than in the index */
+    bool counted;     /* the index had some */
 } Segment;
 
 /* One flush. Its completions run on their loops; when all have, what it wrote counts as applied. */
@@ -170,6 +171,9 @@ Err segment_use(Engine *e, uint32_t number, Segment **segment) MUST_USE;
 void segment_release(Engine *e, Segment *segment);
 Slice segment_path(const Engine *e, Arena *a, uint32_t number);
 int segment_mode(Engine *e, uint32_t number); /* how it is to be opened */
+/* While opening, blocks: those before the position that the index says nothing of are read. Taken
+ * for empty they would be recycled, with all that lives there. */
+void segments_recount(Engine *e, uint64_t position);
 void segments_done(Engine *e);
 
 /* walk.c: records of a segment, read through a window that slides. {0} with the file set. Blocks.

@@ -445,7 +445,9 @@ static bool segment_entry(void *arg, Slice key, Slice value)
     Segment *s = segment_find(r->e, be_u32(key.at + 1));
     uint32_t end = read_u32(&v);
     uint64_t bodies = read_u64(&v), live = read_u64(&v);
-    if (s && !v.bad) s->end = end, s->bodies = bodies, s->live = live;
+    if (!s || v.bad) return true;
+    s->end = end, s->bodies = bodies, s->live = live;
+    s->counted = true;
     return true;
 }
 
@@ -456,6 +458,7 @@ PARKS Err recovery_run(Engine *e, LogPosition *end)
     Err err = list_segments(&r);
     if (!err) err = index_choose(&r);
     if (!err) err = index_scan(e->index, S("g"), (Slice){0}, segment_entry, &r);
+    if (!err) segments_recount(e, r.at.lsn);
     e->checkpoint_lsn = r.at.lsn;
     if (!err && r.count) err = scan_log(&r);
     e->applied = *end = r.at;

@@ -140,3 +140,58 @@ void segments_done(Engine *e)
     e->segments = NULL;
     e->segment_count = e->segment_room = 0;
 }
+
+/* ---- numbers that the index has lost ---- */
+
+/* Where a segment ends says the header of the next one; else its records have to. */
+static uint64_t end_of(Engine *e, uint32_t number)
+{
+    Arena arena_scoped a = {0};
+    File *next scoped(file) = NULL;
+    char bytes[64];
+    SegmentHeader h;
+    PathInfo info = {0};
+    bool known = !file_open(segment_path(e, &a, number + 1), FILE_READ, &next) &&
+                 !file_read_at(next, 0, bytes, sizeof bytes) &&
+                 segment_header_decode(slice(bytes, sizeof bytes), &h);
+    if (known) return h.previous_end;
+    (void)!path_info(segment_path(e, &a, number), &info);
+    return info.size;
+}
+
+static Err count_records(Walk *walk, Segment *s)
+{
+    for (bool more = true; more;) {
+        LogRecord rec;
+        Verdict verdict;
+        TRY(walk_next(walk, &rec, &verdict, &more));
+        if (more) {
+            s->bodies += rec.head.body_len;
+            s->live += rec.head.dead ? 0 : rec.head.body_len;
+        } else if (lsn_offset(walk->place.lsn) < walk->end) {
+            TRY(walk_resume(walk, &more));
+        }
+    }
+    return OK;
+}
+
+static void recount(Engine *e, Segment *s, uint64_t end)
+{
+    Walk walk;
+    s->end = (uint32_t)end;
+    Err err = walk_begin(e, s->number, &walk);
+    if (!err) err = count_records(&walk, s);
+    walk_end(&walk);
+    if (err) s->live = MAX(s->live, (uint64_t)1); /* it is not taken for empty */
+    s->changed = true;
+}
+
+void segments_recount(Engine *e, uint64_t position)
+{
+    for (size_t i = 0; i < e->segment_count; i++) {
+        Segment *s = e->segments[i];
+        if (s->counted || s->number > lsn_segment(position)) continue;
+        bool last = s->number == lsn_segment(position);
+        recount(e, s, last ? lsn_offset(position) : end_of(e, s->number));
+    }
+}
