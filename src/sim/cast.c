@@ -152,7 +152,7 @@ PARKS static void house_lives(void *arg)
     open_house(l);
     l->is_open = true;
     while (!l->is_to_end)
-        cond_wait(&nobody, now_ms() + 1);
+        cond_wait(&nobody, now_ms() + 20);
     close_house(l);
     l->has_ended = true;
 }
@@ -176,20 +176,19 @@ PARKS static void house_comes(Cast *c)
     c->life = l;
 }
 
+/* The front hears of it when the process is gone: what it has not read by then it never will. */
 PARKS static void house_goes(Cast *c, bool dies)
 {
     Cond nobody = {0};
     Life *l = c->life;
     c->life = NULL;
-    l->is_dead = dies;
     c->w->deaths += dies;
-    sim_rings_settle();
-    if (dies) sim_process_kill(l->process);
-    gates_lost(c->gates);
-    l->is_to_end = true;
+    l->is_to_end = !dies;
     while (!dies && !l->has_ended)
         cond_wait(&nobody, now_ms() + 1);
+    l->is_dead = true;
     sim_process_kill(l->process);
+    gates_lost(c->gates);
 }
 
 PARKS void cast_new_house(Cast *c, bool dies)
@@ -224,7 +223,7 @@ PARKS bool cast_in_house(Cast *c, void (*fn)(House *house, void *arg), void *arg
     Errand *e = NEW(Errand);
     *e = (Errand){l, fn, arg, false};
     sim_process_run(l->process, "errand", run_errand, e);
-    while (!e->done && !l->is_dead && !l->has_ended)
+    while (!e->done && !l->is_dead)
         cond_wait(&nobody, now_ms() + 1);
     return e->done;
 }
