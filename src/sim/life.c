@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { QUIET_MS = 5000, DAY_MS = 24 * 60 * 60 * 1000 };
+enum { QUIET_MS = 5000, WORK_MOST_MS = 60 * 60 * 1000, DAY_MS = 24 * 60 * 60 * 1000 };
 
 static void doing(World *w, const char *what)
 {
@@ -188,8 +188,10 @@ PARKS static void work(World *w)
     if (w->crash_after) plan->crash_at = plan->operations + w->crash_after;
     if (w->fails_after) plan->fail_at = plan->operations + w->fails_after;
     if (w->read_fails_after) plan->fail_read_at = plan->reads + w->read_fails_after;
-    while (w->waiting)
+    int64_t end = now_ms() + WORK_MOST_MS;
+    while (w->waiting && now_ms() < end)
         (void)fiber_sleep(5);
+    if (w->waiting) world_failed(w, "somebody never ends");
     plan->fail_at = plan->fail_read_at = 0;
 }
 
