@@ -367,7 +367,7 @@ static PARKS void is_left_behind(void *arg)
         put_text(p, 2000, 100);
         p->account->search_free(p->account->search);
         p->account->search = NULL, p->account->search_free = NULL;
-        signature_settle();
+        signature_settle(p->store);
         leave(p);
         come(p);
         check_u64(candidates(p, "nothing at all", 4), 0);
