@@ -87,13 +87,20 @@ static Err load_subscribed(Account *a)
     return err;
 }
 
+/* A damaged page takes no new place, and keeps nobody from the rest of the account. */
+static Err replay_relocation(Account *a, const TailEntry *entry)
+{
+    Err err = apply_relocation(a, entry->eid, entry->old_at, entry->body);
+    if (err != ERR_CORRUPT) return err;
+    log_err(LOG_LEVEL_ERROR, "store-relocation", err, KV_NUM("account", a->number));
+    return OK;
+}
+
 static Err replay(void *arg, const TailEntry *entry)
 {
     Account *a = arg;
-    if (entry->type == TAIL_RELOCATION)
-        apply_relocation(a, entry->eid, entry->old_at, entry->body);
-    else if (entry->seq > a->h.seq)
-        return apply_record(a, entry->seq, entry->record, entry->body);
+    if (entry->type == TAIL_RELOCATION) return replay_relocation(a, entry);
+    if (entry->seq > a->h.seq) return apply_record(a, entry->seq, entry->record, entry->body);
     return OK;
 }
 

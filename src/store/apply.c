@@ -1,7 +1,5 @@
 #include "store/model.h"
 
-#include "run/log.h"
-
 #include <stdlib.h>
 
 /* The one place where a record changes memory; live commits and replay come through here alike, so
@@ -710,18 +708,15 @@ Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body)
     return OK;
 }
 
-void apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now)
+Err apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now)
 {
     EmailPage *p;
     for (uint32_t i = 0; i < a->drop_count; i++) /* one that a failed fold has left to tell */
         if (a->drops[i].ref.at == old_at) a->drops[i].ref = now;
-    Err err = email_page(a, eid / EMAILS, &p);
-    if (err) {
-        log_err(LOG_LEVEL_ERROR, "store-relocation", err, KV_NUM("account", a->number));
-        return;
-    }
+    TRY(email_page(a, eid / EMAILS, &p));
     Email *e = &p->emails[eid % EMAILS];
-    if (!e->thread || e->ref.at != old_at) return;
+    if (!e->thread || e->ref.at != old_at) return OK;
     e->ref = now;
     email_dirty(a, p);
+    return OK;
 }

@@ -72,6 +72,73 @@ TEST(a_manifest_of_nonsense_is_none_though_its_seal_holds)
     }
 }
 
+static Err decode_sealed(Slice body)
+{
+    Buf text buf_scoped = {0};
+    Manifest m;
+    uint8_t sha256[32];
+    buf_add(&text, body);
+    digest_of(body, sha256);
+    buf_add(&text, S("sha256 "));
+    hex_encode(&text, slice(sha256, 32));
+    buf_char(&text, '\n');
+    Err err = manifest_decode(buf_slice(&text), &m);
+    if (!err) manifest_done(&m);
+    return err;
+}
+
+/* Calls each for the text without each of its words, and with another in its place. */
+static PARKS void each_word(Slice text, void (*each)(void *arg, Slice changed), void *arg)
+{
+    for (size_t at = 0, end; at < text.len; at = end + 1) {
+        for (end = at; end < text.len && text.at[end] != ' ' && text.at[end] != '\n';)
+            end++;
+        static const char *const words[] = {"", "x"};
+        for (size_t i = 0; i < COUNT(words); i++) {
+            Buf changed buf_scoped = {0};
+            buf_add(&changed, slice_first(text, at));
+            buf_add(&changed, slice_of(words[i]));
+            buf_add(&changed, slice_from(text, end + (!i && end < text.len)));
+            each(arg, buf_slice(&changed));
+        }
+    }
+}
+
+static void is_none(void *arg, Slice changed)
+{
+    (void)arg;
+    check(decode_sealed(changed) == ERR_CORRUPT);
+}
+
+TEST(a_manifest_with_another_word_is_none_though_its_seal_holds)
+{
+    enum { SEAL = 7 + 64 + 1 };
+    Manifest m;
+    Buf text buf_scoped = {0}, far buf_scoped = {0};
+    sample(&m);
+    manifest_encode(&text, &m);
+    Slice body = slice_first(buf_slice(&text), text.len - SEAL);
+    check_ok(decode_sealed(body));
+    each_word(body, is_none, NULL);
+    m.segments.items[1].id = m.segments.items[2].id; /* they ascend, and are segments */
+    manifest_encode(&far, &m);
+    check(decode_sealed(slice_first(buf_slice(&far), far.len - SEAL)) == ERR_CORRUPT);
+    m.segments.items[2].id = UINT32_MAX + UINT64_C(1);
+    buf_clear(&far);
+    manifest_encode(&far, &m);
+    check(decode_sealed(slice_first(buf_slice(&far), far.len - SEAL)) == ERR_CORRUPT);
+    m.segments.items[2].id = 9;
+    m.segments.items[2].size = UINT32_MAX + UINT64_C(1);
+    buf_clear(&far);
+    manifest_encode(&far, &m);
+    check(decode_sealed(slice_first(buf_slice(&far), far.len - SEAL)) == ERR_CORRUPT);
+    m.segments.items[0].id = 0;
+    buf_clear(&far);
+    manifest_encode(&far, &m);
+    check(decode_sealed(slice_first(buf_slice(&far), far.len - SEAL)) == ERR_CORRUPT);
+    manifest_done(&m);
+}
+
 /* ---- a backup of a real store ---- */
 typedef struct {
     World w;
@@ -240,5 +307,195 @@ TEST(another_history_begins_a_new_set)
     check(f.full);
     Slice rm = arena_printf(&f.arena, "rm -r %s", live);
     check(system(arena_cstr(&f.arena, rm)) == 0);
+    done(&f);
+}
+
+/* ---- what is broken ---- */
+
+static void count_line(void *arg, Slice line)
+{
+    (void)line;
+    ++*(unsigned *)arg;
+}
+
+static PARKS uint64_t broken(Fixture *f)
+{
+    unsigned lines = 0;
+    uint64_t files, bad = 0;
+    Err err = backup_verify(path(f, "backup"), count_line, &lines, NULL, NULL, &files, &bad);
+    check(lines == bad);
+    return err ? UINT64_MAX : bad;
+}
+
+/* Stops after the bodies, with one segment copied. */
+static PARKS void stop_half(Fixture *f)
+{
+    BackupJob j = {.store = slice_of(f->w.dir), .dir = path(f, "backup")};
+    EngineBackup plan = {0};
+    Engine *e = store_engine(f->w.store);
+    check_ok(job_open(&j));
+    BackupJob second = {.store = j.store, .dir = j.dir};
+    check(job_open(&second) == ERR_IN_USE);
+    job_close(&second);
+    check_ok(engine_backup_begin(e, &f->arena, &plan));
+    check_ok(job_begin(&j, &plan));
+    check_ok(job_index(&j));
+    check_ok(job_big(&j));
+    check_ok(job_segment(&j, 0));
+    engine_backup_end(e, &plan, false);
+    job_close(&j);
+}
+
+static PARKS void add_big(Fixture *f)
+{
+    Mailbox *box scoped(mailbox) = world_box(&f->w, "INBOX");
+    Buf body buf_scoped = {0};
+    buf_printf(&body, "Subject: big\r\n\r\n");
+    while (body.len < BLOB_INLINE_MOST + 70000)
+        buf_printf(&body, "%0100zu\r\n", body.len);
+    world_append_octets(&f->w, box, buf_slice(&body), &(DraftPlace){0});
+}
+
+static Slice only_set(Fixture *f)
+{
+    Generations g = {0};
+    Slice set = path(f, "backup/full-000001");
+    check_ok(generations_read(path(f, "backup"), &g));
+    for (size_t i = 0; i < g.count; i++)
+        set = arena_copy(&f->arena, g.items[i].set);
+    generations_done(&g);
+    return set;
+}
+
+static PARKS void go_on_with(void *arg, Slice progress)
+{
+    Fixture *f = arg;
+    Slice set = only_set(f);
+    check_ok(path_replace(arena_printf(&f->arena, "%.*s/progress", SP(set)), progress));
+    append(f, 1);
+    check_ok(take(f, false));
+    check(broken(f) == 0);
+}
+
+/* Whatever is in it, what was copied before is believed only where it holds. */
+TEST(a_progress_that_says_something_else_does_no_harm)
+{
+    Fixture f = {0};
+    Slice text = {0};
+    begin(&f);
+    add_big(&f);
+    append(&f, 50);
+    check_ok(take(&f, false));
+    append(&f, 5);
+    add_big(&f);
+    stop_half(&f);
+    Slice progress = path(&f, "backup/full-000001/progress");
+    check_ok(path_read(progress, 100000, &f.arena, &text));
+    each_word(text, go_on_with, &f);
+    done(&f);
+}
+
+static PARKS void damage(Fixture *f, Slice file, bool cut)
+{
+    File *at scoped(file) = NULL;
+    uint64_t size;
+    char octet;
+    check_ok(file_open(file, FILE_WRITE, &at));
+    check_ok(file_size(at, &size));
+    if (cut) check_ok(file_truncate(at, size - 1));
+    if (cut) return;
+    check_ok(file_read_at(at, size / 2, &octet, 1));
+    octet = (char)(octet ^ 4);
+    Slice part = slice(&octet, 1);
+    check_ok(file_write_at(at, size / 2, &part, 1));
+    (void)f;
+}
+
+/* Each file of a backup in turn: gone, cut, another bit. It is named, and not given out. */
+TEST(a_damaged_backup_says_what_is)
+{
+    static const char *const files[] = {"gen-000001/index", "log/00000001.seg", "keeper",
+                                        "gen-000001/manifest"};
+    Fixture f = {0};
+    begin(&f);
+    add_big(&f);
+    append(&f, 50);
+    for (unsigned i = 0; i < 3 * COUNT(files); i++) {
+        Slice all = arena_printf(&f.arena, "rm -rf %.*s", SP(path(&f, "backup")));
+        check(system(arena_cstr(&f.arena, all)) == 0);
+        check_ok(take(&f, true));
+        check(broken(&f) == 0);
+        Slice file = path(&f, "backup/full-000001");
+        if (i / 3 == 2) { /* the one over 1 MiB */
+            Slice *names;
+            size_t count;
+            check_ok(
+                path_list(arena_printf(&f.arena, "%.*s/big", SP(file)), &f.arena, &names, &count));
+            file = arena_printf(&f.arena, "%.*s/big/%.*s", SP(file), SP(names[0]));
+        } else {
+            file = arena_printf(&f.arena, "%.*s/%s", SP(file), files[i / 3]);
+        }
+        if (i % 3 == 0) check_ok(path_unlink(file));
+        if (i % 3) damage(&f, file, i % 3 == 1);
+        check(broken(&f) > 0);
+        Restoring r = {.dir = path(&f, "backup"),
+                       .store = arena_printf(&f.arena, "%s/store-%u", f.dir, i)};
+        check(backup_restore(&r) != OK);
+        if (i / 3 == 3) continue; /* without a manifest that holds there is no backup */
+        append(&f, 1);
+        check_ok(take(&f, true));
+    }
+    done(&f);
+}
+
+static bool never(void *arg, uint64_t octets)
+{
+    (void)arg;
+    (void)octets;
+    return false;
+}
+
+TEST(moments_that_a_backup_does_not_have_are_refused)
+{
+    Fixture f = {0};
+    unsigned gone;
+    uint64_t files, bad;
+    begin(&f);
+    Restoring r = {.dir = path(&f, "backup"), .store = path(&f, "store")};
+    check(backup_restore(&r) == ERR_NOT_FOUND);
+    check(backup_prune(path(&f, "backup"), 0, &gone) == ERR_NOT_FOUND);
+    add_big(&f);
+    append(&f, 20);
+    check_ok(take(&f, false));
+    r.at = wall_seconds() - 100000;
+    check(backup_restore(&r) == ERR_NOT_FOUND);
+    r.at = wall_seconds() + 100000;
+    check(backup_restore(&r) == ERR_NOT_FOUND);
+    r.at = 0;
+    r.told = never;
+    check(backup_restore(&r) == ERR_CANCELLED);
+    check(backup_verify(r.dir, count_line, &gone, never, NULL, &files, &bad) == ERR_CANCELLED);
+    done(&f);
+}
+
+/* Restored only to be looked at: most is referred to. */
+TEST(a_backup_is_looked_at)
+{
+    Fixture f = {0};
+    Store *store = NULL;
+    uint32_t acct;
+    begin(&f);
+    add_big(&f);
+    append(&f, 2000);
+    check_ok(take(&f, false));
+    append(&f, 5);
+    check_ok(take(&f, false));
+    Restoring r = {.dir = path(&f, "backup"), .store = path(&f, "look"), .look = true};
+    check_ok(backup_restore(&r));
+    StoreOptions o = {.engine = {.look_only = true}};
+    check_ok(store_open(r.store, &o, &store));
+    check_ok(store_find_account(store, account_login(f.w.account), &acct));
+    store_close(store);
+    check(broken(&f) == 0);
     done(&f);
 }

@@ -165,6 +165,13 @@ void moved_put(Engine *e, uint64_t old_at, BlobRef now)
     mutex_unlock(&e->lock);
 }
 
+void moved_forget(Engine *e, uint64_t old_at)
+{
+    mutex_lock(&e->lock);
+    free(number_table_take(&e->moved, old_at));
+    mutex_unlock(&e->lock);
+}
+
 /* Where a body is that the host still knows by its old place. */
 static BlobRef moved_to(Engine *e, BlobRef ref)
 {

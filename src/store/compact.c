@@ -186,13 +186,12 @@ PARKS static void visit_owner(Visit *v, Move *m, uint32_t acct, uint32_t eid)
     const EngineHost *host = &v->c->e->host;
     if (host->home(host->ctx, acct) != loop_current()) return;
     Err err = host->touch(host->ctx, acct);
+    if (!err && v->tell) err = host->relocated(host->ctx, acct, eid, m->old_at, m->commit.ref);
     if (err) {
         engine_trouble(v->c->e, err, "account %u: its body at %llx stays: %s", acct,
                        (unsigned long long)m->old_at, err_story());
         m->skip = true;
-        return;
     }
-    if (v->tell) host->relocated(host->ctx, acct, eid, m->old_at, m->commit.ref);
 }
 
 PARKS static void visit_here(void *arg)
@@ -248,6 +247,8 @@ PARKS static void announce_group(Compaction *c)
         else
             c->moves[i].skip = true;
     visit_owners(c, true);
+    for (size_t i = 0; i < c->count; i++)
+        if (c->moves[i].skip) moved_forget(c->e, c->moves[i].old_at);
     for (size_t i = 0; i < c->count; i++)
         if (c->moves[i].commit.batch) log_applied(c->e, (LogBatch *)c->moves[i].commit.batch);
 }

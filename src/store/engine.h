@@ -103,8 +103,8 @@ typedef struct EngineHost {
     Err (*touch)(void *ctx, uint32_t acct);
     Loop *(*home)(void *ctx, uint32_t acct);
     /* A body has moved (compaction). On the home loop; must not park. The account is loaded (touch
-     * was called just before). */
-    void (*relocated)(void *ctx, uint32_t acct, uint32_t eid, uint64_t old_at, BlobRef now);
+     * was called just before). An error: the old place stays in use. */
+    Err (*relocated)(void *ctx, uint32_t acct, uint32_t eid, uint64_t old_at, BlobRef now);
     void (*trouble)(void *ctx, Err err,
                     Slice story); /* the engine went read-only, or a damaged record was met */
 } EngineHost;

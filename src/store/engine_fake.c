@@ -221,15 +221,16 @@ PARKS static Err touch(void *ctx, uint32_t acct)
     return load(h, acct);
 }
 
-static void relocated(void *ctx, uint32_t acct, uint32_t eid, uint64_t old_at, BlobRef now)
+static Err relocated(void *ctx, uint32_t acct, uint32_t eid, uint64_t old_at, BlobRef now)
 {
     FakeHost *h = (FakeHost *)ctx;
     FakeAccount *a = &h->accounts[acct];
     FakeEmail *m = fake_email(a, eid);
     h->relocations++;
-    if (!m || m->ref.at != old_at) return;
+    if (!m || m->ref.at != old_at) return OK;
     m->ref = now;
     m->dirty = a->dirty = true;
+    return OK;
 }
 
 static void trouble(void *ctx, Err err, Slice story)

@@ -486,14 +486,11 @@ static Loop *home_of(void *ctx, uint32_t acct)
     return store_home(ctx, acct);
 }
 
-static void relocated(void *ctx, uint32_t acct, uint32_t eid, uint64_t old_at, BlobRef now)
+static Err relocated(void *ctx, uint32_t acct, uint32_t eid, uint64_t old_at, BlobRef now)
 {
     Account *a;
-    Err err = account_load(ctx, acct, &a);
-    if (err)
-        log_err(LOG_LEVEL_ERROR, "store-relocation", err, KV_NUM("account", acct));
-    else
-        apply_relocation(a, eid, old_at, now);
+    TRY(account_load(ctx, acct, &a));
+    return apply_relocation(a, eid, old_at, now);
 }
 
 static void trouble(void *ctx, Err err, Slice story)

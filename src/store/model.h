@@ -308,7 +308,7 @@ void change_done(Change *c); /* always, in the end, when nothing of it is in fli
 /* ---- apply.c ---- */
 /* `body`: where this record's own body is. An error means damage: the account is unusable. */
 Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body) MUST_USE;
-void apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now);
+Err apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now) MUST_USE;
 
 /* ---- box.c: the slots of a mailbox ---- */
 Box *box_by_name(const Account *a, Slice name); /* NULL */
