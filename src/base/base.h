@@ -91,8 +91,16 @@ int slice_order(Slice a, Slice b);      /* like memcmp, shorter first */
 bool slice_starts(Slice s, Slice prefix);
 bool slice_starts_nocase(Slice s, Slice prefix); /* ASCII only */
 bool slice_ends(Slice s, Slice suffix);
-Slice slice_from(Slice s, size_t start); /* what follows the first `start` bytes; empty if fewer */
-Slice slice_first(Slice s, size_t len);  /* at most the first `len` bytes */
+/* What follows the first `start` bytes; empty if fewer. */
+static inline Slice slice_from(Slice s, size_t start)
+{
+    size_t skip = start < s.len ? start : s.len;
+    return skip ? slice(s.at + skip, s.len - skip) : s; /* NULL + 0 is undefined */
+}
+static inline Slice slice_first(Slice s, size_t len) /* at most the first `len` bytes */
+{
+    return slice(s.at, len < s.len ? len : s.len);
+}
 Slice slice_trim(Slice s);               /* without SP HTAB CR LF at both ends */
 size_t slice_find(Slice s, char c);      /* index of the first c, or s.len */
 size_t slice_find_last(Slice s, char c); /* index of the last c, or s.len */

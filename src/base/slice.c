@@ -35,18 +35,6 @@ bool slice_ends(Slice s, Slice suffix)
     return s.len >= suffix.len && slice_eq(slice_from(s, s.len - suffix.len), suffix);
 }
 
-Slice slice_from(Slice s, size_t start)
-{
-    if (!start) return s; /* also keeps NULL + 0 away, which is undefined */
-    size_t skip = MIN(start, s.len);
-    return skip ? slice(s.at + skip, s.len - skip) : s;
-}
-
-Slice slice_first(Slice s, size_t len)
-{
-    return slice(s.at, MIN(len, s.len));
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';

@@ -53,7 +53,7 @@ bool text_has_ctl(Slice s)
 
 /* RFC 3629 4: the first octet says how many follow, and the second is narrowed after E0
  * (over-long), ED (surrogates), F0 (over-long) and F4 (above U+10FFFF). */
-size_t utf8_decode(Slice s, uint32_t *codepoint)
+size_t utf8_decode_any(Slice s, uint32_t *codepoint)
 {
     if (!s.len) return 0;
     const unsigned char *at = (const unsigned char *)s.at;

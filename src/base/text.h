@@ -12,7 +12,17 @@ bool text_has_ctl(Slice s); /* any octet below SP, or DEL */
 
 /* UTF-8, RFC 3629: no over-long forms, no surrogates, nothing above U+10FFFF. */
 bool utf8_is_valid(Slice s);
-size_t utf8_decode(Slice s, uint32_t *codepoint); /* octets used; 0: not valid or empty */
+size_t utf8_decode_any(Slice s, uint32_t *codepoint);
+/* Octets used; 0: not valid or empty. Most letters that are not ASCII are two octets. */
+static inline size_t utf8_decode(Slice s, uint32_t *codepoint)
+{
+    if (s.len < 2) return utf8_decode_any(s, codepoint);
+    unsigned first = (unsigned char)s.at[0], second = (unsigned char)s.at[1];
+    if (first < 0xc2 || first > 0xdf || (second & 0xc0) != 0x80)
+        return utf8_decode_any(s, codepoint);
+    *codepoint = (first & 0x1f) << 6 | (second & 0x3f);
+    return 2;
+}
 void utf8_encode(Buf *out, uint32_t codepoint);
 size_t utf8_cut(Slice s,
                 size_t most); /* the longest whole-character prefix of at most this many octets */

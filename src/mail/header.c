@@ -239,6 +239,15 @@ bool header_charsets_are_known(Slice value)
     return true;
 }
 
+/* Most fields are one line, and are read where they are. */
+static Slice unfolded(Buf *line, Slice value)
+{
+    if (!value.len || (!memchr(value.at, '\n', value.len) && !memchr(value.at, '\r', value.len)))
+        return value;
+    header_unfold(line, value);
+    return buf_slice(line);
+}
+
 static void without_controls(Buf *out, size_t start)
 {
     for (size_t i = start; i < out->len; i++)
@@ -249,8 +258,7 @@ void header_decode(Buf *out, Slice value)
 {
     Buf line buf_scoped = {0};
     size_t start = out->len;
-    header_unfold(&line, value);
-    decode_words(buf_slice(&line), out, NULL);
+    decode_words(unfolded(&line, value), out, NULL);
     without_controls(out, start);
 }
 
@@ -258,8 +266,7 @@ bool header_decode_exactly(Buf *out, Slice value)
 {
     Buf line buf_scoped = {0}, octets buf_scoped = {0};
     size_t start = out->len;
-    header_unfold(&line, value);
-    bool exact = decode_words(buf_slice(&line), out, &octets);
+    bool exact = decode_words(unfolded(&line, value), out, &octets);
     if (!exact) {
         out->len = start;
         buf_add(out, buf_slice(&octets));

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 /* One multiplication mixes 24 bits well enough; its two ends make the two bits. */
@@ -48,6 +49,16 @@ static size_t ones_when_folded(const uint64_t *words, unsigned log)
     return n;
 }
 
+static void add_words(Buf *out, const uint64_t *words, size_t count)
+{
+    char *to = buf_reserve(out, count * sizeof *words);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t little = htole64(words[i]);
+        memcpy(to + i * sizeof little, &little, sizeof little);
+    }
+    out->len += count * sizeof *words;
+}
+
 /* How many distinct trigrams there are shows only afterwards: begin with room for all of them to be
  * distinct, and fold while the halves still leave three bits in five clear. */
 unsigned bloom_make(Buf *out, Slice text)
@@ -60,8 +71,7 @@ unsigned bloom_make(Buf *out, Slice text)
     if (text.len >= 3) set_bits(scratch, log, text);
     for (; log > BLOOM_LOG_LEAST && ones_when_folded(scratch, log) * 5 <= (size_t)1 << log; log--)
         fold(scratch, log);
-    for (size_t i = 0; i < (size_t)1 << (log - 6); i++)
-        buf_u64(out, scratch[i]);
+    add_words(out, scratch, (size_t)1 << (log - 6));
     free(scratch);
     return log;
 }
