@@ -190,7 +190,6 @@ Err real_path_mkdir(const char *path)
     if (mkdir(path, 0700) == 0) return OK;
     struct stat st;
     if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return OK;
-    if (errno == 0) errno = EEXIST;
     return file_failed("mkdir", path);
 }
 

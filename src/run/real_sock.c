@@ -334,8 +334,7 @@ Err real_sock_try_accept(Sock *listener, Sock **conn)
     listener->ready &= (uint8_t)~SOCK_READABLE;
     if (fd < 0) return OK;
     RealSock *r = adrift(fd);
-    bool internet = from.any.sa_family == AF_INET || from.any.sa_family == AF_INET6;
-    if (internet) memcpy(&r->from, &from, sizeof r->from);
+    if (from.any.sa_family != AF_UNIX) memcpy(&r->from, &from, sizeof r->from);
     *conn = &r->sock;
     return OK;
 }
