@@ -72,6 +72,7 @@ static uint64_t limit_of(const Imap *s, When when)
 
 void imap_put_capabilities(const Imap *s, Buf *out)
 {
+    buf_reserve(out, 1024);
     buf_add(out, S("CAPABILITY"));
     for (size_t i = 0; i < COUNT(capabilities); i++) {
         if (!(capabilities[i].states & s->state) || !holds(s, capabilities[i].when)) continue;

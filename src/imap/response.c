@@ -10,10 +10,12 @@
 static void put_text(Buf *out, Slice text, bool utf8)
 {
     utf8 = utf8 && utf8_is_valid(text);
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.at[i];
+    size_t start = out->len;
+    buf_add(out, text);
+    for (size_t i = start; i < out->len; i++) {
+        unsigned char c = (unsigned char)out->at[i];
         bool fits = c >= ' ' && c != 0x7f && (c < 0x7f || utf8);
-        buf_char(out, fits ? (char)c : '?');
+        if (!fits) out->at[i] = '?';
     }
 }
 
@@ -57,9 +59,13 @@ PARKS static Err tagged(Imap *s, const char *status, Slice text)
     return OK;
 }
 
+/* Octets of what is said often and is long: what does not fit is printed twice. */
+enum { CAPABILITIES = 1024, GREETING = 256 };
+
 PRINTF(2, 0) static Slice vsay(Arena *a, const char *fmt, va_list args)
 {
     Buf text buf_scoped = {0};
+    buf_reserve(&text, CAPABILITIES);
     buf_vprintf(&text, fmt, args);
     return arena_copy(a, buf_slice(&text));
 }
@@ -106,6 +112,7 @@ void imap_say(Imap *s, const char *fmt, ...)
     va_start(args, fmt);
     buf_add(out, S("* "));
     size_t start = out->len;
+    buf_reserve(out, GREETING);
     buf_vprintf(out, fmt, args);
     va_end(args);
     Slice line = slice_from(buf_slice(out), start), status;
