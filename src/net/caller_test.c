@@ -1,5 +1,5 @@
 #include "base/test.h"
-#include "net/caller.h"
+#include "net/wire.h"
 #include "run/sim.h"
 
 #include <stdatomic.h>
@@ -250,6 +250,104 @@ TEST(an_answerer_that_breaks_the_rules_is_left)
         caller_free(c);
         sock_close(b);
     }
+}
+
+/* A refusal of no reason that is known, fields that are cut: the question has failed, not more. */
+TEST(answers_that_say_nothing)
+{
+    static const struct {
+        const char *octets;
+        size_t len;
+    } rows[] = {
+        {"\x08\0\0\0R\1\0\0\0\0\0\0",   12}, /* OK is no reason */
+        {"\x08\0\0\0R\1\0\0\0\xff\0\0", 12},
+        {"\x06\0\0\0R\1\0\0\0\1",       10},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Sock *a, *b;
+        Near near;
+        atomic_uint left = 1;
+        char octets[16];
+        memcpy(octets, rows[i].octets, rows[i].len);
+        octets[4] = (char)MEMO_REFUSED;
+        check_ok(sock_pair(&a, &b));
+        Caller *c = caller_new(CAST_FRONT, CAST_KEEPER, 4);
+        caller_replace(c, a);
+        near = (Near){c, 0, &left, now_ms() + 5000, OK, ERR_SYNTAX};
+        fiber_start("near", asks, &near);
+        fiber_sleep(5);
+        put_raw(b, slice(octets, rows[i].len));
+        wait_all(&left);
+        caller_free(c);
+        sock_close(b);
+    }
+}
+
+/* A long message to somebody slow, and what it leaves. */
+TEST(long_questions_to_who_does_not_read)
+{
+    static char text[7000];
+    Sock *a, *b;
+    size_t got, total = 0;
+    static char waste[100000];
+    Memo q = {.kind = MEMO_TOKEN, .text = {[3] = slice(text, sizeof text)}};
+    check_ok(sock_pair(&a, &b));
+    Wire *w = wire_new(a);
+    for (int i = 0; i < 100; i++)
+        wire_put(w, (uint32_t)i, &q);
+    fiber_sleep(20); /* the sender waits for room */
+    for (int turns = 0; turns < 1000 && total < 700000; turns++) {
+        check_ok(sock_try_read(b, waste, sizeof waste, &got));
+        total += got;
+        fiber_sleep(1);
+    }
+    check(total >= 700000);
+    for (int i = 0; i < 100; i++)
+        wire_put(w, (uint32_t)i, &q);
+    fiber_sleep(20);
+    wire_stop(w); /* in the middle of one */
+    fiber_sleep(5);
+    wire_put(w, 1, &q);
+    wire_free(w);
+    wire_free(NULL);
+    caller_free(NULL);
+    sock_close(b);
+}
+
+/* The program ends while questions wait, with somebody there and with nobody. */
+PARKS_UNCHECKED static void ask_at_the_end(void *arg)
+{
+    Sock *a, *b;
+    Near near[3];
+    atomic_uint left = 2;
+    (void)arg;
+    check_ok(sock_pair(&a, &b));
+    Caller *there = caller_new(CAST_FRONT, CAST_KEEPER, 4);
+    Caller *nobody = caller_new(CAST_FRONT, CAST_KEEPER, 4);
+    caller_replace(there, a);
+    near[0] = (Near){there, 0, &left, NEVER, OK, ERR_CANCELLED};
+    near[1] = (Near){nobody, 1, &left, NEVER, OK, ERR_CANCELLED};
+    fiber_start("near", asks, &near[0]);
+    fiber_start("near", asks, &near[1]);
+    fiber_sleep(10);
+    run_cancel();
+    Cond later = {0};
+    while (left)
+        cond_wait(&later, now_ms() + 10);
+    left = 1;
+    near[2] = (Near){there, 2, &left, NEVER, OK, ERR_CANCELLED};
+    asks(&near[2]);
+    caller_free(there);
+    caller_free(nobody);
+    sock_close(b);
+}
+
+TEST(questions_end_with_the_program)
+{
+    SimConfig config = {.seed = 1, .loops = 1};
+    int code = 1;
+    check_ok(sim_run_child(&config, ask_at_the_end, NULL, &code));
+    check(code == 0);
 }
 
 /* An answer may come in any pieces, to a question that waits or to none. */

@@ -139,3 +139,28 @@ TEST(nothing_for_ever_stops)
     Inflater *other scoped(inflater) = inflater_new();
     check(inflater_take(other, &noise, out, sizeof out, &made) == ERR_SYNTAX);
 }
+
+TEST(the_end_of_deflate_is_a_boundary)
+{
+    Deflater *d scoped(deflater) = deflater_new();
+    Inflater *i scoped(inflater) = inflater_new();
+    Buf packed buf_scoped = {0};
+    char out[100];
+    size_t made;
+    deflater_free(NULL);
+    inflater_free(NULL);
+    deflater_put(d, S("text"), DEFLATE_MORE, &packed);
+    deflater_put(d, (Slice){0}, DEFLATE_MORE, &packed);
+    check(deflater_holds(d));
+    deflater_put(d, S(" and end"), DEFLATE_END, &packed);
+    buf_add(&packed, S("plain"));
+    Slice in = buf_slice(&packed);
+    check_ok(inflater_take(i, &in, out, 3, &made)); /* no room for all of it */
+    check_slice(slice(out, made), S("tex"));
+    check(!inflater_at_boundary(i) && inflater_kept(i) > 2048);
+    inflater_rest(i); /* there is more to come: not now */
+    check_ok(inflater_take(i, &in, out, sizeof out, &made));
+    check_slice(slice(out, made), S("t and end"));
+    check(inflater_at_boundary(i));
+    check_slice(in, S("plain"));
+}

@@ -513,3 +513,66 @@ TEST(who_does_not_read_what_it_asks_for_is_left)
     frame_done(&f);
     ring_close(theirs);
 }
+
+TEST(parts_of_octets)
+{
+    Ring *ours, *theirs;
+    Slice message = {0};
+    check_ok(ring_pair(&ours, &theirs));
+    check_ok(ring_attach(ours));
+    check_ok(ring_attach(theirs));
+    Frames f = {.ring = ours};
+    Slice parts[] = {S(""), S("abc"), S("def"), S("ghi")};
+    check(frame_data(&f, 7, parts, COUNT(parts), 5));
+    check(ring_next(theirs, &message));
+    check_slice(slice_from(message, FRAME_HEAD), S("abcde"));
+    frame_done(&f);
+    ring_close(theirs);
+}
+
+/* ---- what is small is owed ---- */
+
+/* The house asks for thousands of things and reads nothing: each answer comes, once, in the end. */
+TEST(what_is_owed_is_said)
+{
+    enum { ASKED = 6000, AT_ONCE = 100 };
+    Fronts w;
+    unsigned told = 0;
+    uint64_t got[5] = {0};
+    fronts_open(&w);
+    Pouring pouring[4];
+    for (size_t i = 0; i < 4; i++) {
+        pouring[i] = (Pouring){call(&w), false};
+        fiber_start("pours", pours, &pouring[i]);
+        fiber_sleep(2);
+    }
+    for (int i = 0; i < ASKED; i++) {
+        while (!frame_put(&w.house[0], FRAME(MEMO_CONN_START_TLS, 0)))
+            fiber_sleep(1);
+        if (i % AT_ONCE == 0) fiber_sleep(1);
+    }
+    stream_cut(pouring[1].client); /* on the other ring */
+    fiber_sleep(20);
+    for (int turns = 0; turns < 3000 && told < ASKED; turns++) {
+        Slice message;
+        while (ring_next(w.house[0].ring, &message)) {
+            Frame f;
+            check_ok(frame_read(message, &f));
+            if (f.kind == MEMO_CONN_TLS_DONE) told++;
+            if (f.kind == MEMO_CONN_DATA) got[f.connection] += f.rest.len;
+            ring_took(w.house[0].ring);
+        }
+        fiber_sleep(1);
+    }
+    check_u64(told, ASKED);
+    check(got[0] > 0 && got[0] <= TUNNEL_CREDIT);
+    check_ok(w.broken);
+    gates_lost(w.gates);
+    for (size_t i = 0; i < 4; i++) {
+        stream_cut(pouring[i].client);
+        while (!pouring[i].ended)
+            fiber_sleep(1);
+        stream_free(pouring[i].client);
+    }
+    fronts_close(&w);
+}

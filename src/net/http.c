@@ -20,7 +20,7 @@ Err http_url_parse(Slice text, HttpUrl *url)
     url->path = end < rest.len ? slice_from(rest, end) : S("/");
     if (slice_starts(authority, S("["))) {
         size_t close = slice_find(authority, ']');
-        url->host = slice_first(slice_from(authority, 1), close ? close - 1 : 0);
+        url->host = slice_first(slice_from(authority, 1), close - 1);
         port = slice_from(authority, close + 1);
         if (close == authority.len) return fail(ERR_SYNTAX, "the URL's address has no end");
     } else {
@@ -73,8 +73,7 @@ PARKS static Err read_line(Stream *s, Slice *line)
     case LINE_NONE:
         break;
     }
-    Err err = stream_error(s);
-    return err ? err : ERR_END;
+    return stream_error(s);
 }
 
 /* RFC 9112 4: status-line = HTTP-version SP status-code SP [reason-phrase] */
@@ -131,10 +130,7 @@ PARKS static Err read_octets(Stream *s, uint64_t len, size_t most, Buf *out)
     if (len > most || out->len > most - len)
         return fail(ERR_TOO_BIG, "the HTTP answer is too long");
     if (!len) return OK;
-    if (!stream_read(s, buf_reserve(out, (size_t)len), (size_t)len)) {
-        Err err = stream_error(s);
-        return err ? err : ERR_END;
-    }
+    if (!stream_read(s, buf_reserve(out, (size_t)len), (size_t)len)) return stream_error(s);
     out->len += (size_t)len;
     return OK;
 }

@@ -10,21 +10,22 @@ TEST(urls_of_http)
         const char *host, *path;
         unsigned port;
     } rows[] = {
-        {"https://issuer.example/introspect?x=1", true,  true,  "issuer.example", "/introspect?x=1",
-         443                                                                                             },
-        {"http://127.0.0.1:8080",                 true,  false, "127.0.0.1",      "/",               8080},
-        {"HTTP://[::1]:80/a",                     true,  false, "::1",            "/a",              80  },
-        {"https://h",                             true,  true,  "h",              "/",               443 },
-        {"ftp://h/",                              false, 0,     NULL,             NULL,              0   },
-        {"https:///x",                            false, 0,     NULL,             NULL,              0   },
-        {"https://u@h/",                          false, 0,     NULL,             NULL,              0   },
-        {"https://h:0/",                          false, 0,     NULL,             NULL,              0   },
-        {"https://h:99999/",                      false, 0,     NULL,             NULL,              0   },
-        {"https://h:x/",                          false, 0,     NULL,             NULL,              0   },
-        {"https://[::1/",                         false, 0,     NULL,             NULL,              0   },
-        {"https://h/a b",                         false, 0,     NULL,             NULL,              0   },
-        {"https://h/\r\nX: y",                    false, 0,     NULL,             NULL,              0   },
-        {"https://h/#f",                          false, 0,     NULL,             NULL,              0   },
+        {"https://issuer.example/introspect?x=1", true,  true,  "issuer.example",  "/introspect?x=1",
+         443                                                                                              },
+        {"http://127.0.0.1:8080",                 true,  false, "127.0.0.1",       "/",               8080},
+        {"HTTP://[::1]:80/a",                     true,  false, "::1",             "/a",              80  },
+        {"https://my-host.example/",              true,  true,  "my-host.example", "/",               443 },
+        {"https://h",                             true,  true,  "h",               "/",               443 },
+        {"ftp://h/",                              false, 0,     NULL,              NULL,              0   },
+        {"https:///x",                            false, 0,     NULL,              NULL,              0   },
+        {"https://u@h/",                          false, 0,     NULL,              NULL,              0   },
+        {"https://h:0/",                          false, 0,     NULL,              NULL,              0   },
+        {"https://h:99999/",                      false, 0,     NULL,              NULL,              0   },
+        {"https://h:x/",                          false, 0,     NULL,              NULL,              0   },
+        {"https://[::1/",                         false, 0,     NULL,              NULL,              0   },
+        {"https://h/a b",                         false, 0,     NULL,              NULL,              0   },
+        {"https://h/\r\nX: y",                    false, 0,     NULL,              NULL,              0   },
+        {"https://h/#f",                          false, 0,     NULL,              NULL,              0   },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         HttpUrl url;
@@ -92,6 +93,15 @@ TEST(answers_are_framed)
         {"SSH-2.0-x\r\n",                                                                      ERR_SYNTAX,  0,   NULL           },
         {"HTTP/1.1 999 x\r\n\r\n",                                                             ERR_SYNTAX,  0,   NULL           },
         {"",                                                                                   ERR_END,     0,   NULL           },
+        {OK_ "Content-Length: 2\r\nContent-Length: 2\r\n\r\nhello",                            OK,          200, "he"           },
+        {OK_ "\tfolded: x\r\n\r\n",                                                            ERR_SYNTAX,  0,   NULL           },
+        {OK_ "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         ERR_SYNTAX,                                                                                        0,   NULL           },
+        {OK_ "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",                                 ERR_END,     0,   NULL           },
+        {OK_ "Transfer-Encoding: chunked\r\n\r\n3\r\nabc",                                     ERR_END,     0,   NULL           },
+        {OK_ "\r\n012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+             "1234567890123456789x",                                                  ERR_TOO_BIG, 0,   NULL           },
+        {OK_,                                                                                  ERR_END,     0,   NULL           },
     };
     HttpUrl url;
     check_ok(http_url_parse(S("http://h:81/p"), &url));
@@ -119,4 +129,30 @@ TEST(answers_are_framed)
             stream_free(ours);
         }
     }
+}
+
+/* A peer that says nothing, one that has gone, and an address in brackets. */
+TEST(a_silent_http_server_is_left)
+{
+    HttpUrl url;
+    Buf body buf_scoped = {0};
+    int status = 0;
+    Stream *ours, *theirs;
+    Slice line;
+    char host[300] = "https://";
+    memset(host + 8, 'h', 254);
+    check_err(http_url_parse(slice_of(host), &url), ERR_SYNTAX);
+    check_ok(http_url_parse(S("http://[::1]:81/p"), &url));
+    HttpPost post = {&url, S("Basic eA=="), S("text/plain"), {0}, 100};
+    check_ok(stream_pair(&ours, &theirs));
+    stream_set_deadline(ours, now_ms() + 20);
+    stream_put(theirs, S(OK_ "\r\nhalf of it"));
+    check_ok(stream_flush(theirs));
+    check_err(http_post(ours, &post, &status, &body), ERR_TIMEOUT);
+    check(stream_line(theirs, 100, &line) == LINE_CRLF);
+    check(stream_line(theirs, 100, &line) == LINE_CRLF);
+    check_slice(line, S("Host: [::1]:81"));
+    stream_free(theirs);
+    check(http_post(ours, &post, &status, &body) != OK);
+    stream_free(ours);
 }

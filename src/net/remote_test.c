@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RINGS = 2, PIECE = 60000 };
+enum { RINGS = 2, PIECE = 60000, MOST = 8 };
 
 typedef struct {
     Tunnel *tunnel;
@@ -58,9 +58,21 @@ PARKS static Err move(Stream *s)
 
 PARKS static Err wander(Stream *s)
 {
+    Slice line;
+    if (stream_line(s, 100, &line) == LINE_NONE) return stream_error(s);
     for (int i = 0; i < 5; i++)
         TRY(move(s));
     return echo(s);
+}
+
+/* Comes where it was to go, and ends there. */
+PARKS static Err wander_and_go(Stream *s)
+{
+    Slice line;
+    if (stream_line(s, 100, &line) == LINE_NONE) return stream_error(s);
+    TRY(move(s));
+    TRY(move(s));
+    return move(s);
 }
 
 /* On its way for longer than others. */
@@ -162,20 +174,21 @@ static const struct {
     const char *name;
     Err (*run)(Stream *s);
 } services[] = {
-    {"echo",       echo      },
-    {"pour",       pour      },
-    {"wander",     wander    },
-    {"dawdle",     dawdle    },
-    {"outlive",    outlive   },
-    {"shake",      shake     },
-    {"shake late", shake_late},
-    {"shake full", shake_full},
-    {"press",      press     },
-    {"keep",       keep      },
-    {"keep full",  keep_full },
-    {"hand back",  hand_back },
-    {"names",      names     },
-    {"sit",        sit       },
+    {"echo",          echo         },
+    {"pour",          pour         },
+    {"wander",        wander       },
+    {"wander and go", wander_and_go},
+    {"dawdle",        dawdle       },
+    {"outlive",       outlive      },
+    {"shake",         shake        },
+    {"shake late",    shake_late   },
+    {"shake full",    shake_full   },
+    {"press",         press        },
+    {"keep",          keep         },
+    {"keep full",     keep_full    },
+    {"hand back",     hand_back    },
+    {"names",         names        },
+    {"sit",           sit          },
 };
 
 PARKS_UNCHECKED static void serve(void *arg, Stream *stream, Slice service, Slice record)
@@ -200,7 +213,7 @@ PARKS static void rear_open(Rear *h)
         check_ok(ring_pair(&h->front[i].ring, &theirs[i]));
         check_ok(ring_attach(h->front[i].ring));
     }
-    TunnelConfig config = {.serve = serve, .over = is_over, .arg = h};
+    TunnelConfig config = {.serve = serve, .over = is_over, .arg = h, .most = MOST};
     check_ok(tunnel_open(&config, theirs, RINGS, &h->tunnel));
 }
 
@@ -367,12 +380,27 @@ TEST(a_front_that_lies_is_left)
 
 /* ---- a front that does not read ---- */
 
-/* Two that pour fill its ring; the third cannot even say that it leaves. */
+/* Two that pour fill it but for a little. */
 PARKS static void fill_rings(Rear *h)
 {
     for (int ring = 0; ring < RINGS; ring++)
         for (uint32_t i = 0; i < 2; i++)
             opens(h, ring, 10 + 2 * (uint32_t)ring + i, "pour");
+    fiber_sleep(20);
+}
+
+enum { REFUSED = 6000, FIRST_REFUSED = 100 };
+
+/* And many that are one too many, each with a word, fill the rest: nobody can say anything. */
+PARKS static void fill_to_the_brim(Rear *h)
+{
+    for (uint32_t i = 0; i < REFUSED; i++) {
+        const Memo *open = &(Memo){
+            .kind = MEMO_CONN_OPEN, .number = {FIRST_REFUSED + i}, .text = {[2] = S("echo")}};
+        while (!frame_put(&h->front[i % 2], open))
+            fiber_sleep(1);
+        if (i % 100 == 0) fiber_sleep(1);
+    }
     fiber_sleep(20);
 }
 
@@ -401,23 +429,28 @@ PARKS static void reads_all(Rear *h, size_t octets[], size_t count)
 
 TEST(who_moves_behind_full_rings_arrives)
 {
+    static size_t octets[FIRST_REFUSED + REFUSED];
     Rear h;
-    size_t octets[14] = {0};
+    memset(octets, 0, sizeof octets);
     rear_open(&h);
     fill_rings(&h);
     opens(&h, 0, 1, "wander");
-    opens(&h, 0, 2, "outlive");
-    opens(&h, 1, 3, "wander");
-    frame_data(&h.front[0], 1, (Slice[]){S("one\r\n")}, 1, 5); /* on the way */
-    for (int turns = 0;
-         turns < 3000 && (octets[1] < 5 || octets[10] < 20 * PIECE || octets[13] < 20 * PIECE);
-         turns++) {
+    opens(&h, 1, 2, "wander");
+    opens(&h, 0, 3, "wander and go");
+    opens(&h, 1, 4, "wander");
+    fill_to_the_brim(&h);
+    for (uint32_t i = 1; i < 5; i++)
+        frame_data(&h.front[!(i % 2)], i, (Slice[]){S("go\r\none\r\n")}, 1, 9);
+    fiber_sleep(20);
+    bool all = false;
+    for (int turns = 0; turns < 5000 && !all; turns++) {
         reads_all(&h, octets, COUNT(octets));
+        all = octets[1] == 5 && octets[2] == 5 && octets[4] == 5;
+        for (int i = 10; i < 14; i++)
+            all = all && octets[i] == 20 * (size_t)PIECE;
         fiber_sleep(1);
     }
-    check_u64(octets[1], 5);
-    for (int i = 10; i < 14; i++)
-        check_u64(octets[i], 20 * PIECE);
+    check(all);
     check_ok((Err)atomic_load(&h.over));
     rear_close(&h);
 }
@@ -425,13 +458,18 @@ TEST(who_moves_behind_full_rings_arrives)
 /* The front dies while they cannot even say that they leave. */
 TEST(who_moves_when_the_front_dies_ends)
 {
-    for (int pause = 0; pause < 40; pause += 13) {
+    for (int round = 0; round < 4; round++) {
         Rear h;
         rear_open(&h);
         fill_rings(&h);
+        opens(&h, 0, 1, "wander");
+        opens(&h, 1, 2, "wander and go");
+        opens(&h, 0, 3, "dawdle");
+        opens(&h, 1, 4, "wander and go");
+        if (round % 2) fill_to_the_brim(&h);
         for (uint32_t i = 1; i < 5; i++)
-            opens_with(&h, i % 2, i, i < 3 ? "wander" : "dawdle", (Slice){0});
-        fiber_sleep(pause);
+            frame_data(&h.front[!(i % 2)], i, (Slice[]){S("go\r\none\r\n")}, 1, 9);
+        fiber_sleep(round * 7);
         front_goes(&h);
         rear_close(&h);
     }

@@ -1,5 +1,6 @@
 /* Keys and certificates that people have and we cannot use, or only with care. */
 #include "base/test.h"
+#include "net/facts.h"
 #include "net/inside.h"
 #include "net/tls_signer.h"
 #include "run/file.h"
@@ -254,8 +255,8 @@ static X509 *client_certificate(EVP_PKEY *key, int count)
     add_email(names, (Slice){"", 0});
     add_email(names, slice("anna\0@example.org", 17));
     for (int i = 0; i < count; i++) {
-        char email[40];
-        snprintf(email, sizeof email, "anna%d@example.org", i);
+        char email[700]; /* many long ones are more than a front tells */
+        snprintf(email, sizeof email, "anna%0*d@example.org", count > 16 ? 600 : 1, i);
         add_email(names, slice_of(email));
     }
     check(X509_add1_ext_i2d(c, NID_subject_alt_name, names, 0, X509V3_ADD_APPEND) == 1);
@@ -274,7 +275,7 @@ typedef struct {
 /* How many names of this kind the server sees in such a certificate. */
 PARKS static size_t names_seen(const Asking *w, X509 *shown, ClientName kind, Slice *first)
 {
-    static char room[256];
+    static char room[1024];
     Arena a arena_scoped = {0};
     Slice *names = NULL;
     TlsContext *ctx scoped(tls) = tls_client_new(false), *server_ctx scoped(tls) = NULL;
@@ -293,7 +294,14 @@ PARKS static size_t names_seen(const Asking *w, X509 *shown, ClientName kind, Sl
     stream_free(client);
     server = client = NULL;
     shake(server_ctx, ctx, &server, &client);
-    size_t count = stream_client_names(server, kind, &a, &names);
+    size_t count = stream_client_names(server, kind, &a, &names), told = 0;
+    Buf facts buf_scoped = {0};
+    facts_put(server, &facts);
+    check(facts.len <= FACTS_MOST);
+    Slice fact;
+    for (Slice f = buf_slice(&facts); facts_next(&f, FACT_NAME + kind, &fact); told++)
+        check_slice(fact, names[told]);
+    check(told == count || (count == 16 && told > 10));
     if (!count) return 0;
     memcpy(room, names[0].at, names[0].len);
     *first = slice(room, names[0].len);

@@ -21,7 +21,7 @@ static void reserve_secret(Buf *b, size_t more)
 
 static void forget(Buf *b)
 {
-    if (b->at) wipe(b->at, b->len);
+    wipe(b->at, b->len);
     b->len = 0;
     if (b->room > KEEP_MOST) buf_done(b);
 }
