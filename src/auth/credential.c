@@ -28,19 +28,18 @@ void scram_digest(ScramHash hash, Slice text, uint8_t out[32])
 }
 
 /* RFC 5802 3: SaltedPassword := Hi(password, salt, i); ClientKey, StoredKey, ServerKey follow. */
-static bool derive_keys(Credential *c, ScramHash hash, Slice password)
+static void derive_keys(Credential *c, ScramHash hash, Slice password)
 {
     uint8_t salted[32], client_key[32];
     size_t len = scram_hash_len(hash);
     if (!PKCS5_PBKDF2_HMAC(password.at, (int)password.len, c->salt, SCRAM_SALT, (int)c->iterations,
                            digest_of(hash), (int)len, salted))
-        return false;
+        out_of_memory(len);
     scram_hmac(hash, slice(salted, len), S("Client Key"), client_key);
     scram_digest(hash, slice(client_key, len), c->stored_key[hash]);
     scram_hmac(hash, slice(salted, len), S("Server Key"), c->server_key[hash]);
     wipe(salted, sizeof salted);
     wipe(client_key, sizeof client_key);
-    return true;
 }
 
 Err credential_make(Credential *c, Slice password, const AuthConfig *config)
@@ -53,8 +52,8 @@ Err credential_make(Credential *c, Slice password, const AuthConfig *config)
     if (crypto_pwhash_str_alg(c->argon2, password.at ? password.at : "", password.len, passes,
                               memory, crypto_pwhash_ALG_ARGON2ID13))
         return fail(ERR_TEMPORARY, "argon2id: not enough memory");
-    if (!derive_keys(c, SCRAM_SHA1, password) || !derive_keys(c, SCRAM_SHA256, password))
-        return fail(ERR_TEMPORARY, "PBKDF2 failed");
+    derive_keys(c, SCRAM_SHA1, password);
+    derive_keys(c, SCRAM_SHA256, password);
     if (config->reversible && password.at && password.len < sizeof c->secret)
         memcpy(c->secret, password.at, password.len);
     return OK;

@@ -18,9 +18,8 @@ Err keeper_copy(Slice dir, Slice to)
     PathInfo info;
     MDB_env *env;
     TRY(path_info(arena_printf(&a, "%.*s/data.mdb", SP(dir)), &info));
-    int rc = mdb_env_create(&env);
-    if (rc) return copy_failed(rc);
-    rc = mdb_env_open(env, arena_cstr(&a, dir), MDB_NOTLS | MDB_RDONLY, 0600);
+    if (mdb_env_create(&env)) out_of_memory(0);
+    int rc = mdb_env_open(env, arena_cstr(&a, dir), MDB_NOTLS | MDB_RDONLY, 0600);
     int fd = rc ? -1 : open(arena_cstr(&a, to), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (!rc && fd < 0) rc = errno;
     if (!rc) rc = mdb_env_copyfd2(env, fd, MDB_CP_COMPACT);

@@ -16,18 +16,14 @@ static Err open_env(Keeper *k, Slice dir)
 {
     Arena a arena_scoped = {0};
     TRY(path_mkdir(dir));
-    TRY(db_err(mdb_env_create(&k->env), "create"));
-    TRY(db_err(mdb_env_set_mapsize(k->env, (size_t)4 << 30), "size"));
+    if (mdb_env_create(&k->env) || mdb_env_set_mapsize(k->env, (size_t)4 << 30)) out_of_memory(0);
+    MDB_txn *txn = NULL;
     int rc = mdb_env_open(k->env, arena_cstr(&a, dir), MDB_NOTLS, 0600);
-    TRY(db_err(rc, "open"));
-    MDB_txn *txn;
-    TRY(db_err(mdb_txn_begin(k->env, NULL, 0, &txn), "begin"));
-    rc = mdb_dbi_open(txn, NULL, 0, &k->logins);
-    if (rc) {
-        mdb_txn_abort(txn);
-        return db_err(rc, "table");
-    }
-    return db_err(mdb_txn_commit(txn), "commit");
+    if (!rc) rc = mdb_txn_begin(k->env, NULL, 0, &txn);
+    if (!rc) rc = mdb_dbi_open(txn, NULL, 0, &k->logins);
+    if (!rc) return db_err(mdb_txn_commit(txn), "commit");
+    mdb_txn_abort(txn); /* NULL is fine */
+    return db_err(rc, "open");
 }
 
 /* read(value, arg) while the transaction lasts. */

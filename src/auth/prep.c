@@ -15,7 +15,7 @@ static bool is_nothing(uint32_t c)
 }
 
 /* RFC 3454 C.2.1, C.2.2, C.3 to C.9 (C.1.2 was mapped to SP), and what is not assigned (stored
- * strings, RFC 4013 2.5). */
+ * strings, RFC 4013 2.5). U+0340 and U+0341 do not come out of normalisation. */
 static bool is_prohibited(uint32_t c)
 {
     static const uint8_t categories[] = {
@@ -23,7 +23,7 @@ static bool is_prohibited(uint32_t c)
         UTF8PROC_CATEGORY_CS, UTF8PROC_CATEGORY_ZL, UTF8PROC_CATEGORY_ZP};
     if (memchr(categories, (int)utf8proc_category((utf8proc_int32_t)c), sizeof categories))
         return true;
-    return (c >= 0x2ff0 && c <= 0x2ffb) || (c >= 0xfff9 && c <= 0xfffd) || c == 0x340 || c == 0x341;
+    return (c >= 0x2ff0 && c <= 0x2ffb) || (c >= 0xfff9 && c <= 0xfffd);
 }
 
 static Err map(Slice given, Buf *out)
@@ -49,7 +49,8 @@ static Err check(Slice text)
     for (bool first = true; text.len; first = false) {
         uint32_t c;
         size_t used = utf8_decode(text, &c);
-        if (!used || is_prohibited(c)) return fail(ERR_SYNTAX, "prohibited character U+%04X", c);
+        must(used); /* it has been normalised */
+        if (is_prohibited(c)) return fail(ERR_SYNTAX, "prohibited character U+%04X", c);
         utf8proc_bidi_class_t bidi = utf8proc_get_property((utf8proc_int32_t)c)->bidi_class;
         last_r = bidi == UTF8PROC_BIDI_CLASS_R || bidi == UTF8PROC_BIDI_CLASS_AL;
         if (first) first_r = last_r;
@@ -74,7 +75,7 @@ Err saslprep(Slice given, Buf *out)
     utf8proc_ssize_t len =
         utf8proc_map((const utf8proc_uint8_t *)mapped.at, (utf8proc_ssize_t)mapped.len, &normal,
                      UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
-    if (len < 0) return fail(ERR_SYNTAX, "not UTF-8");
+    if (len < 0) out_of_memory(mapped.len); /* it is UTF-8 */
     Err err = check(slice(normal, (size_t)len));
     if (!err) buf_add(out, slice(normal, (size_t)len));
     wipe(normal, (size_t)len);
@@ -83,16 +84,15 @@ Err saslprep(Slice given, Buf *out)
     return err;
 }
 
-static Err add_lower(Slice text, Buf *out)
+static void add_lower(Slice text, Buf *out)
 {
     while (text.len) {
         uint32_t c;
         size_t used = utf8_decode(text, &c);
-        if (!used) return fail(ERR_SYNTAX, "not UTF-8");
+        must(used); /* it has been prepared */
         utf8_encode(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
         text = slice_from(text, used);
     }
-    return OK;
 }
 
 /* Logins do not tell upper from lower case: people type "Anna". */
@@ -101,7 +101,7 @@ Err login_normalise(Slice given, Buf *out)
     Buf prepared buf_scoped = {0}, lower buf_scoped = {0};
     if (!given.len) return fail(ERR_SYNTAX, "an empty login");
     TRY(saslprep(given, &prepared));
-    TRY(add_lower(buf_slice(&prepared), &lower));
+    add_lower(buf_slice(&prepared), &lower);
     if (lower.len > 255) return fail(ERR_LIMIT, "a login of more than 255 octets");
     buf_add(out, buf_slice(&lower));
     return OK;

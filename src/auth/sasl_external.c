@@ -27,7 +27,7 @@ PARKS static Err identify(Sasl *s, Slice wanted)
     Arena a arena_scoped = {0};
     Slice *names;
     size_t count = names_of(s, &a, &names);
-    if (!count) return fail(ERR_AUTH, "EXTERNAL: no name in the certificate");
+    must(count); /* or it would not be offered */
     wanted = sasl_bare_login(s, wanted);
     if (!wanted.len) return auth_canonical_login(s->auth, names[0], &s->login);
     TRY(auth_canonical_login(s->auth, wanted, &s->login));

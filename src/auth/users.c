@@ -65,28 +65,35 @@ PARKS Err user_list(Auth *auth, Slice after, size_t most, Arena *a, Slice **logi
 
 enum { DIRECTORY = 0 };
 
-typedef struct {
+typedef struct AliasCall {
     Auth *auth;
     Slice address, logins;
     Arena *a;
     Slice *lines;
     size_t count;
+    Err (*fn)(Account *directory, struct AliasCall *c);
     Err err;
 } AliasCall;
 
-PARKS static Err on_directory(Auth *auth, void (*fn)(void *), AliasCall *call)
-{
-    call->auth = auth;
-    loop_call(store_home(auth->store, DIRECTORY), fn, call);
-    return call->err;
-}
-
-PARKS static void get_alias(void *arg)
+PARKS static void open_directory(void *arg)
 {
     AliasCall *c = arg;
     Account *account scoped(account) = NULL;
     c->err = account_open(c->auth->store, DIRECTORY, &account);
-    if (!c->err) c->err = object_get(account, S("alias"), c->address, c->a, &c->logins, NULL);
+    if (!c->err) c->err = c->fn(account, c);
+}
+
+PARKS static Err on_directory(Auth *auth, Err (*fn)(Account *, AliasCall *), AliasCall *call)
+{
+    call->auth = auth;
+    call->fn = fn;
+    loop_call(store_home(auth->store, DIRECTORY), open_directory, call);
+    return call->err;
+}
+
+PARKS static Err get_alias(Account *directory, AliasCall *c)
+{
+    return object_get(directory, S("alias"), c->address, c->a, &c->logins, NULL);
 }
 
 PARKS Err alias_get(Auth *auth, Slice address, Arena *a, Slice *logins)
@@ -97,12 +104,9 @@ PARKS Err alias_get(Auth *auth, Slice address, Arena *a, Slice *logins)
     return OK;
 }
 
-PARKS static void put_alias(void *arg)
+PARKS static Err put_alias(Account *directory, AliasCall *c)
 {
-    AliasCall *c = arg;
-    Account *account scoped(account) = NULL;
-    c->err = account_open(c->auth->store, DIRECTORY, &account);
-    if (!c->err) c->err = object_put(account, S("alias"), c->address, c->logins, NULL);
+    return object_put(directory, S("alias"), c->address, c->logins, NULL);
 }
 
 PARKS Err alias_put(Auth *auth, Slice address, const Slice *logins, size_t count)
@@ -121,12 +125,9 @@ PARKS Err alias_put(Auth *auth, Slice address, const Slice *logins, size_t count
     return on_directory(auth, put_alias, &call);
 }
 
-PARKS static void delete_alias(void *arg)
+PARKS static Err delete_alias(Account *directory, AliasCall *c)
 {
-    AliasCall *c = arg;
-    Account *account scoped(account) = NULL;
-    c->err = account_open(c->auth->store, DIRECTORY, &account);
-    if (!c->err) c->err = object_delete(account, S("alias"), c->address);
+    return object_delete(directory, S("alias"), c->address);
 }
 
 PARKS Err alias_remove(Auth *auth, Slice address)
@@ -137,20 +138,16 @@ PARKS Err alias_remove(Auth *auth, Slice address)
     return on_directory(auth, delete_alias, &call);
 }
 
-PARKS static void list_aliases(void *arg)
+PARKS static Err list_aliases(Account *directory, AliasCall *c)
 {
-    AliasCall *c = arg;
-    Account *account scoped(account) = NULL;
     Slice *ids, logins;
-    c->err = account_open(c->auth->store, DIRECTORY, &account);
-    if (!c->err)
-        c->err = object_list(account, S("alias"), (Slice){0}, SIZE_MAX, c->a, &ids, &c->count);
-    if (c->err) return;
+    TRY(object_list(directory, S("alias"), (Slice){0}, SIZE_MAX, c->a, &ids, &c->count));
     c->lines = arena_array(c->a, Slice, c->count + 1);
-    for (size_t i = 0; i < c->count && !c->err; i++) {
-        c->err = object_get(account, S("alias"), ids[i], c->a, &logins, NULL);
+    for (size_t i = 0; i < c->count; i++) {
+        TRY(object_get(directory, S("alias"), ids[i], c->a, &logins, NULL));
         c->lines[i] = arena_printf(c->a, "%.*s %.*s", SP(ids[i]), SP(logins));
     }
+    return OK;
 }
 
 PARKS Err alias_list(Auth *auth, Arena *a, Slice **lines, size_t *count)
