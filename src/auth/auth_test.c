@@ -323,3 +323,72 @@ TEST(all_the_same_with_a_keeper_elsewhere)
     test_apop_is_a_login();
     keeper_is_elsewhere = false;
 }
+
+/* ---- users and aliases ---- */
+
+TEST(users_that_cannot_be)
+{
+    World w;
+    uint32_t acct;
+    char text[1100];
+    memset(text, 'x', sizeof text);
+    world_open(&w, true, 3);
+    Slice good[] = {S("anna"), S("berta")}, bad[] = {S("anna"), S("\1")};
+    check_err(user_add(w.auth, S("\1"), S("pw")), ERR_SYNTAX);
+    check_err(user_add(w.auth, S("anna"), S("")), ERR_SYNTAX);
+    check_err(user_add(w.auth, S("anna"), S("\1")), ERR_SYNTAX);
+    check_err(user_add(w.auth, S("anna"), slice(text, sizeof text)), ERR_SYNTAX);
+    check_ok(
+        user_add(w.auth, S("anna"), S("pw"))); /* there is an account already, and no password */
+    check_err(user_set_password(w.auth, S("\1"), S("pw")), ERR_SYNTAX);
+    check_err(user_set_password(w.auth, S("nobody"), S("pw")), ERR_NOT_FOUND);
+    check_err(user_remove(w.auth, S("\1")), ERR_SYNTAX);
+    check_err(user_remove(w.auth, S("nobody")), ERR_NOT_FOUND);
+    check_ok(store_create_account(w.store, S("half"), &acct));
+    check_ok(user_remove(w.auth, S("half")));
+    check_err(alias_put(w.auth, S("\1"), good, 2), ERR_SYNTAX);
+    check_err(alias_put(w.auth, S("both"), bad, 2), ERR_SYNTAX);
+    check_err(alias_put(w.auth, S("both"), good, 0), ERR_SYNTAX);
+    check_err(alias_put(w.auth, S("bo th"), good, 2), ERR_SYNTAX);
+    check_ok(alias_put(w.auth, S("both"), good, 2));
+    check_err(alias_remove(w.auth, S("\1")), ERR_SYNTAX);
+    Arena a arena_scoped = {0};
+    Slice *lines;
+    size_t count;
+    check_ok(alias_list(w.auth, &a, &lines, &count));
+    check_u64(count, 1);
+    check_slice(lines[0], S("both anna berta"));
+    check_ok(alias_remove(w.auth, S("both")));
+    check(alias_remove(w.auth, S("both")) != OK);
+    check_ok(alias_list(w.auth, &a, &lines, &count));
+    check_u64(count, 0);
+    check_ok(auth_account(w.auth, S("u00001"), &acct)); /* made on first use */
+    check_ok(auth_account(w.auth, S("u00001"), &acct));
+    check_err(auth_account(w.auth, S("u00004"), &acct), ERR_NOT_FOUND);
+    world_close(&w);
+}
+
+/* Nobody to ask: nothing is changed, nobody is told that somebody is not there. */
+TEST(users_without_a_keeper)
+{
+    World w;
+    AuthUser user = {.login = "\1"};
+    world_open(&w, true, 0);
+    Caller *nobody = caller_new(CAST_HOUSE, CAST_KEEPER, 0); /* as many may wait */
+    Auth *auth;
+    AuthConfig config = {.keeper = keeper_remote(nobody), .plain_without_tls = true};
+    check_ok(auth_open(&config, w.store, &auth));
+    check_err(user_add(auth, S("anna"), S("pw")), ERR_TEMPORARY);
+    check_err(user_remove(auth, S("anna")), ERR_TEMPORARY);
+    check_err(auth_login(auth, "imap", w.server, S("anna"), S("pw"), &user), ERR_TEMPORARY);
+    strcpy(user.login, "nobody");
+    check_err(auth_find_account(auth, "imap", w.server, &user), ERR_AUTH);
+    strcpy(user.login, "");
+    check_err(auth_find_account(auth, "imap", w.server, &user), ERR_AUTH);
+    auth_close(auth);
+    keeper_close(config.keeper);
+    caller_free(nobody);
+    config = (AuthConfig){.dir = S("/nowhere/at/all")};
+    check(auth_open(&config, w.store, &auth) != OK);
+    world_close(&w);
+}

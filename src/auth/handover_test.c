@@ -94,6 +94,53 @@ TEST(a_login_is_good_for_a_minute)
     check_ok(sim_run(&(SimConfig){.seed = 1, .loops = 1}, wait_long, NULL));
 }
 
+/* A grant of another start of the machine, later than this one; and one that is good for something
+ * else. */
+static uint8_t later[GRANT_OCTETS];
+
+PARKS_UNCHECKED static void grant_later(void *arg)
+{
+    (void)arg;
+    fiber_sleep(10 * GRANT_LOGIN_MS);
+    grant_make(&key, GRANT_LOGIN, S("anna"), later);
+    check_ok(grant_check(&key, GRANT_LOGIN, S("anna"), slice(later, sizeof later)));
+}
+
+PARKS_UNCHECKED static void check_later(void *arg)
+{
+    (void)arg;
+    uint8_t grant[GRANT_OCTETS];
+    check_err(grant_check(&key, GRANT_LOGIN, S("anna"), slice(later, sizeof later)), ERR_AUTH);
+    grant_make(&key, GRANT_SESSION, S("anna"), grant);
+    check_err(grant_check(&key, GRANT_LOGIN, S("anna"), slice(grant, sizeof grant)), ERR_AUTH);
+    check_err(grant_check(&key, GRANT_LOGIN, S("anna"), slice(grant, 5)), ERR_AUTH);
+    check_ok(grant_check(&key, GRANT_SESSION, S("anna"), slice(grant, sizeof grant)));
+}
+
+TEST(a_grant_from_the_future_is_none)
+{
+    check_ok(sim_run(&(SimConfig){.seed = 1, .loops = 1}, grant_later, NULL));
+    check_ok(sim_run(&(SimConfig){.seed = 1, .loops = 1}, check_later, NULL));
+}
+
+/* In a single process nobody has to vouch. */
+TEST(without_a_key_nothing_is_sealed)
+{
+    AuthUser anna = {.login = "anna", .has_grant = true};
+    Buf record buf_scoped = {0};
+    char body[HANDOVER_MOST] = {0};
+    Handover h;
+    handover_seal(&anna, S("imap"), S("body"), NULL);
+    check(!anna.has_grant);
+    anna.has_grant = true;
+    handover_write(&record, HANDOVER_STRANGER, S("imap"), &anna, S("body"));
+    check_err(handover_read(buf_slice(&record), S("imap"), &key, &h), ERR_SYNTAX);
+    buf_clear(&record);
+    handover_write(&record, HANDOVER_AT_REST, S("imap"), &(AuthUser){.login = "anna"}, S(""));
+    buf_add(&record, slice(body, sizeof body));
+    check_err(handover_read(buf_slice(&record), S("imap"), NULL, &h), ERR_SYNTAX);
+}
+
 TEST(a_record_that_is_too_long_is_none)
 {
     char body[HANDOVER_MOST] = {0};
