@@ -1,24 +1,26 @@
 #include "store/digest.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 struct Digest {
     EVP_MD_CTX *context;
 };
 
+static EVP_MD *sha256_md;
+
+static void fetch(void)
+{
+    sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    must(sha256_md);
+}
+
 static EVP_MD *algorithm(void)
 {
-    static _Atomic(EVP_MD *) fetched;
-    EVP_MD *md = atomic_load(&fetched);
-    if (md) return md;
-    md = EVP_MD_fetch(NULL, "SHA256", NULL);
-    must(md);
-    EVP_MD *nobody = NULL;
-    if (atomic_compare_exchange_strong(&fetched, &nobody, md)) return md;
-    EVP_MD_free(md); /* another thread was faster */
-    return nobody;
+    static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+    must(CRYPTO_THREAD_run_once(&once, fetch));
+    return sha256_md;
 }
 
 Digest *digest_new(void)

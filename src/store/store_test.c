@@ -752,3 +752,50 @@ TEST(summaries_stay_until_the_next_wait)
     mailbox_close(box);
     world_close(&w);
 }
+
+TEST(octets_beyond_an_email_are_refused)
+{
+    World w;
+    char out[64];
+    EmailDetails details;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "one", 0);
+    const Message *m = mailbox_message(box, 1);
+    uint32_t eid = m->eid, size = m->size;
+    check_ok(email_read(w.account, eid, size, out, 0));
+    check_err(email_read(w.account, eid, size + 1, out, 0), ERR_LIMIT);
+    check_err(email_read(w.account, eid, size - 1, out, 2), ERR_LIMIT);
+    check_err(email_read(w.account, 999, 0, out, 1), ERR_EXPUNGED);
+    check_err(email_details(w.account, 999, &w.arena, &details), ERR_EXPUNGED);
+    world_expunge(box, 1, 1);
+    check_ok(email_details(w.account, eid, &w.arena, &details)); /* until it is purged */
+    check(!details.link_count && !details.created_modseq);
+    EmailPage *p;
+    check_ok(email_page(w.account, eid / EMAILS, &p));
+    p->emails[eid % EMAILS].prefix = 50; /* one that nobody has defined */
+    check_ok(email_read(w.account, eid, 0, out, 1));
+    mailbox_close(box);
+    world_close(&w);
+}
+
+/* Emails of more pages than are kept, some of them changed. */
+TEST(pages_of_emails_are_given_back)
+{
+    enum { PAGES = 700 };
+    World w;
+    EmailPage *p;
+    world_open(&w, NULL);
+    for (uint32_t number = 0; number < PAGES; number++) {
+        check_ok(email_page(w.account, number, &p));
+        if (number < 3) p->state = PAGE_DIRTY;
+    }
+    check(w.account->email_page_count < 520);
+    check_ok(email_page(w.account, 0, &p));
+    check(p->state == PAGE_DIRTY);
+    for (uint32_t number = 0; number < 3; number++)
+        if (!email_page(w.account, number, &p)) p->state = 0;
+    email_pages_trim(w.account, 10);
+    check_u64(w.account->email_page_count, 10);
+    world_close(&w);
+}
