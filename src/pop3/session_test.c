@@ -533,3 +533,54 @@ TEST(what_was_read_may_be_forgotten)
     check_u64(look(&w, S("INBOX")).unseen, 1);
     world_close(&w);
 }
+
+PARKS_UNCHECKED static void do_lose_trash(void *arg)
+{
+    Errand *e = arg;
+    Account *account scoped(account) = NULL;
+    check_ok(account_open(e->w->store, e->w->acct, &account));
+    check_ok(mailbox_delete(account, S("Trash")));
+    if (e->text.len) check_ok(mailbox_create(account, e->text, ROLE_NONE));
+}
+
+/* A mailbox that is called so will do; where there is none, one is made. */
+TEST(what_is_deleted_finds_a_trash)
+{
+    static const char *const others[] = {"", "Trash"};
+    for (size_t i = 0; i < COUNT(others); i++) {
+        World w;
+        Errand e = {.w = &w, .text = slice_of(others[i])};
+        world_open(&w);
+        loop_call(store_home(w.store, w.acct), do_lose_trash, &e);
+        prefer(&w, S("delete=trash expire=never leave=yes"));
+        append(&w, FIRST);
+        append(&w, SECOND);
+        Stream *c = connect_to(&w);
+        script(c, LOGIN "S: +OK 2 *\nC: DELE 1\nS: +OK *\nC: QUIT\nS: +OK Bye, 1 messages left\n");
+        hang_up(&w, c, 1);
+        check_u64(look(&w, S("INBOX")).exists, 1);
+        check_u64(look(&w, S("Trash")).exists, 1);
+        world_close(&w);
+    }
+}
+
+/* More than the loop does in one turn. */
+TEST(a_large_maildrop_is_sorted_out)
+{
+    World w;
+    Slice line = {0};
+    world_open(&w);
+    for (int i = 0; i < 600; i++)
+        append(&w, SECOND);
+    Stream *c = connect_to(&w);
+    script(c, LOGIN "S: +OK 600 messages (14400 octets)\n");
+    for (int i = 1; i < 600; i++)
+        stream_printf(c, "DELE %d\r\n", i);
+    (void)stream_flush(c);
+    for (int i = 1; i < 600; i++)
+        check(script_line(c, &line) && slice_starts(line, S("+OK")));
+    script(c, "C: QUIT\nS: +OK Bye, 1 messages left\nS: -\n");
+    hang_up(&w, c, 1);
+    check_u64(look(&w, S("INBOX")).exists, 1);
+    world_close(&w);
+}

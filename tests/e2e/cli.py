@@ -49,9 +49,30 @@ def words():
     for verb in listed:
         done = run([PROGRAM, "help", verb])
         check(f"help {verb}", done.code == 0 and done.out.startswith(f"usage: posthouse {verb}"), done)
-    for args in (["nonsense"], [], ["help", "nonsense"], ["-z"]):
-        done = run([PROGRAM, "-o", f"store={scratch('store')}", *args])
+    folder = scratch("store")
+    for args in (["nonsense"], [], ["help", "nonsense"], ["-z"], ["config"], ["config", "--nonsense"], ["demo"], ["demo", folder], ["import"], ["export"],
+                 ["backup"], ["restore"], ["backup", folder, "--full", "--list"]):
+        done = run([PROGRAM, "-o", f"store={folder}", *args])
         check(f"{' '.join(args) or 'no verb'}: usage", done.code == 64 and "usage" in done.err, done)
+    done = run([PROGRAM, "backup", folder, "--keep", "never"])
+    check("backup --keep never", done.code == 64 and "not a number of days" in done.err, done)
+    done = run([PROGRAM, "-o", f"store={folder}", "user", "list"])
+    check("a question makes no store", done.code == 66 and "no store in" in done.err and not os.listdir(folder), done)
+    for args in (["--base-port", "0"], ["--base-port", "65527"], ["--base-port", "x"], ["--base-port"], ["--accounts", "0"], ["--accounts", "100001"],
+                 ["--accounts", "many"], ["--password", ""], ["--nonsense", "1"], [folder]):
+        done = run([PROGRAM, "demo", folder, "--base-port", "20000", *args])
+        check(f"demo {' '.join(args)}: not understood", done.code == 64 and "not understood" in done.err, done)
+    done = run([PROGRAM, "-o", "hostnam=x", "demo", folder, "--base-port", "20000"])
+    check("a setting that demo does not know", done.code == 78 and "hostname" in done.err, done)
+    done = run([PROGRAM, "--version"])
+    check("--version", done.code == 0 and done.out.startswith("posthouse "), done)
+    done = run([PROGRAM, "--help"])
+    check("--help", done.code == 0 and done.out.startswith("usage: posthouse "), done)
+    done = run([PROGRAM, "demo", "--help"])
+    check("demo --help", done.code == 0 and done.out.startswith("usage: posthouse demo "), done)
+    for role in ("runner", "keeper", "house", "front"):
+        done = run([PROGRAM, "-c", "/dev/null", role], 20)
+        check(f"{role} is not for people", done.code not in (0, None) and done.code < 128 and done.err, done)
 
 
 def can_log_in(s, user, password):
@@ -97,8 +118,18 @@ def users(s, when):
         check(f"{when}: mailbox acl {' '.join(verb)} is refused", done.code != 0 and done.err, done)
     done = s.command("mailbox", "list", "nobody-here")
     check(f"{when}: of an unknown user", done.code not in (0, None) and done.err, done)
-    done = s.command("user", "nonsense")
-    check(f"{when}: user nonsense", done.code == 64 and "usage" in done.err, done)
+    for args in (["user", "nonsense"], ["user", "nonsense", "anna"], ["user", "quota"], ["user", "deletion"], ["user", "alias", "a@b"], ["mailbox"],
+                 ["mailbox", "list"], ["mailbox", "create", "anna"], ["mailbox", "nonsense", "anna", "x"], ["undelete"]):
+        done = s.command(*args)
+        check(f"{when}: {' '.join(args)}: usage", done.code == 64 and "usage" in done.err, done)
+    for args in (["user", "quota", "anna", "many"], ["user", "deletion", "anna", "keep=ever"], ["user", "pop3", "anna", "expire=0"]):
+        done = s.command(*args)
+        check(f"{when}: {' '.join(args)}: not understood", done.code == 64 and done.err, done)
+    done = s.command("user", "deletion", "anna", "expunge=trash", "keep=3")
+    check(f"{when}: user deletion", done.code == 0 and "expunge=trash keep=3" in done.out, done)
+    for what in (("remove", "nobody"), ("unalias", "nobody@example.com"), ("quota", "nobody"), ("pop3", "nobody"), ("deletion", "nobody")):
+        done = s.command("user", *what)
+        check(f"{when}: user {' '.join(what)}", done.code == 67 and done.err, done)
     done = s.command("user", "quota", "anna", "2M", "50")
     check(f"{when}: quota", done.code == 0 and "of 2097152" in done.out and "of 50" in done.out, done)
     done = s.command("user", "pop3", "anna", "delete=trash", "expire=30")
