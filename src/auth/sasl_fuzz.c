@@ -11,7 +11,14 @@
 #include "run/log.h"
 #include "run/sim.h"
 
-enum { DISK_BYTES = 4 << 20, TURNS = 6, POP3 = 16, GUESTS = 32, KEYS = 64 };
+enum {
+    DISK_BYTES = 4 << 20,
+    TURNS = 6,
+    POP3 = 16,
+    GUESTS = 32,
+    SCOPE = 64,
+    USERS = 128 /* users and aliases, not a demo */
+};
 #define PASSWORD "a password nobody knows"
 
 static const char *const mechanisms[] = {
@@ -85,6 +92,35 @@ PARKS static void names(const Input *in, Auth *auth)
         must(recipients[i].acct && recipients[i].login.len);
 }
 
+/* One of two, one that leads nowhere any more. */
+PARKS static void put_aliases(Auth *auth)
+{
+    static const Slice team[] = {S("u00001"), S("gone"), S("u00002")};
+    must(!user_add(auth, S("gone"), S(PASSWORD)));
+    must(!alias_put(auth, S("team"), team, COUNT(team)));
+    must(!alias_put(auth, S("team@example.org"), team, 1));
+    must(!alias_put(auth, S("gone"), &team[1], 1));
+    must(!user_remove(auth, S("gone")));
+}
+
+static const StoreOptions options = {
+    .engine = {.index_in_memory = true, .segment_bytes = 32 << 10}
+};
+
+PARKS_UNCHECKED static void make(void *nothing)
+{
+    (void)nothing;
+    Store *store;
+    Auth *auth;
+    AuthConfig config = {
+        .dir = S("keeper"), .argon2_memory_kib = 8, .argon2_passes = 1, .scram_iterations = 2};
+    must(!store_open(S("store"), &options, &store) && !auth_open(&config, store, &auth));
+    must(!user_add(auth, S("u00001"), S(PASSWORD)) && !user_add(auth, S("u00002"), S(PASSWORD)));
+    put_aliases(auth);
+    auth_close(auth);
+    store_close(store);
+}
+
 PARKS_UNCHECKED static void life(void *arg)
 {
     static const Slice domains[] = {S("example.org"), S("xn--e1afmkfd.example")};
@@ -92,25 +128,23 @@ PARKS_UNCHECKED static void life(void *arg)
     Store *store;
     Auth *auth;
     Stream *client, *server;
-    StoreOptions options = {
-        .engine = {.index_in_memory = true, .segment_bytes = 32 << 10}
-    };
     AuthConfig config = {.plain_without_tls = true,
                          .domains = domains,
                          .domain_count = COUNT(domains),
                          .catch_all = in->how & GUESTS ? S("u00002") : (Slice){0},
-                         .postmaster = S("u00001"),
-                         .folder_separator = S("/"),
-                         .device_separator = S("+device="),
-                         .subaddress_separator = '+',
-                         .demo_accounts = 2,
+                         .postmaster = in->how & SCOPE ? (Slice){0} : S("u00001"),
+                         .folder_separator = in->how & SCOPE ? (Slice){0} : S("/"),
+                         .device_separator = in->how & SCOPE ? (Slice){0} : S("+device="),
+                         .subaddress_separator = in->how & SCOPE ? 0 : '+',
+                         .demo_accounts = in->how & USERS ? 0 : 2,
                          .demo_password = S(PASSWORD),
+                         .dir = in->how & USERS ? S("keeper") : (Slice){0},
                          .argon2_memory_kib = 8,
                          .argon2_passes = 1,
                          .scram_iterations = 2,
                          .certificates = true,
                          .anonymous = in->how & GUESTS ? S("u00002") : (Slice){0}};
-    config.oauth = (OauthConfig){.scope = in->how & KEYS ? S("mail") : (Slice){0},
+    config.oauth = (OauthConfig){.scope = in->how & SCOPE ? S("mail") : (Slice){0},
                                  .discovery = S("https://example.org/d"),
                                  .remember_ms = 1000,
                                  .introspect = introspect,
@@ -127,14 +161,17 @@ PARKS_UNCHECKED static void life(void *arg)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static SimDisk *empty, *disk;
+    static SimDisk *empty, *begun, *disk;
     if (!size || size > 20000) return 0;
     if (!empty) {
         empty = sim_disk_new(DISK_BYTES);
+        begun = sim_disk_new(DISK_BYTES);
         disk = sim_disk_new(DISK_BYTES);
         log_set_level_by_name(S("none"));
+        SimConfig first = {.seed = 1, .disk = begun, .loops = 1};
+        must(!sim_run(&first, make, NULL));
     }
-    sim_disk_copy(disk, empty);
+    sim_disk_copy(disk, data[0] & USERS ? begun : empty);
     Input in = {.how = data[0], .sent = slice(data + 1, size - 1)};
     SimConfig config = {.seed = 1, .disk = disk, .loops = 1};
     must(!sim_run(&config, life, &in));
