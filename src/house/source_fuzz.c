@@ -1,8 +1,7 @@
 /* A tree of files that somebody wants imported: maildir with the lists of Dovecot and Courier, mbox
  * files, .eml files, in the simulated world. The first octet is the format and what is asked for
  * (bits below); the second, if not 0, which read of the disk fails. Behind it come paths and
- * contents, each ended by 0xff; the first content may be much: 0xfe, an octet n, and what is there
- * n * 32 KiB long, over and over.
+ * contents, each ended by 0xff; the first content may be much (fuzz_spread).
  *
  * Whatever is there: it is read twice the same, in order, messages can be read; and what a maildir
  * that we write of it says is what was written. */
@@ -19,7 +18,7 @@ enum {
     FILES_MOST = 100,
     PATH_MOST = 200,
     OCTETS_MOST = 1 << 20,
-    MUCH = 32 << 10,
+    MUCH = 2 << 20,
     COPIED_MOST = 300
 };
 enum { ONE_FILE = 16, NAKED = 32 /* which stands in no directory */, DIRECTLY = 64, MISSING = 128 };
@@ -37,18 +36,6 @@ static bool make_dirs(Arena *a, Slice path)
     for (size_t i = 0; i < path.len; i++)
         if (path.at[i] == '/' && path_mkdir(arena_copy(a, slice_first(path, i)))) return false;
     return true;
-}
-
-/* The whole of a content that may be much. */
-static Slice spread(Arena *a, Slice content)
-{
-    if (content.len < 3 || content.at[0] != (char)0xfe) return content;
-    size_t len = (uint8_t)content.at[1] % 64 * (size_t)MUCH;
-    char *much = arena_alloc(a, len + 1);
-    content = slice_from(content, 2);
-    for (size_t i = 0; i < len; i++)
-        much[i] = content.at[i % content.len];
-    return slice(much, len);
 }
 
 /* No real directory has other names in it. */
@@ -82,7 +69,9 @@ static void make_files(Arena *a, Input *in)
         const char *dir = in->how & NAKED ? "" : "from/";
         Slice path = arena_printf(a, "%s%.*s", dir, SP(name));
         if (in->how & NAKED && slice_find(name, '/') < name.len) continue;
-        bool made = make_file(a, path, i ? content : spread(a, content));
+        Buf much buf_scoped = {0};
+        if (!i) fuzz_spread(content, MUCH, &much);
+        bool made = make_file(a, path, i ? content : buf_slice(&much));
         if (made && !i && in->how & ONE_FILE) in->path = path;
     }
 }

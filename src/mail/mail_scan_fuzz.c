@@ -1,8 +1,12 @@
 /* Any octets, cut anywhere: the same summary, every part inside the message and inside its parent,
- * and a stored form that reads back. The first octet chooses how the input is cut. */
+ * and a stored form that reads back. The first octet chooses how the input is cut, and from SPREAD
+ * on that it is much (fuzz_spread); what else can be read of a message does not change what it is.
+ */
 #include "base/fuzz.h"
 #include "mail/mail.h"
 #include "mail/wire.h"
+
+enum { SPREAD = 192, MESSAGE_MOST = 3 << 20 };
 
 static void same(Slice a, Slice b)
 {
@@ -77,23 +81,50 @@ static void check_stored(const MailSummary *m)
     same(peeked.envelope, m->envelope), same(peeked.references, m->references);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void scan_in_pieces(Slice message, unsigned first, MailScan *s)
 {
-    if (!size) return 0;
-    Arena a arena_scoped = {0};
-    Buf whole_text buf_scoped = {0}, cut_text buf_scoped = {0};
-    MailSummary whole, cut, without_text;
-    Slice message = slice(data + 1, size - 1);
-    mail_summarise(message, &a, &whole_text, &whole);
-
-    MailScan *s scoped(mail_scan) = mail_scan_new(&cut_text);
-    unsigned step = data[0];
+    unsigned step = first;
     for (size_t i = 0, n; i < message.len; i += n) {
         n = MIN(1 + step % 64, message.len - i);
         step = step * 29 + 7;
-        if (!data[0]) n = 1;
+        if (!first) n = 1;
         mail_scan_feed(s, slice(message.at + i, n));
     }
+}
+
+static void as_it_is(Buf *out, Slice utf8)
+{
+    buf_add(out, utf8);
+}
+
+static void check_text_of(Slice message, MailTextOf what, const MailSummary *all)
+{
+    Arena a arena_scoped = {0};
+    Buf whole_text buf_scoped = {0}, cut_text buf_scoped = {0};
+    MailScan *whole scoped(mail_scan) = mail_scan_new(&whole_text);
+    MailScan *cut scoped(mail_scan) = mail_scan_new(&cut_text);
+    MailSummary one, other, expected = *all;
+    mail_scan_text_of(whole, what), mail_scan_text_of(cut, what);
+    mail_scan_fold_with(whole, as_it_is), mail_scan_fold_with(cut, as_it_is);
+    mail_scan_feed(whole, message);
+    scan_in_pieces(message, 5, cut);
+    mail_scan_end(whole, &a, &one);
+    mail_scan_end(cut, &a, &other);
+    check_same(&one, &other);
+    expected.preview = one.preview; /* of what was looked at */
+    check_same(&expected, &one);
+    same(buf_slice(&whole_text), buf_slice(&cut_text));
+    must(whole_text.len <= MAIL_TEXT_MOST);
+}
+
+static void check(Slice message, unsigned step)
+{
+    Arena a arena_scoped = {0};
+    Buf whole_text buf_scoped = {0}, cut_text buf_scoped = {0};
+    MailSummary whole, cut, without_text;
+    mail_summarise(message, &a, &whole_text, &whole);
+    MailScan *s scoped(mail_scan) = mail_scan_new(&cut_text);
+    scan_in_pieces(message, step, s);
     mail_scan_end(s, &a, &cut);
     mail_summarise(message, &a, NULL, &without_text);
 
@@ -104,5 +135,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_parts(message, &whole);
     check_structure(&whole);
     check_stored(&whole);
+    check_text_of(message, (MailTextOf)(message.len % (MAIL_TEXT_ATTACHMENTS + 1)), &whole);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!size) return 0;
+    Buf much buf_scoped = {0};
+    Slice message = slice(data + 1, size - 1);
+    if (data[0] >= SPREAD) {
+        fuzz_spread(message, MESSAGE_MOST, &much);
+        message = buf_slice(&much);
+    }
+    check(message, data[0]);
     return 0;
 }
