@@ -1,5 +1,6 @@
-/* "name LF text": whatever the charset, the text is UTF-8 afterwards; mailbox names have one
- * spelling; folding twice is folding once for what it leaves valid. */
+/* "name LF text": whatever the charset, the text is UTF-8 afterwards; what is written in a charset
+ * can be read, and without a replacement is what it was; mailbox names have one spelling; folding
+ * twice is folding once for what it leaves valid. */
 #include "base/fuzz.h"
 #include "base/text.h"
 #include "mail/casemap.h"
@@ -32,6 +33,19 @@ static void check_fold(Slice text)
     must(!nfc(text, &composed) && utf8_is_valid(buf_slice(&composed)));
 }
 
+/* Some charsets have two spellings of a character, so what is read is written again. */
+static void check_write(const Charset *c, Slice text)
+{
+    static const Slice replacements[] = {S(""), S("?"), S("\xc3\xa4")};
+    Buf written buf_scoped = {0}, read buf_scoped = {0}, again buf_scoped = {0};
+    if (!charset_from_utf8(c, text, replacements[text.len % COUNT(replacements)], &written)) return;
+    must(charset_can_write(c));
+    charset_to_utf8(c, buf_slice(&written), &read);
+    must(utf8_is_valid(buf_slice(&read)));
+    if (!charset_from_utf8(c, buf_slice(&read), S(""), &again)) return;
+    must(slice_eq(buf_slice(&again), buf_slice(&written)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Slice text = slice(data, size), name;
@@ -39,8 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_utf7(text);
     check_fold(text);
     if (!slice_cut(&text, '\n', &name)) return 0;
-    charset_to_utf8(charset_find(name), text, &utf8);
+    const Charset *c = charset_find(name);
+    charset_to_utf8(c, text, &utf8);
     must(utf8_is_valid(buf_slice(&utf8)));
     must(utf8.len <= 16 * text.len + 16);
+    if (c) check_write(c, text);
     return 0;
 }

@@ -168,8 +168,9 @@ PARKS static Err read_to_end(Stream *s, size_t most, Buf *out)
 {
     Slice some;
     while ((some = stream_some(s, 4096)).len) {
-        buf_add(out, some);
-        if (out->len > most) return fail(ERR_TOO_BIG, "the HTTP answer is too long");
+        size_t room = most - out->len;
+        buf_add(out, slice_first(some, room));
+        if (some.len > room) return fail(ERR_TOO_BIG, "the HTTP answer is too long");
     }
     return stream_error(s) == ERR_END ? OK : stream_error(s);
 }
