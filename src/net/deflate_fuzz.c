@@ -1,9 +1,11 @@
 /* What comes in inflates the same however it is cut and however small the room is; and what we
- * deflate comes back. The first octet says how the input is cut, the rest is the input. */
+ * deflate comes back, however often it is flushed or ended. The first octet says how the input is
+ * cut, and from SPREAD on that it is much (fuzz_spread); the rest is the input. */
 #include "base/fuzz.h"
 #include "net/deflate.h"
 
 #define MOST_OUT ((size_t)1 << 20)
+enum { SPREAD = 192 };
 
 static size_t next_cut(uint32_t *pattern)
 {
@@ -13,7 +15,8 @@ static size_t next_cut(uint32_t *pattern)
 
 static Err inflate_cut(Slice coming, uint32_t pattern, bool rests, Buf *out)
 {
-    Inflater *i scoped(inflater) = inflater_new();
+    Inflater *none scoped(inflater) = NULL, *i scoped(inflater) = inflater_new();
+    (void)none;
     size_t piece = 0, given = 0;
     while (out->len < MOST_OUT) {
         Slice in = slice(coming.at + given, piece);
@@ -24,6 +27,10 @@ static Err inflate_cut(Slice coming, uint32_t pattern, bool rests, Buf *out)
         out->len += made;
         if (made) continue;
         must(!piece);
+        if (inflater_at_boundary(i) && rests) {
+            inflater_rest(i);
+            must(inflater_at_boundary(i) && inflater_kept(i) < (size_t)40 << 10);
+        }
         if (rests) inflater_rest(i);
         if (given == coming.len) break;
         piece = pattern ? next_cut(&pattern) : coming.len;
@@ -34,11 +41,16 @@ static Err inflate_cut(Slice coming, uint32_t pattern, bool rests, Buf *out)
 
 static void there_and_back(Slice text, uint32_t pattern)
 {
-    Deflater *d scoped(deflater) = deflater_new();
+    Deflater *none scoped(deflater) = NULL, *d scoped(deflater) = deflater_new();
+    (void)none;
     Buf packed buf_scoped = {0}, back buf_scoped = {0};
     for (Slice rest = text; rest.len;) {
         Slice piece = slice_first(rest, 160 * next_cut(&pattern));
-        deflater_put(d, piece, pattern % 4 ? DEFLATE_MORE : DEFLATE_FLUSH, &packed);
+        DeflateWay way = pattern % 32 == 1 ? DEFLATE_END
+                         : pattern % 4     ? DEFLATE_MORE
+                                           : DEFLATE_FLUSH;
+        deflater_put(d, piece, way, &packed);
+        if (way == DEFLATE_MORE) deflater_put(d, (Slice){0}, DEFLATE_MORE, &packed);
         if (!deflater_holds(d) && pattern % 8 == 0) deflater_rest(d);
         rest = slice_from(rest, piece.len);
     }
@@ -53,6 +65,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1) return 0;
     Slice coming = slice(data + 1, size - 1);
+    Buf much buf_scoped = {0};
+    if (data[0] >= SPREAD) {
+        fuzz_spread(coming, MOST_OUT, &much);
+        coming = buf_slice(&much);
+    }
     Buf whole buf_scoped = {0}, cut buf_scoped = {0};
     Err one = inflate_cut(coming, 0, false, &whole);
     Err other = inflate_cut(coming, data[0] + 1, data[0] & 1, &cut);
