@@ -95,14 +95,16 @@ static void add_lower(Slice text, Buf *out)
     }
 }
 
-/* Logins do not tell upper from lower case: people type "Anna". */
+/* Logins do not tell upper from lower case: people type "Anna". A letter may compose with what
+ * follows only when it is small (U+0130 and an accent), so what was lowered is prepared again. */
 Err login_normalise(Slice given, Buf *out)
 {
-    Buf prepared buf_scoped = {0}, lower buf_scoped = {0};
-    if (!given.len) return fail(ERR_SYNTAX, "an empty login");
+    Buf prepared buf_scoped = {0}, lower buf_scoped = {0}, login buf_scoped = {0};
     TRY(saslprep(given, &prepared));
     add_lower(buf_slice(&prepared), &lower);
-    if (lower.len > 255) return fail(ERR_LIMIT, "a login of more than 255 octets");
-    buf_add(out, buf_slice(&lower));
+    TRY(saslprep(buf_slice(&lower), &login));
+    if (!login.len) return fail(ERR_SYNTAX, "an empty login");
+    if (login.len > 255) return fail(ERR_LIMIT, "a login of more than 255 octets");
+    buf_add(out, buf_slice(&login));
     return OK;
 }

@@ -18,7 +18,7 @@ static void check_login(Slice given)
 {
     Buf once buf_scoped = {0}, twice buf_scoped = {0};
     if (login_normalise(given, &once)) return;
-    must(once.len <= 255 && utf8_is_valid(buf_slice(&once)));
+    must(once.len && once.len <= 255 && utf8_is_valid(buf_slice(&once)));
     if (login_normalise(buf_slice(&once), &twice)) return;
     must(slice_eq(buf_slice(&once), buf_slice(&twice)));
 }

@@ -151,6 +151,7 @@ TEST(logins_ignore_case)
     check_ok(login_normalise(S("Anna@Example.ORG"), &out));
     check_slice(buf_slice(&out), S("anna@example.org"));
     check_err(login_normalise(S(""), &out), ERR_SYNTAX);
+    check_err(login_normalise(S("\xc2\xad"), &out), ERR_SYNTAX); /* nothing is left of it */
     check_err(login_normalise(S("a\x7f"), &out), ERR_SYNTAX);
     check_err(login_normalise(S("\xc3"), &out), ERR_SYNTAX);
     char many[256];
@@ -159,6 +160,9 @@ TEST(logins_ignore_case)
     buf_clear(&out);
     check_ok(login_normalise(slice(many, sizeof many - 1), &out));
     check_u64(out.len, 255);
+    buf_clear(&out); /* U+0130 is "i" in small, which composes with the accent behind it */
+    check_ok(login_normalise(S("\xc4\xb0\xcc\x81"), &out));
+    check_slice(buf_slice(&out), S("\xc3\xad"));
 }
 
 TEST(credentials_survive_their_stored_form)
