@@ -30,8 +30,8 @@ PARKS_UNCHECKED static void parse(ParseCase *c, Imap *s)
     buf_printf(&c->seen, "%s", err_name(c->err));
     if (c->err) return;
     must(f.count > 0);
-    must(!f.vanished); /* QRESYNC was not enabled */
-    must(!s->by_uid || fetch_has(&f, ITEM_UID));
+    must(!f.vanished || imap_has(s, ENABLED_QRESYNC));
+    must(!s->by_uid || fetch_has(&f, ITEM_UID) || imap_has(s, ENABLED_UIDONLY));
     must(!f.changed_since || (fetch_has(&f, ITEM_MODSEQ) && imap_has(s, ENABLED_CONDSTORE)));
     buf_clear(&c->seen);
     for (size_t i = 0; i < f.count; i++) {

@@ -100,6 +100,7 @@ PARKS static bool one_command(Case *c, In *in)
     Err err = imap_next(in);
     if (stream_error(in->stream)) return false;
     see(c, in->tag);
+    in->utf8 = slice_starts(in->tag, S("u"));
     Slice letters = err ? (Slice){0} : imap_atom(in);
     for (size_t i = 0; i < letters.len && imap_see(in, " "); i++) {
         if (letters.at[i] == 'A')

@@ -45,6 +45,7 @@ PARKS_UNCHECKED static void parse_session(void *arg)
     c->err = imap_next(s.in);
     if (slice_starts(s.in->tag, S("g"))) s.config = &all;
     if (slice_starts(s.in->tag, S("u"))) s.enabled |= ENABLED_UIDONLY;
+    if (slice_starts(s.in->tag, S("q"))) s.enabled |= ENABLED_QRESYNC | ENABLED_CONDSTORE;
     if (slice_starts(s.in->tag, S("o"))) s.comparator.collation = COMPARE_OCTET;
     if (!c->err) {
         Slice word = imap_atom(s.in);
