@@ -1,7 +1,8 @@
 /* A front that says anything to the house (the first octet is even), or a house that says anything
  * to a front: whatever comes, nobody crashes, waits for ever or keeps memory; who lies loses its
- * rings. Then each operation is an octet: which ring, how; kinds are those of CONN_ frames, nearly
- * always. All in the simulated world, so a case is the same every time. */
+ * rings. Bit 2 of it: no limit of connections; bit 3: what follows is much (fuzz_spread). Then each
+ * operation is an octet: which ring, how; kinds are those of CONN_ frames, nearly always. All in
+ * the simulated world, so a case is the same every time. */
 #include "base/fuzz.h"
 #include "base/memo.h"
 #include "net/relay.h"
@@ -11,15 +12,17 @@
 
 #include <stdlib.h>
 
-enum { LOOPS = 2, CLIENTS = 3, SECONDS = 30 };
+enum { LOOPS = 2, CLIENTS = 3, SECONDS = 30, INPUT_MOST = 512 << 10 };
 
 typedef struct {
     Slice input;
     Ring *ours[LOOPS], *theirs[LOOPS];
     unsigned living; /* fibers that have to end */
     Gates *gates;
-    bool broken;
+    bool front, broken, unlimited;
 } Case;
+
+static char much[70000];
 
 /* ---- who talks ---- */
 
@@ -38,14 +41,31 @@ static void read_away(Ring *r)
 
 static void say(Case *c, Ring *r, uint8_t how)
 {
-    static char much[70000];
     uint8_t kind = (uint8_t)(how & 0x40 ? take(&c->input) : MEMO_CONN_DATA + (how >> 1) % 17);
     uint8_t len = take(&c->input);
-    char head[5] = {(char)kind, (char)(take(&c->input) % 8)};
+    uint8_t connection = take(&c->input);
+    char head[5] = {(char)kind, (char)(connection % 8)};
+    if (connection == 255) head[4] = 1; /* more than there can be */
     Slice fields = slice_first(c->input, len % 64);
     c->input = slice_from(c->input, fields.len);
     Slice more = slice(much, len == 255 ? 65536 - fields.len : len == 254 ? 20000 : 0);
     ring_put(r, (Slice[]){slice(head, sizeof head), fields, more}, 3);
+}
+
+/* The program is told to end; everybody hears of it. */
+PARKS static void stop(void)
+{
+    run_cancel();
+    for (int i = 0; i < 50; i++)
+        breathe();
+}
+
+/* Not even a head. */
+static void say_short(Case *c, Ring *r)
+{
+    Slice some = slice_first(c->input, 1 + c->input.len % 4);
+    c->input = slice_from(c->input, some.len);
+    if (some.len) ring_put(r, &some, 1);
 }
 
 PARKS static void talk(Case *c, Ring **rings)
@@ -58,6 +78,10 @@ PARKS static void talk(Case *c, Ring **rings)
             read_away(r);
         else if (how >= 0xe0)
             fiber_sleep(how & 15);
+        else if (how == 0xde)
+            say_short(c, r);
+        else if (how == 0xdd && c->front)
+            stop();
         else if (how == 0xdf)
             r->put += (uint64_t)take(&c->input) << 10; /* it never said that */
         else
@@ -90,16 +114,28 @@ PARKS_UNCHECKED static void serve(void *arg, Stream *stream, Slice service, Slic
         if (what == 'd' && !stream_is_deflated(s) && stream_start_deflate(s)) break;
         if (what == 'b') stream_hand_back(s, line);
         if (what == 'q') stream_finish(s);
+        for (int i = 0; what == 'f' && i < 10; i++) /* more than a ring holds */
+            stream_put(s, slice(much, sizeof much));
         stream_put(s, line);
         if (stream_flush(s)) break;
     }
     __atomic_sub_fetch(&c->living, 1, __ATOMIC_SEQ_CST);
 }
 
+static void is_over(void *arg, Err why)
+{
+    Case *c = arg;
+    must(why && !c->broken);
+    c->broken = true;
+}
+
 PARKS static void play_front(Case *c)
 {
     Tunnel *t = NULL;
-    TunnelConfig config = {.serve = serve, .arg = c, .most = 6};
+    TunnelConfig config = {.serve = serve,
+                           .over = c->unlimited ? NULL : is_over,
+                           .arg = c,
+                           .most = c->unlimited ? 0 : 6};
     must(!tunnel_open(&config, c->theirs, LOOPS, &t));
     for (int i = 0; i < LOOPS; i++)
         must(!ring_attach(c->ours[i]));
@@ -183,10 +219,12 @@ PARKS static void play_house(Case *c)
 PARKS_UNCHECKED static void play(void *arg)
 {
     Case *c = arg;
-    bool front = take(&c->input) % 2 == 0;
+    uint8_t how = take(&c->input);
+    c->front = how % 2 == 0;
+    c->unlimited = how & 4;
     for (int i = 0; i < LOOPS; i++)
         must(!ring_pair(&c->ours[i], &c->theirs[i]));
-    if (front)
+    if (c->front)
         play_front(c);
     else
         play_house(c);
@@ -196,7 +234,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static SimDisk *disk;
     if (!disk) disk = sim_disk_new(1 << 20);
+    Buf much_input buf_scoped = {0};
     Case c = {.input = slice(data, size)};
+    if (size && data[0] & 8) {
+        fuzz_spread(c.input, INPUT_MOST, &much_input);
+        c.input = buf_slice(&much_input);
+    }
     SimConfig config = {.seed = size, .loops = LOOPS, .disk = disk, .net_latency_us = 100};
     return sim_run(&config, play, &c) ? 1 : 0;
 }
