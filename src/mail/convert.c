@@ -125,7 +125,8 @@ static bool put_run(Slice run, const Charset *c, Slice replacement, Buf *out)
 {
     Buf text buf_scoped = {0};
     Words w = {.charset = c, .replacement = replacement, .out = out};
-    if (header_decode_exactly(&text, run)) return put_words(&w, buf_slice(&text));
+    /* One of nothing stays: without it what is around it might become an encoded word. */
+    if (header_decode_exactly(&text, run) && text.len) return put_words(&w, buf_slice(&text));
     buf_add(out, run);
     return true;
 }
