@@ -1,8 +1,10 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #if defined(__clang__)
@@ -32,7 +34,58 @@ _Noreturn void out_of_memory(size_t bytes)
     last_words(text, len);
 }
 
+/* ---- memory ---- */
+
+enum { CUSHION = 8 << 20, SMALL = 64 << 10 };
 MemPlan mem_plan;
+static _Atomic(void *) cushion; /* address space, and what the kernel has promised; never touched */
+
+static void *map(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+bool mem_yield(void)
+{
+    void *p = atomic_exchange(&cushion, NULL);
+    return p && !munmap(p, CUSHION);
+}
+
+static bool has_cushion(void)
+{
+    if (atomic_load(&cushion)) return true;
+    void *none = NULL, *p = map(CUSHION);
+    if (p && !atomic_compare_exchange_strong(&cushion, &none, p)) munmap(p, CUSHION);
+    return p != NULL;
+}
+
+static atomic_uint denied, asked;
+
+void mem_deny(unsigned at)
+{
+    atomic_store(&asked, 0);
+    atomic_store(&denied, at);
+}
+
+unsigned mem_asked(void)
+{
+    return atomic_load(&asked);
+}
+
+static bool is_denied(void)
+{
+    unsigned at = atomic_load_explicit(&denied, memory_order_relaxed);
+    return __builtin_expect(at != 0, 0) && atomic_fetch_add(&asked, 1) + 1 == at;
+}
+
+bool mem_fits(size_t bytes)
+{
+    if (is_denied() || !has_cushion()) return false;
+    if (bytes <= SMALL) return true; /* the cushion is there for many of them */
+    void *p = map(bytes);
+    return p && !munmap(p, bytes);
+}
 
 static void account_for(size_t bytes)
 {
@@ -45,6 +98,7 @@ void *mem_new(size_t bytes)
 {
     account_for(bytes);
     void *p = malloc(bytes ? bytes : 1);
+    if (!p && mem_yield()) p = malloc(bytes ? bytes : 1);
     if (!p) out_of_memory(bytes);
     return p;
 }
@@ -53,6 +107,7 @@ void *mem_zero(size_t bytes)
 {
     account_for(bytes);
     void *p = calloc(1, bytes ? bytes : 1);
+    if (!p && mem_yield()) p = calloc(1, bytes ? bytes : 1);
     if (!p) out_of_memory(bytes);
     return p;
 }
@@ -61,6 +116,7 @@ void *mem_grow(void *old, size_t bytes)
 {
     account_for(bytes);
     void *p = realloc(old, bytes ? bytes : 1);
+    if (!p && mem_yield()) p = realloc(old, bytes ? bytes : 1);
     if (!p) out_of_memory(bytes);
     return p;
 }

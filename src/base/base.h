@@ -45,12 +45,21 @@ _Noreturn void out_of_memory(size_t bytes); /* says so and stops */
 void *mem_new(size_t bytes) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *mem_zero(size_t bytes) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *mem_grow(void *old, size_t bytes) __attribute__((alloc_size(2), returns_nonnull));
+/* Is there memory for so many octets, which a peer or what is stored wants to have? Asked before
+ * they are taken; false: refuse it (ERR_NO_MEMORY) and go on. What is of our own size is not asked
+ * for: when it is not to be had, a cushion kept for that is given up, and mem_fits says no until
+ * there is room for a new one. */
+bool mem_fits(size_t bytes);
+bool mem_yield(void); /* the cushion is given up; false: it is already */
 /* For tests: while `counting`, the allocation number `refuse_at` finds no memory. */
 typedef struct {
     bool counting;
     uint64_t count, refuse_at;
 } MemPlan;
 extern MemPlan mem_plan;
+/* For tests: of the next questions of mem_fits number `at` is answered with no; 0: none. */
+void mem_deny(unsigned at);
+unsigned mem_asked(void); /* since then */
 #define NEW(Type) ((Type *)mem_zero(sizeof(Type)))
 
 /* `Mailbox *box scoped(mailbox) = NULL;` calls mailbox_free at the end of the scope. A room that

@@ -1,6 +1,10 @@
 #include "base/test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* ---- slices ---- */
 
@@ -348,3 +352,44 @@ TEST(a_scope_ends_what_it_holds)
     }
     check(freed == 1);
 }
+
+/* ---- too little memory ---- */
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* In a child, which may have little more than it has. */
+static void squeeze(void)
+{
+    enum { BLOCK = 256 << 10, BLOCKS = 400 };
+    static void *blocks[BLOCKS];
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    bool read = f && fscanf(f, "%lu", &pages) == 1;
+    must(read && !fclose(f));
+    must(mem_fits(1 << 20));
+    struct rlimit most = {(pages << 12) + (40 << 20), RLIM_INFINITY};
+    must(!setrlimit(RLIMIT_AS, &most));
+    must(mem_fits(1 << 20) && !mem_fits(100 << 20) && mem_fits(0));
+    size_t n = 0;
+    while (n < BLOCKS && (blocks[n] = malloc(BLOCK)))
+        n++;
+    must(n < BLOCKS && !mem_fits(1 << 20) && mem_fits(0)); /* small ones are still taken */
+    char *ours = mem_new(BLOCK);                           /* which cannot be refused */
+    must(!mem_fits(0));                                    /* but now everything is that can */
+    memset(ours, 1, BLOCK);
+    free(ours);
+    while (n)
+        free(blocks[--n]);
+    must(mem_fits(1 << 20) && mem_fits(0));
+}
+
+TEST(what_can_be_refused_is_refused_first)
+{
+    int status = 1;
+    pid_t child = fork();
+    if (!child) {
+        squeeze();
+        _exit(0);
+    }
+    check(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+#endif

@@ -128,7 +128,7 @@ static Metric why_not(const Connection *c)
     const Config *config = config_of(c);
     const Board *board = c->porch->board;
     Slice remote = slice_of(c->remote);
-    if (board_memory_is_short(board)) return METRIC_REFUSED_MEMORY;
+    if (board_memory_is_short(board) || !mem_fits(0)) return METRIC_REFUSED_MEMORY;
     if (board_connections(board) >= config->connections_most) return METRIC_REFUSED_TOTAL;
     bool many = remote.len && board_count(board, remote) >= config->connections_per_address;
     return many ? METRIC_REFUSED_ADDRESS : METRIC_COUNT;

@@ -59,6 +59,7 @@ int exit_code_of(Err err)
     case ERR_THROTTLED:
     case ERR_OVER_QUOTA:
     case ERR_LIMIT:
+    case ERR_NO_MEMORY:
     case ERR_TOO_BIG:
     case ERR_TEMPORARY:
         return EXIT_TEMPORARY;

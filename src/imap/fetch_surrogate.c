@@ -24,6 +24,7 @@ PARKS static Slice read_header(Fetching *f)
     Account *account = mailbox_account(f->s->box);
     if (section_summary(account, &f->m, false, &f->arena, &summary)) return (Slice){0};
     size_t len = MIN(summary.header_len, (size_t)MIN(f->m.size, (uint32_t)MAIL_HEADER_MOST));
+    if (!mem_fits(len)) return (Slice){0};
     char *header = arena_alloc(&f->arena, len + 1);
     if (email_read(account, f->m.eid, 0, header, len)) return (Slice){0};
     Slice whole = slice(header, len);

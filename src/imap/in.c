@@ -182,6 +182,8 @@ PARKS static Slice literal_argument(In *in, bool eight)
     if (l.binary && !eight) imap_mistake(in, "literal8 is not allowed here");
     if (l.size > in->literal_most || (a->budget && l.size > a->budget - MIN(a->used, a->budget)))
         stick(in, ERR_TOO_BIG, "the literal is too large");
+    else if (!mem_fits((size_t)l.size))
+        stick(in, ERR_NO_MEMORY, "a literal");
     if (imap_go_ahead(in)) return (Slice){0};
 
     char *octets = arena_alloc(a, (size_t)l.size + 1);

@@ -181,6 +181,8 @@ static Words words_for(Err err)
         return (Words){false, "[OVERQUOTA] ", false};
     case ERR_LIMIT:
         return (Words){false, "[LIMIT] ", true};
+    case ERR_NO_MEMORY:
+        return (Words){false, "[LIMIT] ", false};
     case ERR_TOO_BIG: /* RFC 4469, RFC 7889 */
         return (Words){false, "[TOOBIG] ", false};
     case ERR_AUTH:

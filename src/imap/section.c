@@ -36,6 +36,7 @@ PARKS static Err read_fields(Account *account, const Message *m, const Section *
                              SectionOctets *out)
 {
     size_t len = (size_t)MIN(out->len, (uint64_t)MAIL_HEADER_MOST);
+    if (!mem_fits(3 * len)) return fail(ERR_NO_MEMORY, "a header of %zu octets", len);
     char *header = arena_alloc(a, len + 1);
     TRY(email_read(account, m->eid, out->at, header, len));
     out->made = section_select_fields(section, slice(header, len), a);

@@ -114,6 +114,9 @@ PARKS static Err run_command(Imap *s)
     if (s->user.guest && !(s->command->allowed & STRANGER) && !(s->command->ways & LOOKS))
         return imap_no(s, "[NOPERM] A guest changes nothing");
     if ((s->command->allowed & KNOWN) == SELECTED && imap_lost_access(s)) return OK;
+    bool frees =
+        s->command->allowed & STRANGER || s->command->ways & NAMELESS; /* or takes little */
+    if (!frees && !mem_fits(0)) return fail(ERR_NO_MEMORY, "a command");
     if (comes_too_early(s)) return imap_no(s, "[CANNOT] ENABLE UTF8=ACCEPT has to come first");
     if ((s->command->ways & CHANGES) && s->read_only && !brings_back(s))
         return imap_no(s, "[%s] The mailbox is open read-only", /* RFC 5530 3 */

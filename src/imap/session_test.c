@@ -236,3 +236,52 @@ TEST(who_is_known_may_have_no_account)
     hang_up(&w, c, 1);
     world_close(&w);
 }
+
+/* ---- too little memory ---- */
+
+/* Each question for memory answered with no, one after the other: the command is refused, nothing
+ * of it is done, and the next one is understood. */
+PARKS static void deny_each(Stream *c, Slice command, unsigned least)
+{
+    Slice line;
+    unsigned refused = 0, at = 1;
+    for (bool more = true; more; at++) {
+        mem_deny(at);
+        stream_put(c, command);
+        (void)stream_flush(c);
+        do
+            if (!script_line(c, &line)) line = (Slice){0};
+        while (line.at && !slice_starts(line, S("a ")));
+        more = mem_asked() >= at;
+        mem_deny(0);
+        bool no = slice_starts(line, S("a NO [LIMIT]"));
+        refused += no;
+        if (!no && !slice_starts(line, S("a OK")))
+            test_failed(__FILE__, __LINE__, "%.*s", SP(line));
+        if (!line.len) return;
+        script(c, "C: b NOOP\nS: ...\nS: b OK *\n");
+    }
+    check(refused >= least);
+}
+
+TEST(too_little_memory_is_a_limit)
+{
+    World w;
+    Buf append buf_scoped = {0}, search buf_scoped = {0};
+    world_open(&w);
+    Stream *c = connect_to(&w);
+    buf_add(&append, S("a APPEND INBOX {200026+}\r\nSubject: x\r\nX: y\r\n\r\n"));
+    while (append.len < 26 + 200026)
+        buf_char(&append, 'z');
+    buf_add(&append, S("\r\n"));
+    deny_each(c, buf_slice(&append), 3);
+    script(c, "C: s SELECT INBOX\nS: ...\nS: s OK *\n");
+    buf_add(&search, S("a SEARCH SUBJECT {60000+}\r\n"));
+    for (int i = 0; i < 60000; i++)
+        buf_char(&search, 'x');
+    buf_add(&search, S("\r\n"));
+    deny_each(c, buf_slice(&search), 2);
+    deny_each(c, S("a FETCH 1 BODY.PEEK[HEADER.FIELDS (X)]\r\n"), 2);
+    hang_up(&w, c, 1);
+    world_close(&w);
+}

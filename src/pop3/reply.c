@@ -105,6 +105,8 @@ const char *pop3_words_for(Err err)
         return "[SYS/TEMP] The store takes no changes now";
     case ERR_CANCELLED:
         return "[SYS/TEMP] Shutting down";
+    case ERR_NO_MEMORY:
+        return "[SYS/TEMP] Too little memory now, try again later";
     case ERR_LIMIT:
         return "[SYS/TEMP] Too many at once, try again later";
     case ERR_TIMEOUT:

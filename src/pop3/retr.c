@@ -22,6 +22,7 @@ PARKS static Err read_block(Pop3 *s, Sending *sending, size_t *len)
     size_t most = sending->cut && !sending->at ? TOP_BLOCK : BLOCK;
     *len = (size_t)MIN((uint64_t)most, sending->message->size - sending->at);
     if (!*len) return OK;
+    if (!mem_fits(2 * *len)) return fail(ERR_NO_MEMORY, "a block of a message");
     char *to = buf_reserve(out, *len);
     TRY(email_read(s->account, sending->message->eid, sending->at, to, *len));
     sending->at += *len;

@@ -30,12 +30,12 @@ static void guard(char *stack)
     (void)!mprotect(stack, stack_guard_bytes(), PROT_NONE);
 }
 
-static void add_slab(Stacks *s)
+static bool add_slab(Stacks *s)
 {
     size_t bytes = (size_t)SLAB_STACKS * STACK_BYTES;
     char *slab = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (slab == MAP_FAILED) out_of_memory(bytes);
+    if (slab == MAP_FAILED) return false;
     madvise(slab, bytes, MADV_NOHUGEPAGE); /* or the first touch of a stack would cost 2 MiB */
     if (s->slab_count == s->slab_room) {
         s->slab_room = MAX(s->slab_room * 2, (size_t)16);
@@ -43,12 +43,28 @@ static void add_slab(Stacks *s)
     }
     s->slabs[s->slab_count++] = slab;
     s->slab_used = 0;
+    return true;
+}
+
+/* Memory is short: one alone, from what was kept for that. It is not given back. */
+static char *lone_stack(void)
+{
+    char *stack = MAP_FAILED;
+    for (int tries = 0; tries < 2 && stack == MAP_FAILED; tries++) {
+        stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (stack == MAP_FAILED && !mem_yield()) out_of_memory(STACK_BYTES);
+    }
+    if (stack == MAP_FAILED) out_of_memory(STACK_BYTES);
+    guard(stack);
+    return stack;
 }
 
 char *stack_take(Stacks *s)
 {
     if (s->free_count) return s->free[--s->free_count];
-    if (!s->slab_count || s->slab_used == SLAB_STACKS) add_slab(s);
+    bool full = !s->slab_count || s->slab_used == SLAB_STACKS;
+    if (full && !add_slab(s)) return lone_stack();
     char *stack = s->slabs[s->slab_count - 1] + s->slab_used++ * STACK_BYTES;
     guard(stack);
     return stack;

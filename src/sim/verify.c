@@ -167,6 +167,7 @@ PARKS static void read_account(World *w, unsigned account)
     Slice names[64];
     size_t count = 0;
     if (!talker_login(&t, account)) { /* what the account begins with was damaged */
+        if (!slice_starts(t.done, S("NO "))) talker_failed(&t, "LOGIN");
         talker_done(&t);
         return;
     }

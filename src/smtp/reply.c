@@ -48,6 +48,8 @@ SmtpVerdict smtp_verdict(Err err)
     case ERR_IO:
     case ERR_CORRUPT:
         return (SmtpVerdict){451, "4.3.0 Storing failed, try again later"};
+    case ERR_NO_MEMORY:
+        return (SmtpVerdict){452, "4.3.1 Too little memory now, try again later"};
     case ERR_LIMIT:
         return (SmtpVerdict){452, "4.5.3 A limit was exceeded"};
     case ERR_IN_USE:

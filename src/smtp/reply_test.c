@@ -7,11 +7,11 @@
 static bool passes(Err err)
 {
     static const Err rows[] = {
-        ERR_END,       ERR_TIMEOUT,     ERR_IO,       ERR_CORRUPT,  ERR_DISK_FULL,
-        ERR_READ_ONLY, ERR_OVER_QUOTA,  ERR_LIMIT,    ERR_IN_USE,   ERR_TLS,
-        ERR_THROTTLED, ERR_CANCELLED,   ERR_EXISTS,   ERR_CONFLICT, ERR_HAS_CHILDREN,
-        ERR_AUTH,      ERR_CHARSET,     ERR_EXPUNGED, ERR_CONFIG,   ERR_UNKNOWN_CTE,
-        ERR_TEMPORARY, ERR_UNSUPPORTED,
+        ERR_END,       ERR_TIMEOUT,     ERR_IO,        ERR_CORRUPT,  ERR_DISK_FULL,
+        ERR_READ_ONLY, ERR_OVER_QUOTA,  ERR_LIMIT,     ERR_IN_USE,   ERR_TLS,
+        ERR_THROTTLED, ERR_CANCELLED,   ERR_EXISTS,    ERR_CONFLICT, ERR_HAS_CHILDREN,
+        ERR_AUTH,      ERR_CHARSET,     ERR_EXPUNGED,  ERR_CONFIG,   ERR_UNKNOWN_CTE,
+        ERR_TEMPORARY, ERR_UNSUPPORTED, ERR_NO_MEMORY,
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         if (rows[i] == err) return true;

@@ -13,6 +13,8 @@ PARKS Err draft_begin(Store *store, uint64_t size_hint, Draft **draft)
 {
     if (size_hint > store->options.message_most)
         return fail(ERR_TOO_BIG, "a message of %llu octets", (unsigned long long)size_hint);
+    if (!mem_fits((size_t)MIN(size_hint, (uint64_t)BLOB_INLINE_MOST)))
+        return fail(ERR_NO_MEMORY, "a message of %llu octets", (unsigned long long)size_hint);
     Draft *d = NEW(Draft);
     d->store = store;
     d->scan = mail_scan_new(&d->text);
@@ -126,9 +128,20 @@ static void put_line_ends(Draft *d, Slice s)
     }
 }
 
+/* A piece more of the body, twice as long at most, and of the text that is taken from it. */
+static Err has_memory(const Draft *d)
+{
+    size_t more = d->body.room - d->body.len < 2 * PIECE ? 2 * d->body.room + 2 * PIECE : 0;
+    if (d->text.room - d->text.len < 2 * PIECE) more += 2 * d->text.room;
+    return mem_fits(more) ? OK
+                          : fail(ERR_NO_MEMORY, "a message of more than %llu octets",
+                                 (unsigned long long)d->size);
+}
+
 PARKS Err draft_write(Draft *d, Slice octets)
 {
     must(!d->ended);
+    if (!d->err) d->err = has_memory(d);
     while (octets.len && !d->err) {
         put_line_ends(d, slice_first(octets, PIECE));
         octets = slice_from(octets, PIECE);
@@ -177,6 +190,7 @@ static void make_text(Draft *d)
 
 static PARKS Err end(Draft *d)
 {
+    if (!mem_fits(2 * d->text.len)) return fail(ERR_NO_MEMORY, "the text of a message");
     if (d->last_cr) put(d, S("\r\n"));
     d->last_cr = false;
     look_at_new(d);

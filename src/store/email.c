@@ -136,6 +136,7 @@ PARKS Err email_header(Account *a, uint32_t eid, Arena *arena, Slice *header)
     Email *e;
     TRY(email_entry(a, eid, &e));
     size_t len = e->header_len;
+    if (!mem_fits(len)) return fail(ERR_NO_MEMORY, "a header of %zu octets", len);
     char *out = arena_alloc(arena, len + 1);
     TRY(email_read(a, eid, 0, out, len));
     *header = slice(out, len);

@@ -35,6 +35,7 @@ static Err object_page_decode(Reader *in, ObjectPage *p)
 
 static Err read_chunks(Account *a, Slice key, const ObjectPage *p, Arena *arena, Slice *value)
 {
+    if (!mem_fits((size_t)p->len)) return fail(ERR_NO_MEMORY, "an object");
     char *out = arena_alloc(arena, (size_t)p->len + 1);
     memcpy(out, p->first.at, p->first.len);
     for (size_t at = p->first.len; at < p->len; at += CHUNK) {
