@@ -312,3 +312,75 @@ TEST(a_damaged_page_of_what_a_guest_has_seen)
     }
     world_close(&w);
 }
+
+/* ---- what is kept ---- */
+
+TEST(damaged_pages_of_what_is_kept)
+{
+    World w;
+    KeptMessage *list;
+    Deletion d;
+    MailboxEntry entry;
+    size_t count;
+    world_open(&w, &(StoreOptions){.undelete_days = 7, .deleted_view = S("Deleted")});
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "one", 0);
+    world_expunge(box, 1, 1);
+    mailbox_close(box);
+    check_ok(load_again(&w));
+    UidSet all = world_uids(&w.arena, 1, 9);
+    PageKey emails = page_key_1('e', 0);
+    PageKey slots = page_key_2('s', box_by_name(w.account, KEPT_NAME)->s.id, 0);
+    const PageKey *const keys[] = {&emails, &slots};
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        Slice was = value_now(&w, page_key_slice(keys[i]));
+        put_page(&w, page_key_slice(keys[i]), S("nonsense"));
+        check_ok(load_again(&w));
+        check_err(account_kept(w.account, 0, 9, &w.arena, &list, &count), ERR_CORRUPT);
+        check_err(account_undelete(w.account, &all, &w.arena, &count), ERR_CORRUPT);
+        w.account->home->sweep_at_ms = 0;
+        kept_sweep(w.account->home); /* nothing goes that cannot be read */
+        put_value(&w, page_key_slice(keys[i]), was);
+        check_ok(load_again(&w));
+        check_ok(account_kept(w.account, 0, 9, &w.arena, &list, &count));
+        check_u64(count, 1);
+    }
+    check(account_mailbox(w.account, S("Deleted"), &entry));
+    check_ok(account_deletion(w.account, &d));
+    check_ok(account_set_deletion(w.account, &d));
+    check_ok(load_again(&w));
+    put_page(&w, S("opref\0deletion"), S(""));
+    check(!account_mailbox(w.account, S("Deleted"), &entry));
+    world_close(&w);
+}
+
+/* Tombstones that are lost are none; those in memory stay while they are not in a page. */
+TEST(lost_tombstones_are_none)
+{
+    World w;
+    UidSet vanished = {0};
+    bool complete;
+    world_open(&w, NULL);
+    fill(&w);
+    check_ok(load_again(&w));
+    PageKey key = of_inbox(&w, 'v');
+    put_value(&w, page_key_slice(&key), (Slice){0});
+    check_ok(load_again(&w));
+    Mailbox *box = world_box(&w, "INBOX");
+    check_ok(mailbox_vanished(box, 1, &w.arena, &vanished, &complete));
+    check(complete && !vanished.count);
+    world_expunge(box, 1, 1);
+    vanished_trim(box->box, false);
+    check_u64(box->box->vanished_count, 1);
+    check_ok(mailbox_vanished(box, 1, &w.arena, &vanished, &complete));
+    check_slice(world_print(&w, &vanished), S("1"));
+    box->box->s.vanished_floor = UINT64_MAX; /* from the gaps */
+    world_append(&w, box, "last", 0);
+    vanished = (UidSet){0};
+    check_ok(mailbox_vanished(box, 1, &w.arena, &vanished, &complete));
+    check(!complete);
+    check_slice(world_print(&w, &vanished), S("1,3"));
+    box->box->s.vanished_floor = 0;
+    mailbox_close(box);
+    world_close(&w);
+}

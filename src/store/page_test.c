@@ -245,6 +245,7 @@ TEST(summaries_come_back_from_chunks)
     summaries_encode(codec, &chunk, &s, true);
     check(chunk.len < 1000);
     summary_codec_free(codec);
+    summary_codec_free(NULL);
 }
 
 TEST(a_summary_frame_that_lies_about_its_length)
@@ -259,5 +260,15 @@ TEST(a_summary_frame_that_lies_about_its_length)
         Reader in = reader(buf_slice(&chunk));
         check_err(summaries_decode(codec, &in, &text, &got), ERR_CORRUPT);
     }
+    summary_codec_free(codec);
+}
+
+TEST(a_summary_frame_of_more_than_there_can_be)
+{
+    SummaryCodec *codec = summary_codec_new();
+    Buf text buf_scoped = {0};
+    Summaries got = {0};
+    Reader in = reader(S("\1\x81\x80\x80\x20 64 MiB and 1"));
+    check_err(summaries_decode(codec, &in, &text, &got), ERR_CORRUPT);
     summary_codec_free(codec);
 }

@@ -493,6 +493,46 @@ TEST(thousands_of_threads_split_their_table)
     world_close(&w);
 }
 
+/* Somebody sends us hashes that fall into one place: no more than so many are kept. */
+TEST(hashes_that_collide_fill_one_page_only)
+{
+    World w;
+    world_open(&w, NULL);
+    Account *a = w.account;
+    for (uint32_t i = 1; i <= 2100; i++) {
+        uint32_t hash = i << 20, thread;
+        check_ok(thread_join(a, i, &hash, 1, &thread));
+    }
+    check_u64(a->h.thread_entries, 2000);
+    world_close(&w);
+}
+
+/* A page that cannot be read, at each of the places that need one. */
+TEST(threads_whose_pages_cannot_be_read)
+{
+    World w;
+    unsigned failed = 0;
+    world_open(&w, NULL);
+    Account *a = w.account;
+    for (uint32_t eid = 1; eid <= 800; eid++) {
+        uint32_t hashes[] = {eid * 2654435761u, eid * 2246822519u}, thread;
+        if (eid % 40 == 0) {
+            account_touch(a);
+            check_ok(engine_checkpoint(store_engine(w.store)));
+            thread_pages_trim(a, 0);
+        }
+        fault_set("index.read", 1 + eid % 4);
+        Err err = thread_join(a, eid, hashes, 2, &thread);
+        check(!err || err == ERR_CORRUPT);
+        failed += err == ERR_CORRUPT;
+        fault_set("index.read", 0);
+        if (err) check_ok(thread_join(a, eid, hashes, 2, &thread));
+        check_u64(thread, eid);
+    }
+    check(failed > 20);
+    world_close(&w);
+}
+
 TEST(an_expunged_body_goes_when_nobody_sees_it)
 {
     World w;
@@ -798,4 +838,42 @@ TEST(pages_of_emails_are_given_back)
     email_pages_trim(w.account, 10);
     check_u64(w.account->email_page_count, 10);
     world_close(&w);
+}
+
+TEST(a_cache_smaller_than_a_page_holds_one)
+{
+    World w;
+    Slice stored;
+    world_open(&w, &(StoreOptions){.cache_octets = 1});
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append_many(&w, box, 40);
+    check_ok(engine_checkpoint(w.store->engine));
+    for (uint32_t uid = 1; uid <= 40; uid++)
+        check_ok(email_summary(w.account, mailbox_message(box, uid)->eid, &stored));
+    check_u64(w.account->home->summary_table.count, 1);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+/* One without octets is nobody's body; numbers go on far behind those that were given out. */
+TEST(a_store_put_back_has_new_numbers)
+{
+    World w;
+    uint64_t given_up;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    uint32_t validity = mailbox_status(box).uid_validity;
+    world_append_octets(&w, box, S(""), &(DraftPlace){0});
+    world_append(&w, box, "one", 0);
+    w.account->broken = ERR_CORRUPT;
+    check_err(store_renew(w.store, &given_up), ERR_CORRUPT);
+    w.account->broken = OK;
+    check_ok(store_renew(w.store, &given_up));
+    check_u64(given_up, 0);
+    check(mailbox_status(box).uid_validity > validity);
+    world_append(&w, box, "two", 0);
+    check(mailbox_message(box, 3)->eid > 1 << 20);
+    mailbox_close(box);
+    world_close(&w);
+    store_close(NULL);
 }

@@ -40,28 +40,25 @@ static void write_raw(Buf *out, const Summaries *s)
     }
 }
 
-static bool write_frame(SummaryCodec *c, Buf *out)
+static void write_frame(SummaryCodec *c, Buf *out)
 {
     size_t room = ZSTD_compressBound(c->raw.len);
     size_t len =
         ZSTD_compressCCtx(c->compressor, buf_reserve(out, room), room, c->raw.at, c->raw.len, 1);
-    if (ZSTD_isError(len)) return false;
+    must(!ZSTD_isError(len)); /* there was room for the worst */
     out->len += len;
-    return true;
 }
 
 void summaries_encode(SummaryCodec *c, Buf *out, const Summaries *s, bool compress)
 {
     buf_clear(&c->raw);
     write_raw(&c->raw, s);
-    size_t start = out->len;
     buf_u8(out, compress ? FORM_ZSTD : FORM_RAW);
     buf_varint(out, c->raw.len);
-    if (compress && write_frame(c, out)) return;
-    out->len = start;
-    buf_u8(out, FORM_RAW);
-    buf_varint(out, c->raw.len);
-    buf_add(out, buf_slice(&c->raw));
+    if (compress)
+        write_frame(c, out);
+    else
+        buf_add(out, buf_slice(&c->raw));
 }
 
 static Err read_raw_form(Slice raw, Summaries *s)

@@ -32,7 +32,6 @@ void tail_add(Engine *e, uint32_t acct, const TailEntry *entry, const LogPositio
 static void tail_free(Engine *e, uint32_t acct)
 {
     Tail *t = (Tail *)number_table_take(&e->tails, acct);
-    if (!t) return;
     for (TailItem *item = t->first, *next; item; item = next) {
         next = item->next;
         e->tail_octets -= sizeof *item + item->entry.record.len;

@@ -72,10 +72,10 @@ static Err split_one(Account *a)
     return OK;
 }
 
-static Err thread_find(Account *a, uint32_t hash, uint32_t *thread)
+static Err thread_find(Account *a, uint32_t hash, ThreadPage **bucket, uint32_t *thread)
 {
-    ThreadPage *p;
-    TRY(bucket_load(a, bucket_of(a->h.thread_buckets, hash), &p));
+    TRY(bucket_load(a, bucket_of(a->h.thread_buckets, hash), bucket));
+    const ThreadPage *p = *bucket;
     *thread = 0;
     for (uint32_t i = 0; i < p->count && !*thread; i++)
         if (p->hashes[i].hash == hash) *thread = p->hashes[i].thread;
@@ -85,10 +85,9 @@ static Err thread_find(Account *a, uint32_t hash, uint32_t *thread)
 static Err thread_note(Account *a, uint32_t hash, uint32_t thread)
 {
     uint32_t known;
-    TRY(thread_find(a, hash, &known));
-    if (known) return OK;
     ThreadPage *p;
-    TRY(bucket_load(a, bucket_of(a->h.thread_buckets, hash), &p));
+    TRY(thread_find(a, hash, &p, &known));
+    if (known) return OK;
     if (p->count >= BUCKET_MOST) return OK; /* somebody sends us hashes that collide */
     bucket_add(p, (ThreadHash){hash, thread});
     a->h.thread_entries++;
@@ -99,8 +98,9 @@ static Err thread_note(Account *a, uint32_t hash, uint32_t thread)
 Err thread_join(Account *a, uint32_t eid, const uint32_t *hashes, size_t count, uint32_t *thread)
 {
     uint32_t found = 0;
+    ThreadPage *p;
     for (size_t i = 0; i < count && !found; i++)
-        TRY(thread_find(a, hashes[i], &found));
+        TRY(thread_find(a, hashes[i], &p, &found));
     if (!found) found = eid;
     for (size_t i = 0; i < count; i++)
         TRY(thread_note(a, hashes[i], found));
