@@ -152,14 +152,16 @@ static Err record_of(Segment *s, BlobRef ref, uint32_t salt, uint64_t *lsn, Reco
     return OK;
 }
 
-static Err mark_one(Engine *e, Segment *s, BlobRef ref)
+/* What cannot be marked is not punched either: ref->len becomes 0. */
+static Err mark_one(Engine *e, Segment *s, BlobRef *ref)
 {
     uint64_t lsn;
     RecordHeader h;
-    TRY(record_of(s, ref, e->salt, &lsn, &h));
+    TRY(record_of(s, *ref, e->salt, &lsn, &h));
     if (!lsn) {
         engine_trouble(e, ERR_CORRUPT, "no record leads to the body at %llx; its space stays taken",
-                       (unsigned long long)ref.at);
+                       (unsigned long long)ref->at);
+        ref->len = 0;
         return OK;
     }
     if (h.dead) return OK;
@@ -167,7 +169,7 @@ static Err mark_one(Engine *e, Segment *s, BlobRef ref)
     Slice octet = slice(&type, 1);
     TRY(file_write_at(s->file, lsn_offset(lsn) + 20, &octet, 1));
     mutex_lock(&e->lock);
-    s->live -= MIN(s->live, (uint64_t)ref.len);
+    s->live -= MIN(s->live, (uint64_t)ref->len);
     s->changed = true;
     mutex_unlock(&e->lock);
     return OK;
@@ -187,7 +189,7 @@ static Err mark_segment(Marks *m, size_t first, size_t count)
     if (segment_use(e, lsn_segment(m->refs[first].at), &s)) return OK; /* recycled meanwhile */
     Err err = OK;
     for (size_t i = first; i < first + count && !err; i++)
-        err = mark_one(e, s, m->refs[i]);
+        err = mark_one(e, s, &m->refs[i]);
     if (!err) err = file_sync(s->file);
     for (size_t i = first; i < first + count && !err; i++)
         if (punch_one(s, m->refs[i])) e->punch_failures++;
