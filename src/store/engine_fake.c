@@ -218,6 +218,7 @@ PARKS static Err touch(void *ctx, uint32_t acct)
     FakeHost *h = (FakeHost *)ctx;
     must(acct >= 1 && acct <= FAKE_ACCOUNTS);
     if (h->refuse_touch) return fail(h->refuse_touch, "the test does not want it");
+    if (h->ignores_touch) return OK;
     return load(h, acct);
 }
 
@@ -245,7 +246,8 @@ static void trouble(void *ctx, Err err, Slice story)
 
 Err fake_open(FakeHost *h, Slice dir, const EngineOptions *options)
 {
-    *h = (FakeHost){.refuse_touch = h->refuse_touch, .holes = h->holes};
+    *h = (FakeHost){
+        .refuse_touch = h->refuse_touch, .ignores_touch = h->ignores_touch, .holes = h->holes};
     EngineHost host = {h, gather, folded, touch, home, relocated, trouble};
     return engine_open(dir, options, &host, &h->engine);
 }

@@ -39,6 +39,7 @@ typedef struct {
     unsigned troubles, relocations;
     Err refuse_touch;
     bool holes; /* after damage a seq may be missing */
+    bool ignores_touch;
     Err last_trouble;
 } FakeHost;
 

@@ -151,8 +151,9 @@ TEST(a_long_queue_is_written_in_turns)
     for (int i = 0; i < MANY; i++) {
         fake_body(&all[i].record, 2, (uint32_t)i, EACH);
         all[i].record.at[0] = 'N';
-        fake_hand_over(&h, 2, &all[i]);
     }
+    for (int i = 0; i < MANY; i++)
+        fake_hand_over(&h, 2, &all[i]);
     for (int i = 0; i < MANY; i++) {
         check_ok(fake_wait(&all[i]));
         fake_commit_done(&all[i]);
