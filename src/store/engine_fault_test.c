@@ -85,13 +85,27 @@ PARKS static void damaged_log(void *arg)
         engine_status(h.engine, &s);
         at[i] = s.lsn;
         if (i == 9)
-            check_ok(fake_add(&h, 2, NOTE, false, &eid));
+            check_ok(fake_add(&h, 2, BLOB_INLINE_MOST, false, &eid)); /* a whole window */
         else
             check_ok(fake_note(&h, 2, NOTE));
     }
     for (size_t i = 0; i < COUNT(flipped); i++) {
         uint64_t octet = lsn_offset(at[flipped[i]]) + (flipped[i] == 9 ? NOTE / 2 : i ? 8 : 2000);
         sim_disk_flip_bit(disk, S("store/log/00000001.seg"), octet * 8);
+    }
+    fake_close(&h);
+}
+
+/* As after a salvage: nothing is known of the segments. */
+PARKS static void uncounted_segments(void *arg)
+{
+    FakeHost h = {0};
+    Arena arena_scoped a = {0};
+    damaged_log(arg);
+    check_ok(fake_open(&h, S("store"), &large));
+    for (uint32_t number = 1; number <= 2; number++) {
+        IndexChange c = {.key = key_u32(&a, 'g', number), .remove = true};
+        check_ok(index_write(h.engine->index, &c, 1));
     }
     fake_close(&h);
 }
@@ -112,6 +126,7 @@ PARKS static void scrub_damaged(void *arg)
 
 TEST(a_scrub_of_a_damaged_log_on_a_failing_disk)
 {
+    with_each_failing(uncounted_segments, scrub_damaged, false);
     with_each_failing(damaged_log, scrub_damaged, false);
 }
 
@@ -359,6 +374,26 @@ PARKS static void commit_early(void *arg)
     e->over = true;
 }
 
+/* So much is written again, and no more. */
+PARKS static void recover_some(void *arg)
+{
+    enum { MANY = 40, EACH = 1000 * 1000 };
+    EngineOptions options = {
+        .segment_bytes = 16 << 20, .checkpoint_ms = 3600000, .index_in_memory = true};
+    FakeHost h = {0};
+    (void)arg;
+    check_ok(fake_open(&h, S("store"), &options));
+    fake_account(&h, 2);
+    for (int i = 0; i < MANY; i++)
+        check_ok(fake_note(&h, 2, EACH));
+    fault_set("checkpoint.write", 1);
+    check_err(engine_checkpoint(h.engine), ERR_IO);
+    fake_close(&h);
+    check_ok(fake_open(&h, S("store"), &options));
+    check_u64(fake_account(&h, 2)->seq, MANY);
+    fake_close(&h);
+}
+
 /* More than is kept in memory is folded in steps; who commits meanwhile waits until it is over. */
 PARKS static void recover_much(void *arg)
 {
@@ -377,6 +412,8 @@ PARKS static void recover_much(void *arg)
     fault_set("checkpoint.write", 1);
     check_err(engine_checkpoint(h.engine), ERR_IO);
     fake_close(&h);
+    fault_set("checkpoint.write", 1);
+    check_err(fake_open(&h, S("store"), &options), ERR_IO);
     fiber_start("early", commit_early, &early);
     check_ok(fake_open(&h, S("store"), &options));
     engine_status(h.engine, &s);
@@ -392,6 +429,9 @@ TEST(a_long_log_is_recovered_in_steps)
 {
     disks_make();
     run_on_disk(recover_much, NULL);
+    disks_free();
+    disks_make();
+    run_on_disk(recover_some, NULL);
     disks_free();
 }
 
@@ -425,4 +465,84 @@ TEST(a_disk_gets_full_in_the_middle_of_a_segment)
     disks_make();
     run_on_disk(fill_large_segment, NULL);
     disks_free();
+}
+
+PARKS static void open_without_room(void *arg)
+{
+    FakeHost h = {0};
+    (void)arg;
+    plan->capacity_bytes = 100 * 1000;
+    check_err(fake_open(&h, S("store"), &small), ERR_DISK_FULL);
+    plan->capacity_bytes = 0;
+    check_ok(fake_open(&h, S("store"), &small));
+    fake_account(&h, 2);
+    check_ok(fake_step(&h, 2));
+    fake_close(&h);
+}
+
+TEST(a_store_is_not_made_without_room)
+{
+    disks_make();
+    run_on_disk(open_without_room, NULL);
+    disks_free();
+}
+
+/* ---- a scrub while mail goes ---- */
+
+typedef struct {
+    FakeHost *h;
+    uint64_t bad;
+    bool over;
+} Scrubbing;
+
+PARKS static void scrub_again_and_again(void *arg)
+{
+    Scrubbing *s = (Scrubbing *)arg;
+    for (int i = 0; i < 6; i++) {
+        uint64_t checked, bad;
+        check_ok(engine_scrub(s->h->engine, ignore_line, NULL, &checked, &bad));
+        s->bad += bad;
+    }
+    s->over = true;
+}
+
+PARKS static void drop_while_scrubbed(void *arg)
+{
+    enum { MANY = 40 };
+    EngineOptions options = {
+        .segment_bytes = 2 << 20, .checkpoint_ms = 3600000, .index_in_memory = true};
+    FakeHost h = {0};
+    Scrubbing s = {.h = &h};
+    uint32_t eids[MANY];
+    uint64_t freed;
+    (void)arg;
+    check_ok(fake_open(&h, S("store"), &options));
+    fake_account(&h, 2);
+    for (int i = 0; i < MANY; i++)
+        check_ok(fake_add(&h, 2, 400000, false, &eids[i]));
+    for (int i = 0; i < 2; i++) {
+        check_ok(fake_note(&h, 2, 10));
+        check_ok(engine_copy_index(h.engine));
+    }
+    fiber_start("scrub", scrub_again_and_again, &s);
+    for (int i = 0; i < MANY; i++) {
+        check_ok(fake_drop(&h, 2, eids[i]));
+        check_ok(engine_compact(h.engine, &freed));
+    }
+    while (!s.over)
+        fiber_sleep(1);
+    check_u64(s.bad, 0);
+    fake_close(&h);
+}
+
+/* What goes between two reads is not damage. */
+TEST(a_scrub_while_mail_goes_finds_nothing)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        disks_make();
+        SimConfig c = {
+            .seed = seed, .disk = disk, .disk_latency_us = 100 * (int64_t)seed, .loops = 1};
+        check_ok(sim_run(&c, drop_while_scrubbed, NULL));
+        disks_free();
+    }
 }

@@ -216,4 +216,36 @@ TEST(a_scrub_tells_of_damage_at_the_end)
     fake_shell(&d, buf_cstr(&command));
     check(findings(&h) >= 1);
     fake_close(&h);
+    fake_shell(&d, "rm $DIR/idx/*"); /* the log is read again: what stands behind it counts */
+    h.holes = true;
+    check_ok(fake_open(&h, slice_of(d.path), &small));
+    check_u64(fake_account(&h, 2)->seq, 9);
+    fiber_sleep(1);
+    check(h.troubles > 0);
+    fake_close(&h);
+}
+
+/* Files of that name that are none. */
+TEST(a_segment_that_is_no_file_is_said)
+{
+    static const char *const ways[] = {"mkdir $DIR/log/00000099.seg", "mkdir $DIR/log/$n.seg",
+                                       "ln -s nowhere $DIR/log/$n.seg"};
+    FAKE_DIR(d);
+    FakeHost h = {0};
+    uint32_t eids[8];
+    check_ok(fake_open(&h, slice_of(d.path), &small));
+    add_many(&h, eids, 8);
+    fake_close(&h);
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        Buf buf_scoped command = {0};
+        buf_printf(&command, "n=$(ls $DIR/log/*.seg | wc -l); n=$(printf %%08d $((n + 1))); %s",
+                   ways[i]);
+        fake_shell(&d, buf_cstr(&command));
+        check(fake_open(&h, slice_of(d.path), &small) != OK);
+        fake_shell(&d, "find $DIR/log -type d -name '*.seg' -exec rmdir {} +; find $DIR/log -type "
+                       "l -exec rm {} +");
+    }
+    check_ok(fake_open(&h, slice_of(d.path), &small));
+    read_all(&h, eids, 8);
+    fake_close(&h);
 }

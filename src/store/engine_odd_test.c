@@ -112,7 +112,7 @@ TEST(an_index_with_a_strange_position_is_not_believed)
         check_ok(index_write(x, &c, 1));
         index_close(x);
         check_ok(fake_open(&h, slice_of(d.path), &small));
-        check_u64(h.troubles, 1);
+        check(h.troubles >= 1);
         check_u64(fake_account(&h, 2)->seq, 10 * (i + 1));
         fake_check_all(&h);
         fake_close(&h);

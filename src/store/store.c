@@ -97,14 +97,14 @@ static PARKS void close_all(Store *store)
 static Slice keep(Slice s)
 {
     char *copy = mem_new(s.len + 1);
-    if (s.len) memcpy(copy, s.at, s.len);
+    memcpy(copy, s.at, s.len);
     return slice(copy, s.len);
 }
 
 PARKS Err store_open(Slice dir, const StoreOptions *options, Store **out)
 {
     Store *store = NEW(Store);
-    if (options) store->options = *options;
+    store->options = *options;
     if (!store->options.cache_octets) store->options.cache_octets = CACHE_OCTETS;
     if (!store->options.message_most) store->options.message_most = MESSAGE_MOST;
     store->dir = keep(dir);
