@@ -29,9 +29,9 @@ typedef struct {
 /* RFC 5257 4.6: what this user sees of them, as far as he may put it there. */
 static PARKS Annotations annotations_of(const Carry *c, const Message *m)
 {
-    Annotations all, kept = {0};
-    if (message_annotations(c->from, m, c->arena, &all)) return kept;
-    kept.list = all.list;
+    Annotations all;
+    (void)!message_annotations(c->from, m, c->arena, &all); /* who copies may read them */
+    Annotations kept = {.list = all.list};
     for (size_t i = 0; i < all.count; i++) {
         unsigned need = all.list[i].shared ? RIGHT_ANNOTATE : RIGHT_READ;
         if (c->to->rights & need) kept.list[kept.count++] = all.list[i];
@@ -100,7 +100,7 @@ static Keywords keywords_of(Arena *a, Slice text)
 {
     size_t n = 0;
     Slice *names = arena_array(a, Slice, text.len / 2 + 1), name;
-    while (text.len && slice_cut(&text, ' ', &name))
+    while (slice_cut(&text, ' ', &name))
         names[n++] = name;
     return (Keywords){names, n};
 }

@@ -161,3 +161,135 @@ TEST(a_copy_has_the_flags_that_the_rights_allow)
         pair_close(&p);
     }
 }
+
+/* Shared annotations go where there is the right to set them, private ones where it can be read. */
+TEST(annotations_go_along_as_the_rights_allow)
+{
+    static const struct {
+        Rights rights;
+        size_t count;
+    } rows[] = {
+        {RIGHT_INSERT,                               2},
+        {RIGHT_INSERT | RIGHT_READ,                  2},
+        {RIGHT_INSERT | RIGHT_READ | RIGHT_ANNOTATE, 2},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Pair p;
+        CopyResult r = {0};
+        Annotations got;
+        uint64_t modseq;
+        pair_open(&p);
+        Mailbox *from = three(&p), *inbox = bobs_inbox(&p, p.bob);
+        Annotation notes[] = {
+            {S("/comment"), S("mine"), false},
+            {S("/comment"), S("ours"), true }
+        };
+        UidSet two = world_uids(&p.w.arena, 2, 2), some = world_uids(&p.w.arena, 1, 1);
+        uidset_add(&p.w.arena, &some, 3, 3);
+        check_ok(mailbox_annotate_messages(from, &some, &(Annotations){notes, 2}, NULL, &p.w.arena,
+                                           NULL, &modseq));
+        check_ok(mailbox_set_acl(inbox, account_login(p.w.account), ACL_REPLACE, rows[i].rights));
+        Mailbox *to = bobs_inbox(&p, p.w.acct);
+        check_ok(mailbox_copy(from, &some, to, &p.w.arena, &r));
+        check_slice(world_print(&p.w, &r.source), S("1,3"));
+        const Message *m = mailbox_message(inbox, 1);
+        Message copy = *m;
+        check_ok(message_annotations(inbox, &copy, &p.w.arena, &got));
+        bool reads = rows[i].rights & RIGHT_READ, sets = rows[i].rights & RIGHT_ANNOTATE;
+        check_u64(got.count, sets); /* his private one is not bob's */
+        if (reads) check_ok(message_annotations(to, &copy, &p.w.arena, &got));
+        if (reads) check_u64(got.count, 1u + sets);
+        check_ok(mailbox_copy(from, &two, to, &p.w.arena, &r));
+        mailbox_close(to);
+        mailbox_close(inbox);
+        mailbox_close(from);
+        pair_close(&p);
+    }
+}
+
+/* Handles that are good for nothing, a body that cannot be read, no message at all. */
+TEST(what_cannot_be_carried_leaves_nothing)
+{
+    Pair p;
+    CopyResult r = {0};
+    EmailPage *page;
+    pair_open(&p);
+    Mailbox *from = three(&p), *inbox = bobs_inbox(&p, p.bob), *gone = NULL, *guest = NULL;
+    check_ok(mailbox_set_acl(inbox, account_login(p.w.account), ACL_REPLACE, RIGHTS_ALL));
+    Mailbox *to = bobs_inbox(&p, p.w.acct);
+    UidSet all = world_uids(&p.w.arena, 1, 3), none = world_uids(&p.w.arena, 7, 9);
+    check_ok(mailbox_copy(from, &none, to, &p.w.arena, &r));
+    uint32_t eid = mailbox_message(from, 2)->eid;
+    check_ok(email_page(p.w.account, eid / EMAILS, &page));
+    page->emails[eid % EMAILS].ref.at += UINT64_C(90) << 32;
+    check(mailbox_move(from, &all, to, &p.w.arena, &r) != OK);
+    page->emails[eid % EMAILS].ref.at -= UINT64_C(90) << 32;
+    p.bobs->broken = ERR_CORRUPT;
+    check_err(mailbox_move(from, &all, to, &p.w.arena, &r), ERR_CORRUPT);
+    p.bobs->broken = OK;
+    check_slice(world_show(&p.w, inbox), S(""));
+    to->box->s.role = ROLE_KEPT; /* as the mailbox of what is kept */
+    check_err(mailbox_copy(from, &all, to, &p.w.arena, &r), ERR_CANNOT);
+    to->box->s.role = ROLE_INBOX;
+    check_ok(mailbox_set_acl(from, account_login(p.bobs), ACL_REPLACE, RIGHT_LOOKUP));
+    check_ok(mailbox_open(p.w.account, p.bob, S("Archive"), &guest));
+    check_err(mailbox_copy(guest, &all, to, &p.w.arena, &r), ERR_FORBIDDEN);
+    check_ok(mailbox_set_acl(from, account_login(p.bobs), ACL_ADD, RIGHT_READ));
+    check_err(mailbox_move(guest, &all, to, &p.w.arena, &r), ERR_FORBIDDEN);
+    check_ok(mailbox_open(p.bobs, p.bob, S("Sent"), &gone));
+    check_ok(mailbox_delete(p.bobs, S("Sent")));
+    check_err(mailbox_copy(from, &all, gone, &p.w.arena, &r), ERR_NOT_FOUND);
+    check_ok(mailbox_delete(p.w.account, S("Archive")));
+    check_err(mailbox_copy(from, &all, to, &p.w.arena, &r), ERR_NOT_FOUND);
+    mailbox_close(gone);
+    mailbox_close(guest);
+    mailbox_close(to);
+    mailbox_close(inbox);
+    mailbox_close(from);
+    pair_close(&p);
+}
+
+typedef struct {
+    Mailbox *inbox;
+    Account *owner;
+    bool is_over, breaks;
+} Meanwhile;
+
+/* Waits until the messages have come, then takes away what they came from. */
+PARKS static void take_away(void *arg)
+{
+    Meanwhile *m = arg;
+    while (!mailbox_status(m->inbox).exists)
+        fiber_sleep(0);
+    if (m->breaks)
+        m->owner->broken = ERR_CORRUPT;
+    else
+        check_ok(mailbox_delete(m->owner, S("Archive")));
+    m->is_over = true;
+}
+
+/* Copied, and not removed: in both, never in none. */
+TEST(a_mailbox_that_goes_while_its_messages_move)
+{
+    for (int breaks = 0; breaks < 2; breaks++) {
+        Pair p;
+        CopyResult r = {0};
+        pair_open(&p);
+        Mailbox *from = three(&p), *inbox = bobs_inbox(&p, p.bob);
+        check_ok(mailbox_set_acl(inbox, account_login(p.w.account), ACL_REPLACE, RIGHTS_ALL));
+        Mailbox *to = bobs_inbox(&p, p.w.acct);
+        UidSet all = world_uids(&p.w.arena, 1, 3);
+        Meanwhile m = {.inbox = inbox, .owner = p.w.account, .breaks = breaks};
+        fiber_start("meanwhile", take_away, &m);
+        Err err = mailbox_move(from, &all, to, &p.w.arena, &r);
+        while (!m.is_over)
+            fiber_sleep(1);
+        p.w.account->broken = OK;
+        check(!err || err == ERR_NOT_FOUND || err == ERR_CORRUPT);
+        check_u64(mailbox_status(inbox).exists, 3);
+        mailbox_close(to);
+        mailbox_close(inbox);
+        mailbox_close(from);
+        pair_close(&p);
+    }
+}

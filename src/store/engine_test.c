@@ -48,10 +48,13 @@ TEST(a_format_of_the_future_is_left_alone)
         const char *format;
         Err err;
     } rows[] = {
-        {"echo posthouse store 2 > $DIR/format",                         ERR_UNSUPPORTED},
-        {"echo something else > $DIR/format",                            ERR_CORRUPT    },
-        {"echo posthouse store 1 > $DIR/format; echo xy >> $DIR/format", ERR_CORRUPT    },
-        {"rm $DIR/format",                                               ERR_CORRUPT    }, /* a log without it */
+        {"echo posthouse store 2 > $DIR/format",                           ERR_UNSUPPORTED},
+        {"echo something else > $DIR/format",                              ERR_CORRUPT    },
+        {"echo posthouse store 1 > $DIR/format; echo xy >> $DIR/format",   ERR_CORRUPT    },
+        {"printf 'posthouse store 1' > $DIR/format",                       ERR_CORRUPT    },
+        {"echo posthouse store one > $DIR/format",                         ERR_CORRUPT    },
+        {"echo posthouse store 1 > $DIR/format; echo aabb >> $DIR/format", ERR_CORRUPT    },
+        {"rm $DIR/format; touch $DIR/log/another",                         ERR_CORRUPT    }, /* a log without it */
     };
     FAKE_DIR(d);
     FakeHost h = {0};
@@ -237,4 +240,24 @@ TEST(a_damaged_block_of_a_big_body_shows)
     check_err(blob_read(h.engine, ref, 135000, got, sizeof got), ERR_CORRUPT);
     check_ok(blob_read(h.engine, ref, 250000, got, sizeof got));
     fake_close(&h);
+}
+
+/* What is in its directory and is no file of its, and a directory that is gone. */
+TEST(the_status_of_a_store_is_told_whatever_is_there)
+{
+    FAKE_DIR(d);
+    FakeHost h = {0};
+    EngineStatus s;
+    EngineOptions o = small;
+    o.checkpoint_octets = 1 << 20;
+    check_ok(fake_open(&h, slice_of(d.path), &o));
+    fake_shell(&d, "mkdir $DIR/log/dir; ln -s /nowhere/at/all $DIR/log/link");
+    engine_status(h.engine, &s);
+    check(s.disk_octets > 0 && s.free_octets > 0);
+    fake_shell(&d, "mv $DIR $DIR.away");
+    engine_status(h.engine, &s);
+    check(s.disk_octets == 0 && s.free_octets == 0);
+    fake_shell(&d, "mv $DIR.away $DIR");
+    fake_close(&h);
+    engine_close(NULL);
 }

@@ -225,7 +225,7 @@ static Err memory_write(Index *x, const IndexChange *changes, size_t count)
     mutex_unlock(&m->lock);
     if (m->end < REWRITE_LEAST || m->end < 4 * m->live_octets) return OK;
     Err err = rewrite(m);
-    return err == ERR_DISK_FULL && m->file ? OK : err;
+    return err == ERR_DISK_FULL ? OK : err; /* it goes on in the old file */
 }
 
 static Err memory_copy_to(Index *x, Slice path)
