@@ -231,8 +231,9 @@ Err account_load(Store *store, uint32_t number, Account **account)
         list_add(&home->accounts, &a->link);
         home->account_count++;
     }
+    if (a->broken) return a->broken; /* and nobody gives back what he did not get */
     *account = a;
-    return a->broken;
+    return OK;
 }
 
 /* ---- references ---- */

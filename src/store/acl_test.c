@@ -313,3 +313,72 @@ TEST(a_login_given_again_inherits_nothing)
     check_ok(account_granted_by(t.bobs, own, &acct));
     town_close(&t);
 }
+
+/* Objects that say something else than hints and numbers do. */
+TEST(hints_that_make_no_sense_are_passed_over)
+{
+    Town t;
+    Account *directory = NULL;
+    uint32_t acct;
+    Slice names = {0};
+    town_open(&t);
+    Slice own = account_login(t.w.account);
+    must(store_home(t.w.store, 0) == loop_current());
+    check_ok(account_load(t.w.store, 0, &directory));
+    account_ref(directory);
+    static const char *const wrong[] = {"x", "99999999999", "0"};
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        Slice value = slice_of(wrong[i]);
+        check_ok(object_put(t.bobs, S("granted"), own, value, NULL));
+        check_ok(object_put(directory, S("granted"), own, value, NULL));
+        if (i < 2) check_err(account_granted_by(t.bobs, own, &acct), ERR_NOT_FOUND);
+        check_u64(shared_with_bob(&t, &names), 0);
+        check_ok(object_put(directory, S("login"), S("late"), value, NULL));
+        check_err(store_find_account(t.w.store, S("late"), &acct), ERR_CORRUPT);
+        Mailbox *box = world_box(&t.w, "Archive");
+        check_err(mailbox_set_acl(box, S("late"), ACL_REPLACE, RIGHT_READ), ERR_CORRUPT);
+        mailbox_close(box);
+    }
+    check_ok(object_delete(directory, S("login"), S("late")));
+    grant(&t, "Archive", account_login(t.bobs), ACL_REPLACE,
+          RIGHT_LOOKUP); /* the hint is another's: anew */
+    check_ok(account_granted_by(t.bobs, own, &acct));
+    check_ok(object_put(directory, S("later"), S("late\0x"), S(""), NULL));
+    check_ok(object_put(directory, S("later"), S("late\00099999999999"), S(""), NULL));
+    check_ok(object_put(directory, S("later"), S("late\00077"), S(""), NULL)); /* who is gone */
+    check_u64(shared_with(&t, born(&t, S("late"))), 0);
+    check_err(store_create_account(t.w.store, S(""), &acct), ERR_SYNTAX);
+    check_err(store_create_account(t.w.store, S("a\nb"), &acct), ERR_SYNTAX);
+    char name[300];
+    memset(name, 'n', sizeof name);
+    check_err(store_create_account(t.w.store, slice(name, sizeof name), &acct), ERR_SYNTAX);
+    account_close(directory);
+    town_close(&t);
+}
+
+/* A directory that takes nothing. */
+TEST(a_damaged_directory_makes_nobody)
+{
+    Town t;
+    Account *directory = NULL;
+    uint32_t acct;
+    Annotations got;
+    Shared *list;
+    size_t count;
+    town_open(&t);
+    check_ok(account_load(t.w.store, 0, &directory));
+    account_ref(directory);
+    directory->broken = ERR_CORRUPT;
+    check_err(store_create_account(t.w.store, S("new"), &acct), ERR_CORRUPT);
+    check_err(store_find_account(t.w.store, S("new"), &acct), ERR_CORRUPT);
+    check_err(store_remove_account(t.w.store, S("eve")), ERR_CORRUPT);
+    check_err(store_annotations(t.w.store, &t.w.arena, &got), ERR_CORRUPT);
+    check_err(account_shared(t.bobs, false, &t.w.arena, &list, &count), ERR_CORRUPT);
+    Mailbox *box = world_box(&t.w, "Archive");
+    check_err(mailbox_set_acl(box, S("new"), ACL_REPLACE, RIGHT_READ), ERR_CORRUPT);
+    check_err(mailbox_set_acl(box, S("anyone"), ACL_REPLACE, RIGHT_READ), ERR_CORRUPT);
+    mailbox_close(box);
+    directory->broken = OK;
+    account_close(directory);
+    town_close(&t);
+}

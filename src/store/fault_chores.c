@@ -1,5 +1,6 @@
 #include "store/fault_walk.h"
 
+#include "run/file.h"
 #include "store/model.h"
 #include "store/signature.h"
 
@@ -401,6 +402,27 @@ static PARKS Err rest(Chore *c)
     return chore_at_home(c, c->one, c->two, chore_look_at_view);
 }
 
+/* ---- a store that was not there ---- */
+
+static PARKS Err begin_store(Chore *c)
+{
+    PathInfo info;
+    Slice dir;
+    unsigned i = 0;
+    StoreOptions options = *store_options(c->store);
+    Store *store = NULL;
+    uint32_t acct;
+    options.engine.zero_ahead = true;
+    do
+        dir = arena_printf(&c->arena, "new-%u", i++);
+    while (!path_info(dir, &info));
+    TRY(store_open(dir, &options, &store));
+    Err err = store_create_account(store, ONE, &acct);
+    if (!err) err = engine_copy_index(store_engine(store));
+    store_close(store);
+    return err;
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -421,6 +443,7 @@ static const struct {
     {"big goes",   drop_big          },
     {"bring back", bring_back        },
     {"let go",     let_go            },
+    {"new store",  begin_store       },
     {"rest",       rest              },
     {"backup",     chore_back_up     },
     {"restore",    chore_restore     },

@@ -50,7 +50,7 @@ typedef struct { /* shared with the children */
 extern Play *s;
 extern SimDisk *disk;
 
-enum { ENGINE_OPERATIONS = 12, CHORES = 17 };
+enum { ENGINE_OPERATIONS = 12, CHORES = 18 };
 extern const Operation engine_operations[ENGINE_OPERATIONS];
 
 void fault_moment(WorkWorld *w, Client *c, bool ended); /* of WorkWorld */

@@ -1,3 +1,4 @@
+#include "store/draft.h"
 #include "store/test_world.h"
 
 /* Every call that takes a mailbox, with a handle that is good for nothing any more: the mailbox was
@@ -302,5 +303,144 @@ TEST(a_list_of_rights_is_bounded)
     name[0] = 1;
     check_ok(mailbox_set_acl(h.box, slice(name, sizeof name), ACL_DELETE, 0));
     check_err(mailbox_set_acl(h.box, S(""), ACL_REPLACE, RIGHT_READ), ERR_SYNTAX);
+    done(&w, &h);
+}
+
+/* ---- drafts ---- */
+
+/* Each sees what the other does only between its steps. */
+TEST(a_series_of_drafts_meets_what_happened_meanwhile)
+{
+    World w;
+    Handle h;
+    Drafts *all = NULL;
+    uint32_t uids[2];
+    begin(&w, &h);
+    check_ok(drafts_begin(h.box, &all));
+    check_ok(drafts_commit(all, uids)); /* none */
+    drafts_free(all);
+    check_ok(draft_commit_many(NULL, 0, h.box, NULL, NULL));
+    check_ok(drafts_begin(h.box, &all));
+    check_ok(drafts_add(all, draft_of(&h), &noted));
+    check_ok(drafts_spool(all));
+    check_ok(mailbox_delete(w.account, S("Archive")));
+    check_err(drafts_commit(all, uids), ERR_NOT_FOUND);
+    drafts_free(all);
+    check_ok(drafts_begin(h.other, &all));
+    check_ok(drafts_add(all, draft_of(&h), &noted));
+    w.account->broken = ERR_CORRUPT;
+    check_err(drafts_spool(all), ERR_CORRUPT);
+    w.account->broken = OK;
+    drafts_free(all);
+    check_ok(drafts_begin(h.other, &all));
+    check_ok(drafts_add(all, draft_of(&h), &noted));
+    check_ok(drafts_spool(all));
+    w.account->broken = ERR_CORRUPT;
+    check_err(drafts_commit(all, uids), ERR_CORRUPT);
+    w.account->broken = OK;
+    drafts_free(all);
+    done(&w, &h);
+}
+
+TEST(a_series_of_drafts_is_bounded)
+{
+    World w;
+    Handle h;
+    Drafts *all = NULL;
+    Err err = OK;
+    unsigned i = 0;
+    begin(&w, &h);
+    Slice empty = S("");
+    const DraftPlace bad = {
+        .keywords = {&empty, 1}
+    };
+    uint32_t uids[2];
+    check_ok(drafts_begin(h.box, &all));
+    check_ok(drafts_add(all, draft_of(&h), &bad));
+    check(drafts_commit(all, uids) != OK);
+    drafts_free(all);
+    check_ok(drafts_begin(h.box, &all));
+    for (; !err && i < 10002; i++)
+        err = drafts_add(all, draft_of(&h), &(DraftPlace){0});
+    check(err == ERR_LIMIT && i == 10001);
+    drafts_free(all);
+    const uint64_t little[QUOTA_RESOURCES] = {QUOTA_NONE, 7, QUOTA_NONE, 0};
+    check_ok(account_set_quota(w.account, little));
+    Draft *two[] = {draft_of(&h), draft_of(&h)};
+    DraftPlace places[] = {noted, noted};
+    check_err(draft_commit_many(two, 2, h.box, places, uids), ERR_OVER_QUOTA);
+    draft_free(two[0]);
+    draft_free(two[1]);
+    check_ok(drafts_begin(h.box, &all));
+    check_ok(drafts_add(all, draft_of(&h), &noted));
+    check_err(drafts_add(all, draft_of(&h), &noted), ERR_OVER_QUOTA);
+    check_err(drafts_commit(all, uids), ERR_OVER_QUOTA); /* its annotation */
+    drafts_free(all);
+    char prefix[PREFIX_TEXT_MOST + 1];
+    memset(prefix, 'x', sizeof prefix);
+    DraftPlace place = {.prefix = slice(prefix, sizeof prefix)};
+    Draft *d scoped(draft) = draft_of(&h);
+    check_err(draft_commit(d, h.box, &place, uids), ERR_LIMIT);
+    done(&w, &h);
+}
+
+/* ---- looking for text ---- */
+
+static void fold_nothing(Buf *out, Slice utf8)
+{
+    buf_add(out, utf8);
+}
+
+TEST(text_is_looked_for_in_what_cannot_be_read)
+{
+    World w;
+    Handle h;
+    EmailPage *p;
+    bool found;
+    Buf text buf_scoped = {0};
+    begin(&w, &h);
+    uint32_t eid = mailbox_message(h.box, 1)->eid;
+    check_ok(email_contains_folded(w.account, eid, S("subject"), fold_nothing, false, &found));
+    check_ok(email_contains_folded(w.account, eid, S("x"), fold_nothing, true, &found));
+    check_ok(email_text(w.account, eid, MAIL_TEXT_BODIES, &text));
+    check_ok(email_page(w.account, eid / EMAILS, &p));
+    Email *e = &p->emails[eid % EMAILS];
+    e->ref.at += UINT64_C(90) << 32;
+    check(email_contains(w.account, eid, S("zzz"), false, &found) != OK);
+    check(email_contains(w.account, eid, S("zzz"), true, &found) != OK);
+    check(email_contains_folded(w.account, eid, S("z"), fold_nothing, true, &found) != OK);
+    check(email_text(w.account, eid, MAIL_TEXT_ALL, &text) != OK);
+    check(email_text(w.account, eid, MAIL_TEXT_BODIES, &text) != OK);
+    uint32_t header = e->header_len;
+    e->header_len = 0; /* then only the body cannot be read */
+    check(email_contains(w.account, eid, S("zzz"), false, &found) != OK);
+    e->header_len = header;
+    e->ref.at -= UINT64_C(90) << 32;
+    check_err(email_contains(w.account, 9999, S("z"), false, &found), ERR_EXPUNGED);
+    check_err(email_contains_folded(w.account, 9999, S("z"), fold_nothing, false, &found),
+              ERR_EXPUNGED);
+    check_err(email_text(w.account, 9999, MAIL_TEXT_ALL, &text), ERR_EXPUNGED);
+    done(&w, &h);
+}
+
+/* More text than is kept of one. */
+TEST(text_beyond_what_is_indexed_is_found)
+{
+    World w;
+    Handle h;
+    Buf body buf_scoped = {0}, text buf_scoped = {0};
+    bool found;
+    begin(&w, &h);
+    buf_printf(&body, "Subject: long\r\n\r\nthe needle\r\n");
+    while (body.len < 3 * MAIL_TEXT_MOST)
+        buf_printf(&body, "line %zu of a long story\r\n", body.len);
+    uint32_t uid = world_append_octets(&w, h.box, buf_slice(&body), &(DraftPlace){0});
+    uint32_t eid = mailbox_message(h.box, uid)->eid;
+    check_ok(email_contains(w.account, eid, S("the needle"), true, &found));
+    check(found);
+    check_ok(email_contains(w.account, eid, S("no such thing"), false, &found));
+    check(!found);
+    check_ok(email_text(w.account, eid, MAIL_TEXT_ALL, &text));
+    check(text.len >= MAIL_TEXT_MOST);
     done(&w, &h);
 }

@@ -1,7 +1,9 @@
 #include "store/index.h"
 
 #include "base/test.h"
+#include "base/text.h"
 #include "run/file.h"
+#include "run/sim.h"
 #include "store/engine_fake.h"
 
 #include <stdio.h>
@@ -159,4 +161,70 @@ TEST(a_full_map_changes_nothing_and_says_disk_full)
     check_ok(index_get(x, S("a"), &p.arena, &value));
     check_slice(value, S("kept"));
     index_close(x);
+}
+
+/* ---- the one in memory, on a disk that fails ---- */
+
+static SimDiskPlan *plan_of_disk;
+
+static Slice large(Arena *a, char what, size_t len)
+{
+    char *at = arena_alloc(a, len);
+    memset(at, what, len);
+    return slice(at, len);
+}
+
+PARKS static void grow_and_shrink(void *arg)
+{
+    Arena a arena_scoped = {0};
+    Index *x = NULL;
+    Slice value;
+    PathInfo info;
+    File *f scoped(file) = NULL;
+    (void)arg;
+    check_ok(index_open(&index_memory, S("index"), 0, &x));
+    for (char c = 'a'; c < 'k'; c++) { /* the same key again and again: the file is written anew */
+        IndexChange change = {S("key"), large(&a, c, 100 * 1024), false};
+        check_ok(index_write(x, &change, 1));
+    }
+    check_ok(path_info(S("index"), &info));
+    check(info.size < 500 * 1024);
+    IndexChange last = {S("key"), large(&a, 'z', 100 * 1024), false};
+    plan_of_disk->fail_at = 0;
+    for (int i = 0; i < 6; i++) { /* no room to write it anew: the old one goes on */
+        bool again = i == 5;
+        plan_of_disk->failure = ERR_DISK_FULL;
+        plan_of_disk->failing = SIM_FAILS;
+        plan_of_disk->fail_at = again ? 0 : plan_of_disk->operations + 3;
+        Err err = index_write(x, &last, 1);
+        check(!err);
+    }
+    check_ok(index_get(x, S("key"), &a, &value));
+    check(value.len == 100 * 1024 && value.at[0] == 'z');
+    index_close(x);
+    check_ok(path_info(S("index"), &info));
+    check_ok(file_open(S("index"), FILE_WRITE, &f));
+    Slice rest = S("half a batch");
+    check_ok(file_write_at(f, info.size, &rest, 1));
+    plan_of_disk->failure = ERR_IO;
+    plan_of_disk->fail_at = plan_of_disk->operations + 1; /* to cut it off */
+    check_err(index_open(&index_memory, S("index"), 0, &x), ERR_IO);
+    check_ok(index_open(&index_memory, S("index"), 0, &x));
+    check_ok(index_get(x, S("key"), &a, &value));
+    index_close(x);
+    Buf batch buf_scoped = {0};
+    buf_u32(&batch, 0x62694850);
+    buf_u32(&batch, 1);
+    buf_u32(&batch, crc32c(0, S("\7")));
+    buf_char(&batch, 7);
+    check_ok(path_replace(S("index"), buf_slice(&batch)));
+    check_err(index_open(&index_memory, S("index"), 0, &x), ERR_CORRUPT);
+}
+
+TEST(an_index_in_memory_keeps_its_file_small)
+{
+    SimDisk *disk = sim_disk_new(64 << 20);
+    plan_of_disk = sim_disk_plan(disk);
+    check_ok(sim_run(&(SimConfig){.seed = 1, .disk = disk, .loops = 1}, grow_and_shrink, NULL));
+    sim_disk_free(disk);
 }
