@@ -34,9 +34,10 @@ static void name_remote(Connection *c)
     size_t colons = 0;
     if (!peer.port) return;
     address_print(&text, &peer);
-    for (size_t i = 0; i < text.len && i + 1 < sizeof c->remote; i++) {
-        if (text.at[i] == ':' && ++colons == 4) break;
-        c->remote[i] = text.at[i];
+    Slice shown = slice_first(buf_slice(&text), sizeof c->remote - 1);
+    for (size_t i = 0; i < shown.len; i++) {
+        if (shown.at[i] == ':' && ++colons == 4) break;
+        c->remote[i] = shown.at[i];
     }
 }
 
@@ -84,8 +85,9 @@ static void has_come(Porch *d)
 void porch_forgets(Connection *c)
 {
     Porch *d = c->porch;
+    must(!c->is_stranger);
     mutex_lock(&d->lock);
-    if (!c->is_stranger) list_add(&d->strangers, &c->of_strangers);
+    list_add(&d->strangers, &c->of_strangers);
     c->is_stranger = true;
     mutex_unlock(&d->lock);
     board_stranger(d->board, 1);
@@ -106,7 +108,7 @@ void porch_knows(Connection *c)
 static bool cut_oldest(Porch *d)
 {
     mutex_lock(&d->lock);
-    bool some = d->strangers.next && d->strangers.next != d->strangers.prev;
+    bool some = d->strangers.next != d->strangers.prev;
     Connection *c = some ? CONTAINER(d->strangers.next, Connection, of_strangers) : NULL;
     if (c) {
         list_remove(&c->of_strangers);

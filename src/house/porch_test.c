@@ -3,6 +3,7 @@
 #include "house/house_world.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 /* Clients on the loopback interface, which have addresses; each is accepted and handed over at
  * once. */
@@ -204,5 +205,103 @@ TEST(nobody_comes_in_while_memory_is_short)
     check(slice_starts(greeting(&p, c), S("* OK")));
     stream_free(a), stream_free(b), stream_free(c);
     a = b = c = NULL;
+    port_close(&p);
+}
+
+/* The only stranger stays: he may be the good client. */
+TEST(the_last_stranger_is_not_cut)
+{
+    Port p;
+    port_open(&p, "100", "100");
+    Config *config = &atomic_load(&p.w.house->now)->config;
+    check_ok(config_set(config, S("strangers_most"), S("1")));
+    Stream *a = come(&p, SERVICE_IMAP);
+    check(slice_starts(greeting(&p, a), S("* OK")));
+    Stream *b = come(&p, SERVICE_IMAP);
+    check(slice_starts(greeting(&p, b), S("* OK")));
+    check_u64(board_sum(p.w.house->board, METRIC_REFUSED_STRANGERS), 0);
+    Stream *c = come(&p, SERVICE_IMAP);
+    check(slice_starts(greeting(&p, c), S("* OK")));
+    check_slice(greeting(&p, a), S("(nothing)"));
+    check_u64(board_sum(p.w.house->board, METRIC_REFUSED_STRANGERS), 1);
+    stream_free(a), stream_free(b), stream_free(c);
+    port_close(&p);
+}
+
+/* When half of it has gone, the allocator is asked to give back what it used. */
+TEST(a_crowd_comes_and_goes)
+{
+    enum { CROWD = 300 };
+    static Stream *s[CROWD];
+    Port p;
+    port_open(&p, "1000", "1000");
+    for (int turn = 0; turn < 2; turn++) {
+        for (size_t i = 0; i < CROWD; i++)
+            s[i] = come(&p, SERVICE_IMAP);
+        check_u64(atomic_load(&p.w.house->porch.crowd), CROWD);
+        for (size_t i = 0; i < CROWD; i++)
+            stream_free(s[i]);
+        wait_for_connections(&p, 0);
+        check(atomic_load(&p.w.house->porch.crowd) <= CROWD / 2);
+    }
+    port_close(&p);
+}
+
+TEST(scrapers_are_told_in_http)
+{
+    Port p;
+    port_open(&p, "0", "100");
+    Stream *s = come(&p, SERVICE_METRICS);
+    check_slice(greeting(&p, s), S("HTTP/1.1 503 Service Unavailable"));
+    stream_free(s);
+    port_close(&p);
+}
+
+/* Silent in the TLS hello, and a server without a certificate. */
+TEST(no_talk_without_a_handshake)
+{
+    Port p;
+    port_open(&p, "100", "100");
+    Config *config = &atomic_load(&p.w.house->now)->config;
+    check_ok(config_set(config, S("tls_time"), S("1")));
+    Stream *silent = come(&p, SERVICE_IMAPS);
+    check_slice(greeting(&p, silent), S("(nothing)"));
+    check_u64(board_sum(p.w.house->board, METRIC_CUT_SLOW), 1);
+    TlsContext *before scoped(tls) = tls_current();
+    tls_set_current(NULL);
+    Stream *s = come(&p, SERVICE_POP3S);
+    check_slice(greeting(&p, s), S("(nothing)"));
+    tls_set_current(before);
+    stream_free(silent), stream_free(s);
+    port_close(&p);
+}
+
+/* Without descriptors nobody is accepted; with some again, who waited is. */
+TEST(who_waits_at_a_full_house_comes_in_later)
+{
+    struct rlimit enough, none;
+    Sock *ours;
+    Port p;
+    port_open(&p, "100", "100");
+    check(getrlimit(RLIMIT_NOFILE, &enough) == 0);
+    none = enough;
+    none.rlim_cur = 3;
+    check_ok(sock_connect(&p.at, now_ms() + 10000, &ours));
+    Stream *s = stream_new(ours);
+    stream_set_deadline(s, now_ms() + 20000);
+    check(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    porch_open(&p.w.house->porch, SERVICE_IMAP, p.listener);
+    fiber_sleep(150);
+    check_u64(atomic_load(&p.w.house->porch.connections), 0);
+    check(setrlimit(RLIMIT_NOFILE, &enough) == 0);
+    check(slice_starts(greeting(&p, s), S("* OK")));
+    int64_t begin = now_ms();
+    porch_drain(&p.w.house->porch, 30); /* it is still there */
+    check(now_ms() - begin >= 30);
+    check_u64(atomic_load(&p.w.house->porch.connections), 1);
+    stream_free(s);
+    porch_close(&p.w.house->porch);
+    p.listener = NULL;
+    fiber_sleep(20);
     port_close(&p);
 }

@@ -51,8 +51,9 @@ def test_who_is_there(s):
         about = status(pid)
         name = next((role for role, pids in there.items() if pid in pids), "warden")
         equal(f"{name}: no capability is left", int(about["CapEff"], 16) | int(about["CapBnd"], 16), 0)
-        equal(f"{name}: no new privileges", about["NoNewPrivs"], "1")
-        equal(f"{name}: has a list of calls", about["Seccomp"], "2")
+        if "UNSANDBOXED" not in os.environ:  # tests/coverage says so
+            equal(f"{name}: no new privileges", about["NoNewPrivs"], "1")
+            equal(f"{name}: has a list of calls", about["Seccomp"], "2")
     for role in ROLES:
         for pid in there[role]:
             fds = {os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")} if os.getuid() == 0 else set()
