@@ -4,8 +4,10 @@
 #include "base/text.h"
 #include "net/caller.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 typedef struct {
     Store *store;
@@ -365,6 +367,29 @@ TEST(users_that_cannot_be)
     check_ok(auth_account(w.auth, S("u00001"), &acct)); /* made on first use */
     check_ok(auth_account(w.auth, S("u00001"), &acct));
     check_err(auth_account(w.auth, S("u00004"), &acct), ERR_NOT_FOUND);
+    world_close(&w);
+}
+
+/* Nothing can be written any more. */
+TEST(users_of_a_full_disk)
+{
+    struct rlimit before, none;
+    World w;
+    Arena a arena_scoped = {0};
+    Slice *lines, anna = S("anna");
+    size_t count;
+    world_open(&w, true, 0);
+    signal(SIGXFSZ, SIG_IGN);
+    check(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    none = before;
+    none.rlim_cur = 0;
+    check(setrlimit(RLIMIT_FSIZE, &none) == 0);
+    Err added = user_add(w.auth, anna, S("pw"));
+    Err put = alias_put(w.auth, S("anybody"), &anna, 1);
+    Err listed = alias_list(w.auth, &a, &lines, &count);
+    check(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    check(added && added != ERR_EXISTS && put);
+    check(listed || !count);
     world_close(&w);
 }
 

@@ -4,6 +4,7 @@
 
 #include "auth/credential.h"
 #include "auth/keeper_copy.h"
+#include "auth/keeping.h"
 #include "auth/throttle.h"
 #include "base/test.h"
 #include "base/text.h"
@@ -310,6 +311,36 @@ TEST(a_password_that_cannot_be_kept_is_not)
                              .kind = MEMO_VERIFY, .text = {S("anna"), [3] = S("pw")}
     }));
     check_err(ask(&w, (Memo){.kind = MEMO_REMOVE, .text = {S("nobody")}}, NULL), ERR_NOT_FOUND);
+    world_done(&w);
+}
+
+/* LMDB's own limits: who reads, and how much there is. */
+TEST(a_full_database_says_so)
+{
+    enum { READERS = 126 };
+    MDB_txn *txn[READERS];
+    int begun = 0;
+    World w;
+    Err err = OK;
+    world_new(&w);
+    check_ok(keeper_open(&w.config, &w.keeper));
+    check_ok(sets(&w, S("anna"), S("pw")));
+    while (begun < READERS && !mdb_txn_begin(w.keeper->env, NULL, MDB_RDONLY, &txn[begun]))
+        begun++;
+    check_err(ask(&w, (Memo){.kind = MEMO_HAS, .text = {S("anna")}}, NULL), ERR_IO);
+    while (begun)
+        mdb_txn_abort(txn[--begun]);
+    check_ok(ask(&w, (Memo){.kind = MEMO_HAS, .text = {S("anna")}}, NULL));
+    check(!mdb_env_set_mapsize(w.keeper->env, 64 * 1024));
+    for (int i = 0; i < 1000 && !err; i++) {
+        char login[16];
+        snprintf(login, sizeof login, "user%d", i);
+        err = sets(&w, slice_of(login), S("pw"));
+    }
+    check_err(err, ERR_DISK_FULL);
+    check_ok(verdict(&w, (Memo){
+                             .kind = MEMO_VERIFY, .text = {S("anna"), [3] = S("pw")}
+    }));
     world_done(&w);
 }
 

@@ -137,6 +137,7 @@ PARKS static Slice next_line(Stream *client)
 
 typedef enum {
     NOBODYS,
+    FAR_FROM_ANYBODYS,
     SHORT,
     EMPTY,
     WRONG_RING,
@@ -154,6 +155,8 @@ PARKS static void lie(Fronts *w, Lie lie)
     switch (lie) {
     case NOBODYS:
         says(w, 0, FRAME(MEMO_CONN_DROP, 7));
+        break;
+    case FAR_FROM_ANYBODYS:
         says(w, 0, FRAME(MEMO_CONN_DROP, 1000000));
         break;
     case SHORT:
@@ -401,10 +404,12 @@ TEST(a_full_ring_dies_with_its_house)
         fiber_sleep(2);
     }
     check(gates_busy(w.gates) >= 2); /* the others are not opened yet */
+    stream_cut(pouring[0].client);   /* what it said is still there */
+    fiber_sleep(5);
     gates_lost(w.gates);
     check_u64(gates_busy(w.gates), 0);
     for (size_t i = 0; i < CLIENTS; i++) {
-        stream_cut(pouring[i].client);
+        if (i) stream_cut(pouring[i].client);
         while (!pouring[i].ended)
             fiber_sleep(1);
         stream_free(pouring[i].client);
@@ -482,15 +487,59 @@ TEST(rings_that_cannot_be_attached_are_no_house)
 {
     Fronts w;
     fronts_open(&w);
-    Ring *ours[RINGS], *theirs[RINGS];
-    for (int i = 0; i < RINGS; i++)
-        check_ok(ring_pair(&ours[i], &theirs[i]));
-    close(ours[1]->wake_us);
-    ours[1]->wake_us = open("/dev/null", O_RDONLY); /* nothing that can be waited for */
-    check_err(gates_replace(w.gates, ours, RINGS), ERR_LIMIT);
-    for (int i = 0; i < RINGS; i++)
-        ring_close(theirs[i]);
+    for (int bad = 0; bad < RINGS; bad++) {
+        Ring *ours[RINGS], *theirs[RINGS];
+        for (int i = 0; i < RINGS; i++)
+            check_ok(ring_pair(&ours[i], &theirs[i]));
+        close(ours[bad]->wake_us);
+        ours[bad]->wake_us = open("/dev/null", O_RDONLY); /* nothing that can be waited for */
+        check_err(gates_replace(w.gates, ours, RINGS), ERR_LIMIT);
+        for (int i = 0; i < RINGS; i++)
+            ring_close(theirs[i]);
+    }
     fronts_close(&w);
+}
+
+/* What we said lies where a house that has been taken over can write. */
+TEST(what_a_dying_house_wrote_over_is_not_said_again)
+{
+    for (int what = 0; what < 3; what++) {
+        Fronts w;
+        Slice message = {0};
+        fronts_open(&w);
+        Stream *client = call(&w);
+        check(hears(&w, 0, MEMO_CONN_OPEN, 0, NULL));
+        stream_put(client, S("five\n"));
+        check_ok(stream_flush(client));
+        for (int turns = 0; turns < 1000 && !ring_next(w.house[0].ring, &message); turns++)
+            fiber_sleep(1);
+        check_u64(message.len, FRAME_HEAD + 5);
+        char *at = (char *)(uintptr_t)message.at;
+        if (what == 0) at[0] = MEMO_CONN_END;
+        if (what == 1) at[3] = 0x7f; /* another connection */
+        if (what == 2) at[-4] = 3;   /* a shorter frame */
+        gates_lost(w.gates);
+        house_opens(&w);
+        fiber_sleep(20);
+        check_ok(w.broken);
+        stream_free(client);
+        fronts_close(&w);
+    }
+    gates_free(NULL);
+}
+
+TEST(nobody_has_to_be_told)
+{
+    Ring *ours, *theirs;
+    Gates *g = gates_new(&(GatesConfig){0});
+    check_ok(ring_pair(&ours, &theirs));
+    check_ok(ring_attach(theirs));
+    check_ok(gates_replace(g, &ours, 1));
+    check(ring_put(theirs, (Slice[]){S("abc")}, 1));
+    fiber_sleep(20);
+    check_u64(gates_relays(g), 0);
+    gates_free(g);
+    ring_close(theirs);
 }
 
 /* ---- frames ---- */

@@ -106,6 +106,34 @@ PARKS static Err shake(Stream *s)
     return stream_start_tls(s, NULL);
 }
 
+/* The client's end is here, and nobody has read it. */
+PARKS static Err shake_unread(Stream *s)
+{
+    fiber_sleep(50);
+    return shake(s);
+}
+
+/* More than may go is before it. */
+PARKS static Err behind_much(Stream *s)
+{
+    for (int i = 0; i < 6; i++)
+        buf_add(stream_out(s), slice(much, sizeof much));
+    stream_set_write_timeout(s, 20);
+    return OK;
+}
+
+PARKS static Err shake_behind_much(Stream *s)
+{
+    TRY(behind_much(s));
+    return shake(s);
+}
+
+PARKS static Err press_behind_much(Stream *s)
+{
+    TRY(behind_much(s));
+    return stream_start_deflate(s);
+}
+
 /* It has read the client's end before. */
 PARKS static Err shake_late(Stream *s)
 {
@@ -174,21 +202,24 @@ static const struct {
     const char *name;
     Err (*run)(Stream *s);
 } services[] = {
-    {"echo",          echo         },
-    {"pour",          pour         },
-    {"wander",        wander       },
-    {"wander and go", wander_and_go},
-    {"dawdle",        dawdle       },
-    {"outlive",       outlive      },
-    {"shake",         shake        },
-    {"shake late",    shake_late   },
-    {"shake full",    shake_full   },
-    {"press",         press        },
-    {"keep",          keep         },
-    {"keep full",     keep_full    },
-    {"hand back",     hand_back    },
-    {"names",         names        },
-    {"sit",           sit          },
+    {"echo",              echo             },
+    {"pour",              pour             },
+    {"wander",            wander           },
+    {"wander and go",     wander_and_go    },
+    {"dawdle",            dawdle           },
+    {"outlive",           outlive          },
+    {"shake",             shake            },
+    {"shake unread",      shake_unread     },
+    {"shake behind much", shake_behind_much},
+    {"press behind much", press_behind_much},
+    {"shake late",        shake_late       },
+    {"shake full",        shake_full       },
+    {"press",             press            },
+    {"keep",              keep             },
+    {"keep full",         keep_full        },
+    {"hand back",         hand_back        },
+    {"names",             names            },
+    {"sit",               sit              },
 };
 
 PARKS_UNCHECKED static void serve(void *arg, Stream *stream, Slice service, Slice record)
@@ -482,18 +513,22 @@ TEST(a_front_that_does_not_do_it)
     static const struct {
         const char *service;
         bool full, ends, goes;
-        Err err;
+        Err err, end;
     } rows[] = {
-        {"shake",      false, false, false, ERR_TIMEOUT},
-        {"shake",      false, true,  false, ERR_IO     },
-        {"shake",      false, false, true,  ERR_END    },
-        {"shake late", false, true,  false, ERR_IO     },
-        {"shake full", true,  false, false, ERR_TIMEOUT},
-        {"press",      true,  false, false, ERR_TIMEOUT},
-        {"keep full",  true,  false, false, ERR_TIMEOUT},
-        {"hand back",  false, false, false, ERR_END    },
-        {"hand back",  false, false, true,  ERR_END    },
-        {"hand back",  true,  false, false, ERR_TIMEOUT},
+        {"shake unread",      false, true,  false, ERR_END,     OK    },
+        {"shake late",        false, true,  false, ERR_END,     OK    },
+        {"shake behind much", false, false, false, ERR_TIMEOUT, OK    },
+        {"press behind much", false, false, false, ERR_TIMEOUT, OK    },
+        {"shake",             false, false, false, ERR_TIMEOUT, ERR_IO},
+        {"shake",             false, true,  false, ERR_IO,      ERR_IO},
+        {"shake",             false, false, true,  ERR_END,     ERR_IO},
+        {"shake late",        false, true,  false, ERR_IO,      ERR_IO},
+        {"shake full",        true,  false, false, ERR_TIMEOUT, ERR_IO},
+        {"press",             true,  false, false, ERR_TIMEOUT, ERR_IO},
+        {"keep full",         true,  false, false, ERR_TIMEOUT, ERR_IO},
+        {"hand back",         false, false, false, ERR_END,     ERR_IO},
+        {"hand back",         false, false, true,  ERR_END,     ERR_IO},
+        {"hand back",         true,  false, false, ERR_TIMEOUT, ERR_IO},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         Rear h;
@@ -501,7 +536,7 @@ TEST(a_front_that_does_not_do_it)
         if (rows[i].full) fill_rings(&h);
         atomic_store(&h.ended, 999);
         opens(&h, 0, 1, rows[i].service);
-        if (rows[i].ends) says(&h, 0, FRAME(MEMO_CONN_END, 1, ERR_IO));
+        if (rows[i].ends) says(&h, 0, FRAME(MEMO_CONN_END, 1, rows[i].end));
         if (rows[i].goes) front_goes(&h);
         for (int turns = 0; turns < 1000 && atomic_load(&h.ended) == 999; turns++)
             fiber_sleep(1);
@@ -522,6 +557,10 @@ TEST(records_that_are_too_long_are_none)
     check_ok(frame_read(message, &f));
     check_u64(f.kind, MEMO_CONN_KEEP);
     check_u64(f.rest.len, 8); /* what was read, and nothing behind it */
+    Stream *a scoped(stream) = NULL, *b scoped(stream) = NULL;
+    check_ok(stream_pair(&a, &b));
+    stream_keep(a, S("record")); /* nobody keeps it */
+    check_ok(stream_error(a));
     rear_close(&h);
 }
 

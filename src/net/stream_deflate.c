@@ -62,7 +62,8 @@ Err press_try_read(Stream *s, void *out, size_t len, size_t *got, SockEvents *wa
         TRY(channel_try_read(s, buf_reserve(&p->raw, RAW_MOST), RAW_MOST, &more, wants));
         p->raw.len += more;
         if (more) continue;
-        if (!p->raw.len) buf_done(&p->raw);
+        must(!p->raw.len); /* what brings nothing out is taken to its end */
+        buf_done(&p->raw);
         return OK;
     }
 }

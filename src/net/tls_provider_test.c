@@ -113,6 +113,7 @@ TEST(schemes_of_keys_elsewhere)
     check_u64(sign(&e, "SHA512", NULL, 1024), 0x0601);
     check_u64(sign(&e, "SHA1", NULL, 1024), 0);
     check_u64(sign(&e, "", NULL, 1024), 0);
+    check_u64(sign(&e, NULL, NULL, 1024), 0x0401); /* OpenSSL asks for SHA-256 then */
     tls_unref(e.ctx);
     check_ok(elsewhere_open(&e, EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL));
     check_u64(sign(&e, NULL, NULL, 1024), 0x0807);
@@ -151,6 +152,9 @@ TEST(a_key_elsewhere_does_nothing_but_sign)
     EVP_PKEY *key = EVP_EC_gen("P-256");
     put_certificate(&chain, key, EVP_sha256());
     check_err(tls_server_remote(buf_slice(&chain), S("no PEM"), 5, &e.signer, &e.ctx), ERR_CONFIG);
+    Slice own = buf_slice(&chain);
+    check_ok(tls_server_remote(own, own, 5, &e.signer, &e.ctx));
+    tls_unref(e.ctx);
     EVP_PKEY_free(key);
 }
 

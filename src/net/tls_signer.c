@@ -50,7 +50,6 @@ static void *key_new(void *provider)
 static void key_free(void *key)
 {
     Key *k = key;
-    if (!k) return;
     EVP_PKEY_free(k->public);
     free(k);
 }
@@ -75,7 +74,8 @@ static int key_import(void *key, int selection, const OSSL_PARAM params[])
     Key *k = key;
     (void)selection;
     const OSSL_PARAM *p = OSSL_PARAM_locate_const(params, KEY_PARAM);
-    if (!p || p->data_size != sizeof *k) return 0;
+    if (!p) return 0;
+    must(p->data_size == sizeof *k);
     memcpy(k, p->data, sizeof *k);
     return EVP_PKEY_up_ref(k->public);
 }

@@ -30,6 +30,8 @@ TEST(addresses)
         {"localhost:143",    NULL,          0  },
         {"999.0.0.1:143",    NULL,          0  },
         {"unix:",            NULL,          0  },
+        {"[::1:143",         NULL,          0  },
+        {"[::1x:143",        NULL,          0  },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         Address a = {0};
@@ -44,6 +46,9 @@ TEST(addresses)
     memset(too_long + 5, 'x', 108);
     Address a;
     check_err(address_parse(slice(too_long, 5 + 108), &a), ERR_SYNTAX);
+    check_err(address_parse(slice("unix:a\0b", 8), &a), ERR_SYNTAX);
+    memcpy(too_long + 5 + 108, ":143", 4);
+    check_err(address_parse(slice(too_long + 5, 112), &a), ERR_SYNTAX);
     check_ok(address_parse(slice(too_long, 5 + 107), &a));
 }
 
