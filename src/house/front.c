@@ -59,60 +59,51 @@ static void hand_over(void *arg, Stream *stream, Slice record)
     v->handed = true;
 }
 
-/* RFC 9051 7.1.5 with RFC 5530's code; RFC 3206 4; RFC 5321 3.8 with RFC 3463's. */
-static Slice last_words(Service service)
+/* RFC 9051 7.1.5 with RFC 5530's code; RFC 3206 4; RFC 5321 3.8 with RFC 3463's. Scrapers are told
+ * nothing. */
+#define AGAIN "The server is starting again, come back\r\n"
+static const char *const last_words[SERVICE_COUNT] = {
+    [SERVICE_IMAP] = "* BYE [UNAVAILABLE] " AGAIN,
+    [SERVICE_IMAPS] = "* BYE [UNAVAILABLE] " AGAIN,
+    [SERVICE_POP3] = "-ERR [SYS/TEMP] " AGAIN,
+    [SERVICE_POP3S] = "-ERR [SYS/TEMP] " AGAIN,
+    [SERVICE_POP2] = "- " AGAIN,
+    [SERVICE_LMTP] = "421 4.3.2 " AGAIN,
+    [SERVICE_SMTP] = "421 4.3.2 " AGAIN,
+};
+
+PARKS static void serve_imap(Visit *v, const ImapConfig *config, bool again)
 {
-    switch (service) {
-    case SERVICE_IMAP:
-    case SERVICE_IMAPS:
-        return S("* BYE [UNAVAILABLE] The server is starting again, come back\r\n");
-    case SERVICE_POP3:
-    case SERVICE_POP3S:
-        return S("-ERR [SYS/TEMP] The server is starting again, come back\r\n");
-    case SERVICE_POP2:
-        return S("- The server is starting again, come back\r\n");
-    case SERVICE_LMTP:
-    case SERVICE_SMTP:
-        return S("421 4.3.2 The server is starting again, come back\r\n");
-    case SERVICE_METRICS:
-    case SERVICE_COUNT:
-        break;
-    }
-    return (Slice){0};
+    Stream *s = v->connection->stream;
+    if (again)
+        imap_serve_again(s, config, buf_slice(&v->record), visit_ended, v);
+    else
+        imap_serve(s, config, visit_ended, v);
 }
 
-/* The talk before the login. True: there is a record, with which the house goes on. */
+PARKS static void serve_pop(Visit *v, const Pop3Config *config, bool again)
+{
+    Stream *s = v->connection->stream;
+    if (again)
+        pop3_serve_again(s, config, buf_slice(&v->record), visit_ended, v);
+    else if (v->connection->service == SERVICE_POP2)
+        pop2_serve(s, config, visit_ended, v);
+    else
+        pop3_serve(s, config, visit_ended, v);
+}
+
+/* The talk before the login. True: there is a record, with which the house goes on; or nobody logs
+ * in there. */
 PARKS static bool serve_stranger(Visit *v, bool again)
 {
-    Connection *c = v->connection;
-    Snapshot *s = atomic_load(&front_of(c)->now);
-    Slice record = buf_slice(&v->record);
+    Service service = v->connection->service;
+    const Snapshot *s = atomic_load(&front_of(v->connection)->now);
+    bool imap = service == SERVICE_IMAP || service == SERVICE_IMAPS;
+    bool pop = service == SERVICE_POP3 || service == SERVICE_POP3S || service == SERVICE_POP2;
     v->handed = false;
-    switch (c->service) {
-    case SERVICE_IMAP:
-    case SERVICE_IMAPS:
-        if (again)
-            imap_serve_again(c->stream, &s->imap, record, visit_ended, v);
-        else
-            imap_serve(c->stream, &s->imap, visit_ended, v);
-        return v->handed;
-    case SERVICE_POP3:
-    case SERVICE_POP3S:
-    case SERVICE_POP2:
-        if (again)
-            pop3_serve_again(c->stream, &s->pop3, record, visit_ended, v);
-        else if (c->service == SERVICE_POP2)
-            pop2_serve(c->stream, &s->pop3, visit_ended, v);
-        else
-            pop3_serve(c->stream, &s->pop3, visit_ended, v);
-        return v->handed;
-    case SERVICE_LMTP:
-    case SERVICE_SMTP:
-    case SERVICE_METRICS: /* nobody logs in there */
-    case SERVICE_COUNT:
-        break;
-    }
-    return true;
+    if (imap) serve_imap(v, &s->imap, again);
+    if (pop) serve_pop(v, &s->pop3, again);
+    return v->handed || (!imap && !pop);
 }
 
 /* Who has logged in is at home on a loop of the house: always on the same one. */
@@ -131,7 +122,7 @@ PARKS static void serve(Connection *c)
                          .record = buf_slice(&v.record),
                          .home = home_of(buf_slice(&v.record)),
                          .authenticates = c->service == SERVICE_SMTP,
-                         .last_words = last_words(c->service)};
+                         .last_words = slice_of(last_words[c->service])};
         porch_knows(c);
         Buf back = {0};
         end = relay_serve(c->stream, front_of(c)->gates, &how, &back);
