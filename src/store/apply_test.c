@@ -146,3 +146,57 @@ TEST(a_record_that_has_no_sense_is_damage)
     check_err(apply_record(w.account, 999, buf_slice(&record), (BlobRef){0}), ERR_CORRUPT);
     world_close(&w);
 }
+
+/* Damage took the email of a message: the rest of the record is done. */
+TEST(messages_without_an_email_go_their_way)
+{
+    World w;
+    CopyResult r;
+    EmailPage *p;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX"), *to = world_box(&w, "Archive");
+    world_append_many(&w, box, 4);
+    uint32_t eid = mailbox_message(box, 2)->eid;
+    check_ok(email_page(w.account, eid / EMAILS, &p));
+    p->emails[eid % EMAILS].thread = 0;
+    UidSet all = world_uids(&w.arena, 1, 3), two = world_uids(&w.arena, 2, 2);
+    check_ok(mailbox_copy(box, &all, to, &w.arena, &r));
+    check_u64(mailbox_status(to).exists, 2);
+    check_ok(mailbox_move(box, &two, to, &w.arena, &r));
+    check_u64(mailbox_status(to).exists, 3);
+    world_expunge(to, 1, 9);
+    world_expunge(box, 1, 9);
+    check_u64(mailbox_status(box).exists + mailbox_status(to).exists, 0);
+    mailbox_close(to);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+TEST(a_body_that_has_moved_is_told_once)
+{
+    World w;
+    EmailPage *p;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append_many(&w, box, 2);
+    uint32_t eid = mailbox_message(box, 1)->eid;
+    check_ok(email_page(w.account, eid / EMAILS, &p));
+    BlobRef was = p->emails[eid % EMAILS].ref, now = was;
+    now.at += 64;
+    check_ok(apply_relocation(w.account, eid, was.at + 1, now)); /* another body */
+    check_ok(apply_relocation(w.account, 9999, was.at, now));
+    check_u64(p->emails[eid % EMAILS].ref.at, was.at);
+    check_ok(apply_relocation(w.account, eid, was.at, now));
+    check_u64(p->emails[eid % EMAILS].ref.at, now.at);
+    check_ok(apply_relocation(w.account, eid, now.at, was));
+    world_expunge(box, 1, 1);
+    dead_purge(w.account); /* it waits to be dropped, by the place it was */
+    check_u64(w.account->drop_count, 1);
+    check_ok(apply_relocation(w.account, eid, 12345, now));
+    check_u64(w.account->drops[0].ref.at, was.at);
+    check_ok(apply_relocation(w.account, eid, was.at, now));
+    check_u64(w.account->drops[0].ref.at, now.at);
+    check_ok(apply_relocation(w.account, eid, now.at, was));
+    mailbox_close(box);
+    world_close(&w);
+}

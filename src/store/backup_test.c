@@ -373,8 +373,7 @@ static PARKS void go_on_with(void *arg, Slice progress)
     Slice set = only_set(f);
     check_ok(path_replace(arena_printf(&f->arena, "%.*s/progress", SP(set)), progress));
     append(f, 1);
-    check_ok(take(f, false));
-    check(broken(f) == 0);
+    stop_half(f);
 }
 
 /* Whatever is in it, what was copied before is believed only where it holds. */
@@ -392,6 +391,12 @@ TEST(a_progress_that_says_something_else_does_no_harm)
     Slice progress = path(&f, "backup/full-000001/progress");
     check_ok(path_read(progress, 100000, &f.arena, &text));
     each_word(text, go_on_with, &f);
+    check_ok(path_replace(progress, text));
+    check_ok(take(&f, false)); /* goes on with it */
+    check(!f.full && broken(&f) == 0);
+    stop_half(&f);
+    check_ok(take(&f, false));
+    check(broken(&f) == 0);
     done(&f);
 }
 
@@ -497,5 +502,102 @@ TEST(a_backup_is_looked_at)
     check_ok(store_find_account(store, account_login(f.w.account), &acct));
     store_close(store);
     check(broken(&f) == 0);
+    done(&f);
+}
+
+/* ---- the window after a backup ---- */
+
+TEST(what_the_last_backup_said_may_be_nonsense)
+{
+    static const char *const texts[] = {"", "x", "1", "1 x", "1 2", "1 2 x\n", "1 2 3"};
+    Fixture f = {0};
+    StoreOptions o = {.engine = {.backup_window = 100000}};
+    uint64_t freed;
+    snprintf(f.dir, sizeof f.dir, "/tmp/posthouse-backup-XXXXXX");
+    check(mkdtemp(f.dir));
+    world_open(&f.w, &o);
+    add_big(&f);
+    append(&f, 2000);
+    check_ok(take(&f, false));
+    Mailbox *box = world_box(&f.w, "INBOX");
+    world_expunge(box, 1, 1500);
+    mailbox_close(box);
+    append(&f, 10);
+    for (int i = 0; i < 3; i++) /* all that the backup does not have is kept */
+        check_ok(engine_compact(store_engine(f.w.store), &freed));
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        Slice at = arena_printf(&f.arena, "%s/log/backed-up", f.w.dir);
+        account_close(f.w.account), f.w.account = NULL;
+        store_close(f.w.store), f.w.store = NULL;
+        check_ok(path_replace(at, slice_of(texts[i])));
+        world_reopen(&f.w);
+    }
+    check_ok(take(&f, false));
+    check(broken(&f) == 0);
+    done(&f);
+}
+
+static void note_one(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+TEST(a_backup_that_was_not_begun_is_not_ended)
+{
+    Fixture f = {0};
+    unsigned noted = 0;
+    EngineBackup first = {.noted = note_one, .noted_arg = &noted}, other = {0};
+    begin(&f);
+    Engine *e = store_engine(f.w.store);
+    check_ok(engine_backup_begin(e, &f.arena, &first));
+    check(noted == 1);
+    engine_backup_end(e, &other, true);
+    engine_backup_passed(e, &first, first.segments[0].number);
+    engine_backup_end(e, &first, false);
+    done(&f);
+}
+
+/* Names that are nobody's in the directories of a backup. */
+TEST(strange_files_in_a_backup_are_left_alone)
+{
+    Fixture f = {0};
+    unsigned gone;
+    begin(&f);
+    add_big(&f);
+    append(&f, 20);
+    check_ok(take(&f, false));
+    Slice make = arena_printf(&f.arena,
+                              "cd %s/backup && mkdir full-x full-9999999 full-000001/gen-x && "
+                              "touch full-000001/log/x full-000001/gen-000009 other",
+                              f.dir);
+    check(system(arena_cstr(&f.arena, make)) == 0);
+    append(&f, 20);
+    check_ok(take(&f, true));
+    append(&f, 20);
+    check_ok(take(&f, false));
+    check(broken(&f) == 0);
+    Restoring r = {.dir = arena_printf(&f.arena, "%s/backup/", f.dir),
+                   .store = arena_printf(&f.arena, "%s/new/deep/store/", f.dir)};
+    check_ok(backup_restore(&r));
+    check_ok(backup_prune(path(&f, "backup"), wall_seconds() + 10, &gone));
+    check(broken(&f) == 0);
+    done(&f);
+}
+
+TEST(a_store_without_a_format_is_not_backed_up)
+{
+    static const char *const texts[] = {"", "posthouse store 1", "posthouse store 1\nxy\n",
+                                        "posthouse store 1\naabb\n"};
+    Fixture f = {0};
+    Slice text;
+    begin(&f);
+    Slice at = arena_printf(&f.arena, "%s/format", f.w.dir);
+    check_ok(path_read(at, 1000, &f.arena, &text));
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        check_ok(path_replace(at, slice_of(texts[i])));
+        check(take(&f, false) == ERR_CORRUPT);
+    }
+    check_ok(path_replace(at, text));
+    check_ok(take(&f, false));
     done(&f);
 }

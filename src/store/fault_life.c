@@ -248,6 +248,8 @@ PARKS void fault_live(void *arg)
     fault_index_through(store);
     stage("do it");
     if (!second && when == DURING) do_it(store);
+    /* an annotation that recovery could not read is lost, the rest of its account is not */
+    if (second && s->op->ways & DIRTY && s->fault && s->fault->failure == ERR_CORRUPT) _exit(0);
     if (s->world.damaged) _exit(0); /* memory may lack what could not be read; the log does not */
     look(store);
     stage("close");
@@ -280,6 +282,8 @@ PARKS void fault_prepare(void *arg)
         have_something(store, account);
     Err err = chores_prepare(store);
     if (err) work_failed(&s->world, "chores: %s (%s)", err_name(err), err_story());
+    for (unsigned account = 0; dirty && account < WORK_ACCOUNTS; account++)
+        have_something(store, account); /* which is in the log only */
     if (dirty) _exit(SIM_CRASHED);
     store_close(store);
 }
