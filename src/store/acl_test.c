@@ -382,3 +382,80 @@ TEST(a_damaged_directory_makes_nobody)
     account_close(directory);
     town_close(&t);
 }
+
+/* What lies below is told, own mailboxes are not, and a hint must fit who it names. */
+TEST(who_shares_with_everybody_does_not_share_with_himself)
+{
+    Town t;
+    Shared *list, one;
+    size_t count;
+    Slice names = {0};
+    char name[NAME_MOST + 1];
+    town_open(&t);
+    Slice bob = account_login(t.bobs), own = account_login(t.w.account);
+    check_ok(mailbox_create(t.w.account, S("Archive/kid"), ROLE_NONE));
+    check_ok(mailbox_create(t.w.account, S("Archive/other"), ROLE_NONE));
+    grant(&t, "Archive", S("anyone"), ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ);
+    grant(&t, "Archive/other", bob, ACL_REPLACE, RIGHT_LOOKUP);
+    grant(&t, "Archive/kid", own, ACL_REPLACE, RIGHT_READ);
+    check_ok(account_shared(t.w.account, true, &t.w.arena, &list, &count));
+    check_u64(count, 0);
+    check_ok(account_shared_by(t.w.store, t.w.acct, t.w.acct, true, &t.w.arena, &one));
+    check(one.count > 6);
+    check_ok(account_shared_by(t.w.store, t.bob, t.bob, true, &t.w.arena, &one));
+    check_u64(shared_with_bob(&t, &names), 2);
+    check_ok(account_shared(t.bobs, true, &t.w.arena, &list, &count));
+    check(count == 1 && list[0].entries[0].has_children);
+    check_ok(object_put(t.bobs, S("granted"), S("somebody else"), /* a number that is another's */
+                        arena_printf(&t.w.arena, "%u", t.w.acct), NULL));
+    check_ok(object_put(t.bobs, S("granted"), S("a"), S("1"), NULL));
+    (void)shared_with_bob(&t, &names);
+    Mailbox *box = world_box(&t.w, "Archive");
+    memset(name, 'n', sizeof name);
+    check_err(mailbox_set_acl(box, slice(name, sizeof name), ACL_REPLACE, RIGHT_READ), ERR_SYNTAX);
+    mailbox_close(box);
+    town_close(&t);
+}
+
+/* Removals that the directory, or the account, stands in the way of. */
+TEST(an_account_that_cannot_be_removed_stays)
+{
+    Town t;
+    Account *directory = NULL;
+    uint32_t acct;
+    Slice value, number;
+    town_open(&t);
+    check_ok(account_load(t.w.store, 0, &directory));
+    account_ref(directory);
+    Slice bob = arena_copy(&t.w.arena, account_login(t.bobs));
+    t.bobs->broken = ERR_CORRUPT;
+    check_err(store_remove_account(t.w.store, bob), ERR_CORRUPT);
+    t.bobs->broken = OK;
+    number = arena_printf(&t.w.arena, "%u", t.bob + 1000);
+    check_ok(object_put(directory, S("login"), bob, number, NULL));
+    check_err(store_remove_account(t.w.store, bob), ERR_CONFLICT);
+    number = arena_printf(&t.w.arena, "%u", t.bob);
+    check_ok(object_put(directory, S("login"), bob, number, NULL));
+    check_ok(account_set_deletion(t.bobs, &(Deletion){0})); /* it goes on */
+    static const char *const counts[] = {"next", "validity"};
+    for (size_t i = 0; i < COUNT(counts); i++) {
+        Slice id = slice_of(counts[i]);
+        Err err = object_get(directory, S("directory"), id, &t.w.arena, &value, NULL);
+        check_ok(object_put(directory, S("directory"), id, S("x"), NULL));
+        check_err(store_create_account(t.w.store, S("new"), &acct), ERR_CORRUPT);
+        if (i) check_err(store_remove_account(t.w.store, bob), ERR_CORRUPT);
+        if (err)
+            check_ok(object_delete(directory, S("directory"), id));
+        else
+            check_ok(object_put(directory, S("directory"), id, value, NULL));
+    }
+    check_ok(object_put(directory, S("removed"), S("x"), S("who"), NULL));
+    check_ok(object_put(directory, S("removed"), S("4000000"), S("who"), NULL));
+    account_close(directory);
+    account_close(t.bobs);
+    t.bobs = NULL;
+    world_reopen(&t.w); /* removals are finished */
+    check_ok(store_remove_account(t.w.store, bob));
+    check_err(store_remove_account(t.w.store, bob), ERR_NOT_FOUND);
+    town_close(&t);
+}

@@ -144,3 +144,19 @@ TEST(who_is_back_is_not_dead)
     mailbox_close(box);
     world_close(&w);
 }
+
+/* As many at once as one checkpoint takes, and the rest the next time. */
+TEST(many_dead_are_purged_in_turns)
+{
+    enum { MANY = 9000, FIRST = 100000 };
+    World w;
+    world_open(&w, NULL);
+    for (uint32_t i = 0; i < MANY; i++)
+        dead_mark(w.account, FIRST + i, 5);
+    dead_purge(w.account);
+    check(dead_is_due(w.account));
+    dead_purge(w.account);
+    check(!dead_is_due(w.account));
+    dead_purge(w.account);
+    world_close(&w);
+}

@@ -114,7 +114,7 @@ static Err make_dirs(Engine *e)
     PathInfo info;
     bool was_there = !path_info(e->dir, &info);
     TRY(path_mkdir(e->dir));
-    if (path_is_network(e->dir) && !e->options.force_network_fs)
+    if (path_is_network(e->dir) && !e->options.force_network_fs) /* OUT_OF_REACH: needs NFS */
         return fail(ERR_CONFIG,
                     "%.*s is on a network file system: its locks and syncs are not to be trusted",
                     SP(e->dir));

@@ -1,5 +1,7 @@
 #include "store/engine_fake.h"
 
+#include "store/local.h"
+
 #include "run/file.h"
 
 #include <stdio.h>
@@ -260,4 +262,22 @@ TEST(the_status_of_a_store_is_told_whatever_is_there)
     fake_shell(&d, "mv $DIR.away $DIR");
     fake_close(&h);
     engine_close(NULL);
+}
+
+TEST(a_store_that_takes_no_changes_says_the_first_reason)
+{
+    FAKE_DIR(d);
+    FakeHost h = {0};
+    EngineOptions o = small;
+    check_ok(fake_open(&h, slice_of(d.path), &o));
+    fake_account(&h, 1);
+    check_ok(fake_step(&h, 1));
+    engine_read_only(h.engine, ERR_IO, "the first");
+    engine_read_only(h.engine, ERR_DISK_FULL, "the second");
+    check_err(engine_health(h.engine), ERR_READ_ONLY);
+    check(strstr(err_story(), "the first"));
+    check(fake_step(&h, 1) != OK);
+    fake_close(&h);
+    check_ok(fake_open(&h, slice_of(d.path), &o));
+    fake_close(&h);
 }
