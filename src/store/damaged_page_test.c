@@ -83,7 +83,7 @@ static const struct {
     PageKey (*key)(World *w, char kind);
     char kind;
     Slice payload;
-    PARKS Err (*needs)(World *w);
+    Err (*needs)(World *w);
 } rows[] = {
     {"head, empty",             no_number,    'h', {"", 0},                               opens             },
     {"mailbox, cut",            of_inbox,     'b', {"\1\1", 2},                           opens             },

@@ -226,7 +226,7 @@ static PARKS Err try_share(Try *t)
     return mailbox_set_acl(t->box, S("anyone"), ACL_REPLACE, RIGHT_LOOKUP);
 }
 
-static PARKS Err (*const verbs[])(Try *) = {
+static Err (*const verbs[])(Try *) = {
     try_create, try_create_for, try_rename,   try_delete,       try_subscribe, try_role,
     try_uses,   try_validity,   try_put,      try_put_expected, try_remove,    try_quota,
     try_note,   try_annotate,   try_undelete, try_flag,         try_copy,      try_append,
