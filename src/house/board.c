@@ -7,6 +7,7 @@
 #include "run/shared.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 typedef struct {
     Metrics metrics;
@@ -16,6 +17,7 @@ typedef struct {
 } Slot;
 
 typedef struct {
+    uint64_t layout; /* what lies where: of the program that made it */
     uint64_t key[2];
     atomic_bool memory_short;
     Slot slots[];
@@ -36,8 +38,20 @@ static size_t octets_of(unsigned slots)
 
 /* ---- making ---- */
 
-static void draw_key(Shared *s)
+/* The names of all counters in their order, and the size of it all. */
+static uint64_t own_layout(void)
 {
+    static const char counters[] =
+#define METRIC(symbol, name, labels, type, help) #symbol " "
+#include "base/metrics.def"
+#undef METRIC
+        ;
+    return (uint64_t)slice_hash_crc(slice(counters, sizeof counters - 1)) << 32 | octets_of(1);
+}
+
+static void begin(Shared *s)
+{
+    s->layout = own_layout();
     random_bytes(s->key, sizeof s->key);
 }
 
@@ -47,7 +61,7 @@ Err board_make(unsigned slots, int *fd)
     void *memory;
     TRY(shared_make("board", octets_of(slots), fd));
     TRY(shared_map(*fd, octets_of(slots), &memory));
-    draw_key(memory);
+    begin(memory);
     shared_unmap(memory, octets_of(slots));
     return OK;
 }
@@ -67,10 +81,23 @@ static void take(Slot *slot)
     if (atomic_exchange(&slot->used, true)) memset(slot->places, 0, sizeof slot->places);
 }
 
+/* An upgrade: the warden that made it is of another version than we. Of another size it may be,
+ * too, but not smaller than its first word. */
+static Err look_at_layout(int fd)
+{
+    uint64_t layout;
+    ssize_t got = pread(fd, &layout, sizeof layout, 0);
+    if (got != sizeof layout) return fail(ERR_SYNTAX, "that is no board");
+    if (layout == own_layout()) return OK;
+    return fail(ERR_CONFIG, "this program counts other things than the one that runs: stop and "
+                            "start the service (systemctl restart posthouse)");
+}
+
 Err board_open(int fd, unsigned slots, unsigned slot, Board **board)
 {
     void *memory;
     if (slots > BOARD_SLOTS_MOST || slot >= slots) return fail(ERR_SYNTAX, "no such slot");
+    TRY(look_at_layout(fd));
     TRY(shared_map(fd, octets_of(slots), &memory));
     Board *b = NEW(Board);
     *b = (Board){.shared = memory, .slots = slots};
@@ -85,7 +112,7 @@ Board *board_new(void)
     Board *b = NEW(Board);
     *b = (Board){.shared = mem_zero(octets_of(1)), .slots = 1, .alone = true};
     b->own = b->shared->slots;
-    draw_key(b->shared);
+    begin(b->shared);
     metrics_use(&b->own->metrics);
     return b;
 }

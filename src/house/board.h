@@ -16,7 +16,8 @@ typedef struct Board Board;
 
 /* A descriptor for all the others. slots: as many processes as there will be. */
 Err board_make(unsigned slots, int *fd) MUST_USE;
-/* Takes the slot, and counts there from now on. */
+/* Takes the slot, and counts there from now on. ERR_CONFIG: it was made by a program with other
+ * counters. */
 Err board_open(int fd, unsigned slots, unsigned slot, Board **board) MUST_USE;
 /* One of our own, for a process alone. */
 Board *board_new(void);

@@ -52,3 +52,19 @@ TEST(what_all_have_counted_is_printed_as_prometheus_reads_it)
     board_free(second);
     close(fd);
 }
+
+/* What an upgrade meets: a warden whose metrics.def was another. */
+TEST(a_board_of_another_layout_is_refused)
+{
+    int fd;
+    Board *board = NULL;
+    uint64_t layout;
+    check(!board_make(2, &fd));
+    check(pread(fd, &layout, sizeof layout, 0) == sizeof layout && layout);
+    layout ^= (uint64_t)1 << 40;
+    check(pwrite(fd, &layout, sizeof layout, 0) == sizeof layout);
+    check(board_open(fd, 2, 0, &board) == ERR_CONFIG && !board);
+    check(slice_find_slice(slice_of(err_story()), S("systemctl restart")) <
+          slice_of(err_story()).len);
+    close(fd);
+}

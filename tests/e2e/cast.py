@@ -187,9 +187,12 @@ def test_systemd():
 
     env = {**os.environ, "NOTIFY_SOCKET": os.path.join(place, "notify"), "WATCHDOG_USEC": "400000", "LISTEN_FDS": "2",
            "LISTEN_FDNAMES": "imap:pop3"}
-    with open(s.log_path, "ab") as log:
-        s.process = start(["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *s.program()], stdout=log, stderr=log, env=env, close_fds=False,
-                          preexec_fn=hand_over)
+    def begin():
+        with open(s.log_path, "ab") as log:
+            s.process = start(["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *s.program()], stdout=log, stderr=log, env=env,
+                              close_fds=False, preexec_fn=hand_over)
+
+    begin()
     check("systemd hears that it is ready", heard("READY=1"), s.tail())
     check("and that it lives", heard("WATCHDOG=1") and heard("WATCHDOG=1"))
     if os.getuid() == 0:
@@ -201,6 +204,15 @@ def test_systemd():
     os.kill(s.process.pid, signal.SIGTERM)
     check("and of the end", heard("STOPPING=1"), s.tail())
     equal("it stops cleanly", s.process.wait(15), 0)
+    began = time.monotonic()
+    waiting = socket.create_connection((HOST, base), 10)  # systemd has the sockets: another warden, another program
+    begin()
+    waiting.settimeout(20)
+    check("who comes while the service is started again is served", waiting.recv(100).startswith(b"* OK"), s.tail())
+    print(f"greeted {time.monotonic() - began:.2f} s after the end of the one before", flush=True)
+    waiting.close()
+    os.kill(s.process.pid, signal.SIGTERM)
+    equal("and it stops cleanly again", s.process.wait(15), 0)
 
 
 def test_user():
