@@ -459,3 +459,71 @@ TEST(an_account_that_cannot_be_removed_stays)
     check_err(store_remove_account(t.w.store, bob), ERR_NOT_FOUND);
     town_close(&t);
 }
+
+typedef struct {
+    Town *t;
+    uint32_t acct;
+    bool is_over;
+} Making;
+
+PARKS static void make_late(void *arg)
+{
+    Making *m = arg;
+    check_ok(store_create_account(m->t->w.store, S("late"), &m->acct));
+    m->is_over = true;
+}
+
+/* It is unknown when it is looked for, and there when the hint is to wait for it. */
+TEST(an_account_that_comes_while_it_is_granted_something)
+{
+    Town t;
+    Making m = {.t = &t};
+    bool known;
+    town_open(&t);
+    check_ok(store_remove_account(t.w.store, S("eve")));
+    (void)born(&t, S("before"));
+    do { /* the next number is at home here */
+        check_ok(store_create_account(t.w.store, S("filler"), &m.acct));
+        check_ok(store_remove_account(t.w.store, S("filler")));
+    } while (store_home(t.w.store, m.acct + 1) != loop_current());
+    fiber_start("maker", make_late, &m);
+    fiber_sleep(0);
+    check(!m.is_over);
+    grant(&t, "Archive", S("late"), ACL_REPLACE, RIGHT_LOOKUP);
+    while (!m.is_over)
+        fiber_sleep(1);
+    check_u64(waiting(&t, S("later")), 0);
+    check_u64(shared_with(&t, m.acct), 1);
+    check_ok(later_tell(t.w.store, S("late"), t.w.acct, true, &known));
+    check(known);
+    town_close(&t);
+}
+
+TEST(a_login_can_wait_for_so_many_only)
+{
+    Town t;
+    Account *directory = NULL;
+    bool known;
+    town_open(&t);
+    check_ok(account_load(t.w.store, 0, &directory));
+    account_ref(directory);
+    Change c = {0};
+    check_ok(change_begin_alone(directory, &c));
+    for (unsigned i = 0; i < 1000; i++)
+        change_op(&c,
+                  &(Op){.kind = OP_OBJECT,
+                        .on = true,
+                        .name = S("later"),
+                        .id = arena_printf(&t.w.arena, "late%c%u", 0, 5000 + i),
+                        .value = S("")},
+                  NULL);
+    check_ok(change_commit(&c));
+    change_done(&c);
+    check_err(later_tell(t.w.store, S("late"), t.w.acct, true, &known), ERR_LIMIT);
+    check_ok(later_tell(t.w.store, S("lat"), t.w.acct, true, &known));
+    directory->broken = ERR_CORRUPT;
+    check_err(later_tell(t.w.store, S("la"), t.w.acct, true, &known), ERR_CORRUPT);
+    directory->broken = OK;
+    account_close(directory);
+    town_close(&t);
+}

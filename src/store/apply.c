@@ -215,7 +215,7 @@ typedef struct {
 static Err expunged(Applying *ap, Box *b, const Messages *gone)
 {
     if (!gone->count) return OK;
-    if (PLANTED("uid_again") && b->s.uid_next == gone->list[gone->count - 1].uid + 1)
+    if (b->s.uid_next == gone->list[gone->count - 1].uid + 1 && PLANTED("uid_again"))
         b->s.uid_next = --b->next_uid;
     TRY(vanished_add(b, ap->seq, gone->list, gone->count));
     views_expunged(b, gone->list, gone->count, ap->seq);

@@ -91,7 +91,7 @@ PARKS void draft_deliver(Draft *d, Delivery *list, size_t count)
         run_errand(&first);
         carried = !list[i].err;
     }
-    if (PLANTED("recipient_lost") && i < count) count--;
+    if (i < count && PLANTED("recipient_lost")) count--;
     if (i < count)
         deliver_rest(d, list + i, count - i,
                      (DraftBody){.ref = first.body.ref, .known = true, .shared = true});

@@ -444,3 +444,37 @@ TEST(text_beyond_what_is_indexed_is_found)
     check(text.len >= MAIL_TEXT_MOST);
     done(&w, &h);
 }
+
+/* ---- deliveries ---- */
+
+/* To mailboxes that two of them make at the same time, that cannot be made, of nobody. */
+TEST(deliveries_meet_each_other)
+{
+    World w;
+    Handle h;
+    char deep[300] = "";
+    begin(&w, &h);
+    for (size_t i = 0; i + 1 < sizeof deep; i++)
+        deep[i] = i % 2 ? '/' : 'd';
+    Delivery to[] = {
+        {.acct = w.acct,             .mailbox = S("INBOX")},
+        {.acct = w.acct,             .mailbox = S("New"),   .create = true},
+        {.acct = w.acct,                          .mailbox = S("New"),                                  .create = true},
+        {.acct = w.acct,            .mailbox = S("Nowhere")},
+        {.acct = w.acct,.mailbox = slice_of(deep),              .create = true},
+        {.acct = 12345,          .mailbox = S("INBOX")   },
+    };
+    Draft *d scoped(draft) = draft_of(&h);
+    draft_deliver(d, to, COUNT(to));
+    for (size_t i = 0; i + 1 < COUNT(to); i++)
+        check_ok(to[i].err);
+    check_err(to[5].err, ERR_NOT_FOUND);
+    Mailbox *box = world_box(&w, "New");
+    check_u64(mailbox_status(box).exists, 2);
+    mailbox_close(box);
+    Delivery nobody = {.acct = 12345, .mailbox = S("INBOX")};
+    Draft *other scoped(draft) = draft_of(&h);
+    draft_deliver(other, &nobody, 1);
+    check_err(nobody.err, ERR_NOT_FOUND);
+    done(&w, &h);
+}
