@@ -200,3 +200,52 @@ TEST(a_body_that_has_moved_is_told_once)
     mailbox_close(box);
     world_close(&w);
 }
+
+/* ---- what applying needs cannot be read ---- */
+
+/* A record as recovery meets it: nothing is in memory, and the at-th look at the index fails. */
+PARKS static bool apply_unread(Op op, unsigned at)
+{
+    World w;
+    Buf record buf_scoped = {0};
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX"), *to = world_box(&w, "Archive");
+    world_append_many(&w, box, 40);
+    world_append_many(&w, to, 3);
+    UidSet some = world_uids(&w.arena, 2, 38);
+    op.mailbox = mailbox_status(box).id;
+    op.to = mailbox_status(to).id;
+    op.uid = mailbox_status(to).uid_next;
+    if (op.kind == OP_LINK) op.mailbox = op.to;
+    mailbox_close(box);
+    mailbox_close(to);
+    check_ok(engine_checkpoint(store_engine(w.store)));
+    world_reopen(&w);
+    record_begin(&record, 1);
+    record_op(&record, &op, &(OpLists){.uids = &some});
+    fault_set("index.read", at);
+    Err err = apply_record(w.account, account_seq(w.account) + 1, buf_slice(&record), (BlobRef){0});
+    bool came = !fault_left("index.read");
+    fault_set("index.read", 0);
+    check(came ? !err || err == ERR_CORRUPT : !err);
+    w.account->broken = err;
+    world_close(&w);
+    return came;
+}
+
+TEST(a_record_may_need_what_cannot_be_read)
+{
+    const Op ops[] = {
+        {.kind = OP_UNLINK  },
+        {                   .kind = OP_COPY,           .who = 1, .on = true},
+        {         .kind = OP_MOVE    },
+        {          .kind = OP_FLAG, .flags = FLAG_SEEN, .who = 77},
+        {          .kind = OP_FLAG,     .clear = FLAG_SEEN, .who = 77},
+        {.kind = OP_DELETE                  },
+        {                              .kind = OP_LINK,     .eid = 5, .date = 7},
+        {.kind = OP_ADD,                   .eid = 50},
+    };
+    for (size_t i = 0; i < COUNT(ops); i++)
+        for (unsigned at = 1; at < 12 && apply_unread(ops[i], at); at++) {
+        }
+}

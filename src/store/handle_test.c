@@ -478,3 +478,56 @@ TEST(deliveries_meet_each_other)
     check_err(nobody.err, ERR_NOT_FOUND);
     done(&w, &h);
 }
+
+/* One that became too big, wherever it is put; and an annotation that is. */
+TEST(drafts_that_failed_stay_failed)
+{
+    World w;
+    StoreOptions o = {.message_most = 100};
+    Handle h = {.w = &w};
+    uint32_t uids[2], uid;
+    Drafts *all = NULL;
+    char big[200];
+    memset(big, 'x', sizeof big);
+    world_open(&w, &o);
+    h.box = world_box(&w, "Archive");
+    h.other = world_box(&w, "INBOX");
+    world_append_octets(&w, h.other, S("x: y\r\n\r\n"), &(DraftPlace){0});
+    for (int i = 0; i < 4; i++) {
+        Draft *d[2] = {draft_of(&h), draft_of(&h)};
+        DraftPlace places[2] = {noted, noted};
+        check_err(draft_write(d[1], slice(big, sizeof big)), ERR_TOO_BIG);
+        if (i == 0) check_err(draft_commit_many(d, 2, h.box, places, uids), ERR_TOO_BIG);
+        if (i == 1) check_err(draft_replace(d[1], h.box, &noted, h.other, 1, &uid), ERR_TOO_BIG);
+        if (i == 2) check_err(draft_commit(d[1], h.box, &noted, &uid), ERR_TOO_BIG);
+        if (i == 3) {
+            check_ok(drafts_begin(h.box, &all));
+            check_ok(drafts_add(all, d[1], &noted));
+            check_err(drafts_spool(all), ERR_TOO_BIG);
+            check_err(drafts_commit(all, uids), ERR_TOO_BIG);
+            drafts_free(all);
+            d[1] = NULL;
+        }
+        draft_free(d[0]);
+        draft_free(d[1]);
+    }
+    Annotation nameless = {S(""), S("x"), true};
+    const DraftPlace bad = {
+        .annotations = {&nameless, 1}
+    };
+    check_ok(drafts_begin(h.box, &all));
+    check_ok(drafts_add(all, draft_of(&h), &bad));
+    check_ok(drafts_spool(all));
+    check_err(drafts_commit(all, uids), ERR_SYNTAX);
+    drafts_free(all);
+    h.box->box->next_uid = UINT32_MAX - 1;
+    check_ok(drafts_begin(h.box, &all));
+    check_ok(drafts_add(all, draft_of(&h), &noted));
+    check_ok(drafts_spool(all));
+    check_err(drafts_commit(all, uids), ERR_LIMIT);
+    drafts_free(all);
+    Draft *d scoped(draft) = draft_of(&h);
+    check_err(draft_replace(d, h.box, &noted, h.other, 1, &uid), ERR_LIMIT);
+    h.box->box->next_uid = 1;
+    done(&w, &h);
+}
