@@ -107,7 +107,7 @@ static Err look(SigFile *f, uint64_t at, uint64_t size, uint64_t *begins, size_t
 }
 
 /* Behind damage the next chunk is looked for at every place where one may begin. A last one that is
- * not all there goes: what is appended next must not become its payload. */
+ * not all there goes, even of its header: what is appended next must not become its payload. */
 static Err walk(SigFile *f, uint64_t from, uint64_t size)
 {
     uint64_t begins = 0, at = from;
@@ -123,8 +123,8 @@ static Err walk(SigFile *f, uint64_t from, uint64_t size)
         }
         at += good && take_chunk(f, &c, at) ? CHUNK_HEADER + chunk_padded(c.octets) : CHUNK_ALIGN;
     }
-    f->end = chunk_padded(size);
-    return OK;
+    f->end = at < size ? at : chunk_padded(size);
+    return at < size ? file_truncate(f->file, at) : OK;
 }
 
 static int by_number(const void *a, const void *b)
