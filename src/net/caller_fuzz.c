@@ -1,6 +1,8 @@
 /* Questions between processes, and facts of TLS, from one that has been taken over, in the
  * simulated world. The first octet says who lies (bit 0: who asks; else who answers), how the
- * octets are cut, and whether another end comes behind it (ANOTHER), which is honest.
+ * octets are cut, whether another end comes behind it (ANOTHER), which is honest, what the liar
+ * does besides (bits below), and whether the program ends meanwhile; the rest is what he says
+ * (fuzz_spread).
  *
  * Who asks hears an answer that is of the right direction, or why not; from the honest end always
  * the true one. Who answers is asked nothing that is no question to it, and what it says are whole
@@ -15,7 +17,8 @@
 
 #include <stdlib.h>
 
-enum { LIAR_ASKS = 1, ANOTHER = 2, STOPS = 4, QUESTIONS = 3, HEAD = 9, DISK_BYTES = 1 << 20 };
+enum { LIAR_ASKS = 1, ANOTHER = 2, STOPS = 4, QUICK = 32, DEAF = 64, CANCELLED = 128 };
+enum { QUESTIONS = 3, HEAD = 9, DISK_BYTES = 1 << 20, LIES_MOST = 256 << 10 };
 
 typedef struct {
     uint8_t how;
@@ -23,12 +26,26 @@ typedef struct {
     unsigned running; /* fibers that have to end */
     Caller *caller;
     Buf said;
+    Cond one_ended;
 } Case;
 
 typedef struct {
     Case *of;
     Sock *sock;
 } Side;
+
+static void ends(Side *s)
+{
+    s->of->running--;
+    cond_broadcast(&s->of->one_ended);
+    free(s);
+}
+
+PARKS static void join(Case *c)
+{
+    while (c->running)
+        cond_wait(&c->one_ended, NEVER);
+}
 
 /* ---- an honest answerer ---- */
 
@@ -50,9 +67,8 @@ PARKS_UNCHECKED static void answers(void *arg)
     Answerer config = {
         .self = CAST_KEEPER, .peer = CAST_HOUSE, .at_once = 2, .answer = answer, .arg = s->of};
     Err err = answerer_serve(&config, s->sock);
-    must(!err || (err == ERR_SYNTAX && s->of->how & LIAR_ASKS));
-    s->of->running--;
-    free(s);
+    must(!err || (err == ERR_SYNTAX && s->of->how & LIAR_ASKS) || err == ERR_IO);
+    ends(s);
 }
 
 static void start(Case *c, void (*what)(void *), Sock *sock)
@@ -70,18 +86,17 @@ PARKS_UNCHECKED static void lie(void *arg)
     Side *s = arg;
     Stream *stream scoped(stream) = stream_new(s->sock);
     Slice rest = s->of->lies;
-    size_t step = 1 + s->of->how / 8 * 7u;
+    size_t step = s->of->how & 8 ? 64 << 10 : s->of->how & 16 ? 60 : 1;
     for (; rest.len && !stream_error(stream); rest = slice_from(rest, step)) {
         stream_put(stream, slice_first(rest, step));
         (void)!stream_flush(stream);
     }
-    fiber_sleep(200);
+    if (!(s->of->how & QUICK)) fiber_sleep(200);
     sock_shutdown(s->sock);
     stream_set_deadline(stream, now_ms() + 1000);
-    for (Slice some; (some = stream_some(stream, 4096)).len;)
+    for (Slice some; !(s->of->how & DEAF) && (some = stream_some(stream, 4096)).len;)
         buf_add(&s->of->said, some);
-    s->of->running--;
-    free(s);
+    ends(s);
 }
 
 /* ---- who asks ---- */
@@ -96,9 +111,15 @@ PARKS_UNCHECKED static void asks(void *arg)
     must(!err || slice_of(err_story()).len || err == ERR_CANCELLED || err == ERR_SYNTAX);
     must(err || reply.kind != MEMO_REFUSED);
     must(honest || err == ERR_TEMPORARY || s->of->lies.len || !(s->of->how & ANOTHER) ||
-         s->of->how & STOPS);
-    s->of->running--;
-    free(s);
+         s->of->how & (STOPS | CANCELLED));
+    ends(s);
+}
+
+PARKS static void ask_in_vain(const Case *c)
+{
+    Buf memory buf_scoped = {0};
+    Memo question = {.kind = MEMO_CANONICAL, .text = {S("anna")}}, reply = {0};
+    must(caller_ask(c->caller, &question, NEVER, &reply, &memory) == ERR_CANCELLED);
 }
 
 PARKS static void play_answers(Case *c)
@@ -112,7 +133,8 @@ PARKS static void play_answers(Case *c)
     start(c, lie, theirs);
     for (int i = 1; i < QUESTIONS; i++)
         start(c, asks, NULL);
-    fiber_sleep(c->how & ANOTHER ? 100 : 1000);
+    fiber_sleep(c->how & ANOTHER ? 100 : c->how & QUICK ? 4000 : 1000);
+    if (c->how & CANCELLED) run_cancel();
     if (c->how & ANOTHER) {
         must(!sock_pair(&ours, &theirs));
         caller_replace(c->caller, ours);
@@ -122,9 +144,10 @@ PARKS static void play_answers(Case *c)
     }
     if (c->how & STOPS) caller_replace(c->caller, NULL);
     fiber_sleep(10);
+    if (c->how & CANCELLED) ask_in_vain(c);
     caller_free(c->caller);
-    while (c->running)
-        fiber_sleep(1);
+    caller_free(NULL);
+    join(c);
 }
 
 /* Whole messages, each with the number of a question. */
@@ -151,9 +174,12 @@ PARKS static void play_questions(Case *c)
     must(!sock_pair(&ours, &theirs));
     start(c, answers, ours);
     start(c, lie, theirs);
-    while (c->running)
-        fiber_sleep(1);
-    check_said(c);
+    if (c->how & CANCELLED) {
+        fiber_sleep(10);
+        run_cancel();
+    }
+    join(c);
+    if (!(c->how & (DEAF | CANCELLED))) check_said(c);
 }
 
 PARKS_UNCHECKED static void life(void *arg)
@@ -184,9 +210,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size) return 0;
     if (!disk) disk = sim_disk_new(DISK_BYTES);
     log_set_level_by_name(S("none"));
-    Case c = {.how = data[0], .lies = slice(data + 1, size - 1)};
+    Buf lies buf_scoped = {0};
+    fuzz_spread(slice(data + 1, size - 1), LIES_MOST, &lies);
+    Case c = {.how = data[0], .lies = buf_slice(&lies)};
     SimConfig config = {.seed = 1, .disk = disk, .loops = 1, .net_latency_us = 50};
-    if (size <= 4096) check_facts(c.lies);
+    if (lies.len <= 4096) check_facts(c.lies);
     must(!sim_run(&config, life, &c));
     buf_done(&c.said);
     return 0;
