@@ -152,7 +152,9 @@ static Err record_of(Segment *s, BlobRef ref, uint32_t salt, uint64_t *lsn, Reco
     return OK;
 }
 
-/* What cannot be marked is not punched either: ref->len becomes 0. */
+/* What cannot be marked is not punched either: ref->len becomes 0. One that is dead already is
+ * written again: it may be so in the page cache only, of one before us whose sync failed, and the
+ * kernel would not write it. */
 static Err mark_one(Engine *e, Segment *s, BlobRef *ref)
 {
     uint64_t lsn;
@@ -164,10 +166,10 @@ static Err mark_one(Engine *e, Segment *s, BlobRef *ref)
         ref->len = 0;
         return OK;
     }
-    if (h.dead) return OK;
     uint8_t type = (uint8_t)(h.type | RECORD_DEAD);
     Slice octet = slice(&type, 1);
     TRY(file_write_at(s->file, lsn_offset(lsn) + 20, &octet, 1));
+    if (h.dead) return OK;
     mutex_lock(&e->lock);
     s->live -= MIN(s->live, (uint64_t)ref->len);
     s->changed = true;
