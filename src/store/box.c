@@ -105,6 +105,7 @@ static Err page_decode(Reader *in, uint32_t number, SlotPage *page)
     for (size_t i = 0; i < count; i++) {
         page->max_modseq = MAX(page->max_modseq, messages[i].modseq);
         if (!(messages[i].flags & FLAG_SEEN)) page->unseen++;
+        if (messages[i].flags & FLAG_DELETED) page->deleted++;
     }
     return OK;
 }
@@ -290,6 +291,17 @@ Message *box_next_unseen(Box *b, uint32_t uid)
     return NULL;
 }
 
+Message *box_next_deleted(Box *b, uint32_t uid)
+{
+    for (uint32_t i = page_index(b, uid / SLOTS); i < b->page_count; i++) {
+        SlotPage *p = &b->pages[i];
+        if (!p->deleted) continue;
+        for (uint32_t slot = slot_index(p, uid); slot < p->count; slot++)
+            if (p->messages[slot].flags & FLAG_DELETED) return &p->messages[slot];
+    }
+    return NULL;
+}
+
 /* Makes `before` right for pages[0 .. count). */
 static void count_before(Box *b, uint32_t count)
 {
@@ -347,6 +359,7 @@ Err box_insert(Box *b, const Message *m)
     p->messages[slot] = *m;
     p->count++;
     if (!(m->flags & FLAG_SEEN)) p->unseen++;
+    if (m->flags & FLAG_DELETED) p->deleted++;
     p->max_modseq = MAX(p->max_modseq, m->modseq);
     b->before_valid = MIN(b->before_valid, (uint32_t)(p - b->pages) + 1);
     count_in(b, m);
@@ -364,6 +377,7 @@ static size_t page_take(Box *b, SlotPage *p, UidRange range, Message *out)
     for (; to < p->count && p->messages[to].uid <= range.last; to++) {
         count_out(b, &p->messages[to]);
         if (!(p->messages[to].flags & FLAG_SEEN)) p->unseen--;
+        if (p->messages[to].flags & FLAG_DELETED) p->deleted--;
     }
     size_t n = to - from;
     if (!n) return 0;
@@ -392,7 +406,10 @@ void box_flag(Box *b, Message *m, uint8_t flags, uint16_t kwset, uint64_t modseq
     if (was_unseen && !unseen) less(&b->s.unseen), p->unseen--;
     if (!was_unseen && unseen) b->s.unseen++, p->unseen++;
     bool was_deleted = m->flags & FLAG_DELETED, deleted = flags & FLAG_DELETED;
-    if (was_deleted != deleted) count_deleted(b, m, deleted);
+    if (was_deleted != deleted) {
+        count_deleted(b, m, deleted);
+        p->deleted = (uint8_t)(p->deleted + (deleted ? 1 : -1));
+    }
     m->flags = flags;
     m->kwset = kwset;
     m->modseq = modseq;

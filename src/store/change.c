@@ -194,10 +194,11 @@ typedef struct {
     uint64_t octets, messages, annotations;
 } Chosen;
 
+static const UidRange every_uid = {1, UINT32_MAX};
+static const UidSet whole = {.ranges = (UidRange *)&every_uid, .count = 1};
+
 static void choose(Box *b, const UidSet *uids, Arena *a, Chosen *out)
 {
-    static const UidRange all = {1, UINT32_MAX};
-    UidSet whole = {.ranges = (UidRange *)&all, .count = 1};
     if (!uids) uids = &whole;
     for (size_t i = 0; i < uids->count; i++) {
         const Message *m = box_next(b, uids->ranges[i].first);
@@ -312,9 +313,9 @@ PARKS Err mailbox_move(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a,
 static void choose_deleted(Box *b, const UidSet *all, Arena *a, UidSet *out)
 {
     for (size_t i = 0; i < all->count; i++) {
-        const Message *m = box_next(b, all->ranges[i].first);
-        for (; m && m->uid <= all->ranges[i].last; m = box_next(b, m->uid + 1))
-            if (m->flags & FLAG_DELETED) uidset_add(a, out, m->uid, m->uid);
+        const Message *m = box_next_deleted(b, all->ranges[i].first);
+        for (; m && m->uid <= all->ranges[i].last; m = box_next_deleted(b, m->uid + 1))
+            uidset_add(a, out, m->uid, m->uid);
     }
 }
 
@@ -329,12 +330,11 @@ PARKS Err mailbox_expunge(Mailbox *box, const UidSet *uids, bool even_undeleted,
     TRY(box_load(box->box));
     if (!even_undeleted && !box->box->s.deleted) return OK;
     Chosen chosen = {0};
-    choose(box->box, uids, a, &chosen);
+    if (even_undeleted)
+        choose(box->box, uids, a, &chosen);
+    else
+        choose_deleted(box->box, uids ? uids : &whole, a, &chosen.uids);
     UidSet doomed = chosen.uids;
-    if (!even_undeleted) {
-        doomed = (UidSet){0};
-        choose_deleted(box->box, &chosen.uids, a, &doomed);
-    }
     if (!doomed.count) return OK;
     TRY(warm_emails(box->box, &doomed));
     TRY(change_expunge(&c, box->box, &doomed, true, a));

@@ -28,7 +28,7 @@ typedef struct {
     uint64_t max_modseq;
     uint32_t number; /* uid / 64 */
     uint32_t before; /* messages in the pages before; right below Box.before_valid */
-    uint8_t count, room, unseen;
+    uint8_t count, room, unseen, deleted;
     uint8_t state; /* PAGE_DIRTY, PAGE_FOLDING */
 } SlotPage;
 
@@ -321,6 +321,7 @@ Message *box_message(Box *b, uint32_t uid);
 Message *box_next(Box *b, uint32_t uid);
 Message *box_next_changed(Box *b, uint32_t uid, uint64_t modseq);
 Message *box_next_unseen(Box *b, uint32_t uid);
+Message *box_next_deleted(Box *b, uint32_t uid);     /* marked \Deleted */
 uint32_t box_rank(Box *b, uint32_t uid);             /* how many have smaller uids */
 Message *box_nth(Box *b, uint32_t index);            /* from 0 */
 uint32_t box_position(const Account *a, Slice name); /* in Account.boxes */

@@ -127,7 +127,7 @@ static void write_last(Search *s)
 static void written(Job *job)
 {
     Search *s = CONTAINER(job, Search, job);
-    s->busy = s->asked = false;
+    s->busy = false;
     if (s->orphan)
         write_last(s);
     else

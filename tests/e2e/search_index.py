@@ -6,7 +6,7 @@ import os
 
 from lib import Server, check, equal, fill, login, main, sample
 
-MAILS, ABSENT = 200, "zanzibarquux"
+MAILS, ABSENT = 1000, "zanzibarquux"
 
 
 def octets_read(s):
@@ -36,7 +36,7 @@ def selected(s):
 
 def test():
     s = Server().start()
-    texts = [sample(n, 300) for n in range(MAILS)]
+    texts = [sample(n, 150) for n in range(MAILS)]
     octets = sum(map(len, texts))
     fill(s, "u00001", "INBOX", texts)
     w = selected(s)
