@@ -69,7 +69,7 @@ static void check_structure(const MailSummary *m)
     same(buf_slice(&body), buf_slice(&again));
 }
 
-static void check_stored(const MailSummary *m)
+__attribute__((noinline)) static void check_stored(const MailSummary *m)
 {
     Arena a arena_scoped = {0};
     Buf stored buf_scoped = {0};
@@ -97,7 +97,8 @@ static void as_it_is(Buf *out, Slice utf8)
     buf_add(out, utf8);
 }
 
-static void check_text_of(Slice message, MailTextOf what, const MailSummary *all)
+__attribute__((noinline)) static void check_text_of(Slice message, MailTextOf what,
+                                                    const MailSummary *all)
 {
     Arena a arena_scoped = {0};
     Buf whole_text buf_scoped = {0}, cut_text buf_scoped = {0};
