@@ -117,7 +117,6 @@ TEST(a_body_is_not_punched_because_a_number_says_so)
     check_u64(h.troubles > 0, 1);
     read_all(&h, eids, MANY);
     /* one whose record is damaged: its space stays taken */
-    Arena arena_scoped a = {0};
     Segment *s;
     char locator[LOCATOR];
     check_ok(segment_use(h.engine, lsn_segment(ref[4].at), &s));

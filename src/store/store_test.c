@@ -621,7 +621,7 @@ typedef struct {
     uint64_t mailboxes;
 } Seen;
 
-static void see(void *arg)
+PARKS static void see(void *arg)
 {
     Seen *s = arg;
     Account *a scoped(account) = NULL;
@@ -634,7 +634,7 @@ static void see(void *arg)
     if (!mailbox_open(a, s->acct, S("INBOX"), &box)) s->validity = mailbox_status(box).uid_validity;
 }
 
-static Seen seen(World *w, uint32_t acct)
+PARKS static Seen seen(World *w, uint32_t acct)
 {
     Seen s = {.store = w->store, .acct = acct};
     loop_call(store_home(w->store, acct), see, &s);
