@@ -453,3 +453,28 @@ TEST(friends_are_friends_for_a_month)
     check_ok(sim_run_child(&config, months_pass, NULL, &code));
     check(code == 0);
 }
+
+/* The plain file of the simulated disk, cut: nobody is in it, and it is written anew. */
+PARKS_UNCHECKED static void open_a_cut_file(void *arg)
+{
+    (void)arg;
+    AuthConfig config = {.dir = S("/nowhere/keeper"), .argon2_memory_kib = 64, .argon2_passes = 1};
+    World w = {0};
+    check(keeper_open(&config, &w.keeper) != OK);
+    config.dir = S("/keeper");
+    check_ok(path_mkdir(config.dir));
+    check_ok(path_replace(S("/keeper/logins"), S("\x7f\x7f cut")));
+    check_ok(keeper_open(&config, &w.keeper));
+    check_err(ask(&w, (Memo){.kind = MEMO_HAS, .text = {S("anna")}}, NULL), ERR_NOT_FOUND);
+    check_ok(sets(&w, S("anna"), S("pw")));
+    keeper_close(w.keeper);
+}
+
+TEST(a_cut_file_is_empty)
+{
+    SimConfig config = {.seed = 1, .loops = 1, .disk = sim_disk_new(1 << 20)};
+    int code = 1;
+    check_ok(sim_run_child(&config, open_a_cut_file, NULL, &code));
+    check(code == 0);
+    sim_disk_free(config.disk);
+}

@@ -197,33 +197,27 @@ PARKS static void connection_begins(void *arg)
 /* Words for a flood would be one more thing to be flooded with. */
 enum { REFUSING_MOST = 200, REFUSE_MS = 5000 };
 
-/* RFC 9051 7.1.5 with RFC 5530's code; RFC 3206 4; RFC 5321 3.8 with RFC 3463's. */
+/* RFC 9051 7.1.5 with RFC 5530's code; RFC 3206 4; RFC 5321 3.8 with RFC 3463's; RFC 9110 15.6.4.
+ */
+#define LATER "Too many connections, try again later\r\n"
+static const char *const no_room_words[SERVICE_COUNT] = {
+    [SERVICE_IMAP] = "* BYE [UNAVAILABLE] " LATER,
+    [SERVICE_IMAPS] = "* BYE [UNAVAILABLE] " LATER,
+    [SERVICE_POP3] = "-ERR [SYS/TEMP] " LATER,
+    [SERVICE_POP3S] = "-ERR [SYS/TEMP] " LATER,
+    [SERVICE_POP2] = "- " LATER,
+    [SERVICE_LMTP] = " " LATER,
+    [SERVICE_SMTP] = " " LATER,
+    [SERVICE_METRICS] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n",
+};
+
 static void say_no_room(const Connection *c)
 {
     Slice host = config_of(c)->hostname;
     Buf *out = stream_out(c->stream);
-    switch (c->service) {
-    case SERVICE_IMAP:
-    case SERVICE_IMAPS:
-        buf_add(out, S("* BYE [UNAVAILABLE] Too many connections, try again later\r\n"));
-        break;
-    case SERVICE_POP3:
-    case SERVICE_POP3S:
-        buf_add(out, S("-ERR [SYS/TEMP] Too many connections, try again later\r\n"));
-        break;
-    case SERVICE_POP2:
-        buf_add(out, S("- Too many connections, try again later\r\n"));
-        break;
-    case SERVICE_LMTP:
-    case SERVICE_SMTP:
-        buf_printf(out, "421 4.3.2 %.*s Too many connections, try again later\r\n", SP(host));
-        break;
-    case SERVICE_METRICS: /* RFC 9110 15.6.4 */
-        buf_add(out, S("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"));
-        break;
-    case SERVICE_COUNT:
-        break;
-    }
+    if (c->service == SERVICE_LMTP || c->service == SERVICE_SMTP)
+        buf_printf(out, "421 4.3.2 %.*s", SP(host));
+    buf_add(out, slice_of(no_room_words[c->service]));
 }
 
 PARKS static void refuse(void *arg)

@@ -231,10 +231,15 @@ TEST(the_last_stranger_is_not_cut)
 /* When half of it has gone, the allocator is asked to give back what it used. */
 TEST(a_crowd_comes_and_goes)
 {
-    enum { CROWD = 300 };
+    enum { CROWD = 600 };
     static Stream *s[CROWD];
+    struct rlimit before, more;
     Port p;
     port_open(&p, "1000", "1000");
+    check(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    more = before;
+    more.rlim_cur = more.rlim_max;
+    check(setrlimit(RLIMIT_NOFILE, &more) == 0);
     for (int turn = 0; turn < 2; turn++) {
         for (size_t i = 0; i < CROWD; i++)
             s[i] = come(&p, SERVICE_IMAP);
@@ -245,6 +250,7 @@ TEST(a_crowd_comes_and_goes)
         check(atomic_load(&p.w.house->porch.crowd) <= CROWD / 2);
     }
     port_close(&p);
+    check(setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
 TEST(scrapers_are_told_in_http)
@@ -303,5 +309,34 @@ TEST(who_waits_at_a_full_house_comes_in_later)
     porch_close(&p.w.house->porch);
     p.listener = NULL;
     fiber_sleep(20);
+    port_close(&p);
+}
+
+/* A Unix socket has no address, and no number of them is too many; and one of IPv6 has another
+ * kind.
+ */
+TEST(guests_without_an_address)
+{
+    Port p;
+    Sock *ours, *theirs;
+    port_open(&p, "100", "0");
+    check_ok(sock_pair(&ours, &theirs));
+    sock_detach(theirs);
+    porch_arrived(&p.w.house->porch, SERVICE_IMAP, theirs);
+    Stream *s = stream_new(ours);
+    stream_set_deadline(s, now_ms() + 20000);
+    check(slice_starts(greeting(&p, s), S("* OK")));
+    check_u64(board_strangers(p.w.house->board), 0);
+    stream_free(s);
+    sock_close(p.listener);
+    Address six = {.host = "::1", .port = p.at.port};
+    p.at = six;
+    if (sock_listen(&six, &p.listener)) { /* a kernel without IPv6 */
+        p.listener = NULL;
+    } else {
+        s = come(&p, SERVICE_IMAP);
+        check(slice_starts(greeting(&p, s), S("* BYE")));
+        stream_free(s);
+    }
     port_close(&p);
 }

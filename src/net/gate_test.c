@@ -625,3 +625,60 @@ TEST(what_is_owed_is_said)
     }
     fronts_close(&w);
 }
+
+/* The next house has fewer loops: home is anywhere then. */
+TEST(who_has_a_home_goes_there)
+{
+    Fronts w;
+    Ring *ours, *theirs;
+    Slice message;
+    fronts_open(&w);
+    w.how.home = 7;
+    Stream *first = call(&w);
+    check(hears(&w, 0, MEMO_CONN_OPEN, 0, NULL));
+    says(&w, 0, FRAME(MEMO_CONN_LEAVES, 0));
+    says(&w, 1, FRAME(MEMO_CONN_HERE, 0, 1));
+    check(hears(&w, 0, MEMO_CONN_LAST, 0, NULL));
+    Stream *second = call(&w), *third = call(&w); /* not by turns */
+    check(hears(&w, 1, MEMO_CONN_OPEN, 1, NULL));
+    check(hears(&w, 1, MEMO_CONN_OPEN, 2, NULL));
+    check_ok(ring_pair(&ours, &theirs));
+    check_ok(ring_attach(theirs));
+    check_ok(gates_replace(w.gates, &ours, 1));
+    for (int turns = 0; turns < 1000 && !ring_next(theirs, &message); turns++)
+        fiber_sleep(1);
+    check(ring_next(theirs, &message));
+    stream_free(first), stream_free(second), stream_free(third);
+    fronts_close(&w);
+    ring_close(theirs);
+}
+
+/* What may be late is owed like all else when there is no room. */
+TEST(what_may_be_late_is_said_too)
+{
+    Ring *ours, *theirs;
+    Slice message = {0};
+    unsigned heard = 0, said = 2;
+    check_ok(ring_pair(&ours, &theirs));
+    check_ok(ring_attach(ours));
+    check_ok(ring_attach(theirs));
+    Frames f = {.ring = ours};
+    while (frame_put(&f, with_text(MEMO_CONN_KEEP, 0, 40000)))
+        said++;
+    while (frame_put(&f, FRAME(MEMO_CONN_LEAVES, 0)))
+        said++;
+    frame_say_late(&f, FRAME(MEMO_CONN_CREDIT, 0, 1));
+    check(frame_owes(&f));
+    frame_say_late(&f, FRAME(MEMO_CONN_CREDIT, 0, 2));
+    for (int turns = 0; turns < 100 && heard < said; turns++) {
+        while (ring_next(theirs, &message)) {
+            heard++;
+            ring_took(theirs);
+        }
+        fiber_sleep(1);
+        frame_settle(&f);
+    }
+    check_u64(heard, said);
+    frame_done(&f);
+    ring_close(theirs);
+}

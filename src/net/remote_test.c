@@ -100,6 +100,16 @@ PARKS static Err outlive(Stream *s)
     return OK;
 }
 
+/* The client has ended, then we have, and then the front says its last. */
+PARKS static Err end_last(Stream *s)
+{
+    while (stream_some(s, 100).len)
+        ;
+    sock_shutdown(s->sock);
+    fiber_sleep(100);
+    return OK;
+}
+
 PARKS static Err shake(Stream *s)
 {
     stream_set_deadline(s, now_ms() + 100);
@@ -207,6 +217,7 @@ static const struct {
     {"wander",            wander           },
     {"wander and go",     wander_and_go    },
     {"dawdle",            dawdle           },
+    {"end last",          end_last         },
     {"outlive",           outlive          },
     {"shake",             shake            },
     {"shake unread",      shake_unread     },
@@ -591,6 +602,21 @@ TEST(facts_of_the_front_are_the_streams)
 }
 
 /* ---- many frames, and none ---- */
+
+TEST(the_front_has_the_last_word)
+{
+    Rear h;
+    rear_open(&h);
+    opens(&h, 0, 1, "end last");
+    says(&h, 0, FRAME(MEMO_CONN_END, 1, 0));
+    check(hears(&h, 0, MEMO_CONN_FINISH, 1, NULL));
+    says(&h, 0, FRAME(MEMO_CONN_OVER, 1));
+    fiber_sleep(5);
+    opens(&h, 0, 1, "outlive"); /* the number is free */
+    nobody_is_served(&h);
+    check_ok((Err)atomic_load(&h.over));
+    rear_close(&h);
+}
 
 TEST(a_front_may_say_a_lot)
 {

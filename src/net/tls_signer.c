@@ -337,9 +337,11 @@ static Err make_key(const Key *key, EVP_PKEY **out)
         OSSL_PARAM_construct_end()};
     EVP_PKEY_CTX *ctx scoped(pkey_ctx) =
         EVP_PKEY_CTX_new_from_name(library(), EVP_PKEY_get0_type_name(key->public), NULL);
-    bool made = ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
-                EVP_PKEY_fromdata(ctx, out, EVP_PKEY_KEYPAIR, params) == 1;
-    return made ? OK : tls_failed(ERR_TLS, "a key of the certificate's type");
+    if (!ctx) return tls_failed(ERR_TLS, "a key of the certificate's type");
+    if (EVP_PKEY_fromdata_init(ctx) != 1 ||
+        EVP_PKEY_fromdata(ctx, out, EVP_PKEY_KEYPAIR, params) != 1)
+        out_of_memory(0);
+    return OK;
 }
 
 static Err use(SSL_CTX *ssl, Slice chain, uint32_t number, const TlsSigner *signer)
