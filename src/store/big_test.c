@@ -1,3 +1,4 @@
+#include "store/digest.h"
 #include "store/local.h"
 #include "store/test_world.h"
 
@@ -114,6 +115,7 @@ TEST(big_bodies_of_nobody_are_swept)
         check_ok(path_info(strange[i], &info));
     check_ok(path_info(path, &info));
     blob_abort(NULL);
+    digest_free(NULL);
     world_close(&w);
 }
 
