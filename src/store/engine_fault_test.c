@@ -517,7 +517,6 @@ PARKS static void drop_while_scrubbed(void *arg)
     Scrubbing s = {.h = &h};
     uint32_t eids[MANY];
     uint64_t freed;
-    (void)arg;
     check_ok(fake_open(&h, S("store"), &options));
     fake_account(&h, 2);
     for (int i = 0; i < MANY; i++)
@@ -526,9 +525,11 @@ PARKS static void drop_while_scrubbed(void *arg)
         check_ok(fake_note(&h, 2, 10));
         check_ok(engine_copy_index(h.engine));
     }
-    fiber_start("scrub", scrub_again_and_again, &s);
-    for (int i = 0; i < MANY; i++) {
+    for (int i = 0; i < MANY; i++)
         check_ok(fake_drop(&h, 2, eids[i]));
+    fiber_start("scrub", scrub_again_and_again, &s);
+    for (int i = 0; i < 3; i++) {
+        fiber_sleep(*(int *)arg);
         check_ok(engine_compact(h.engine, &freed));
     }
     while (!s.over)
@@ -540,11 +541,11 @@ PARKS static void drop_while_scrubbed(void *arg)
 /* What goes between two reads is not damage. */
 TEST(a_scrub_while_mail_goes_finds_nothing)
 {
-    for (uint64_t seed = 1; seed <= 6; seed++) {
+    for (int delay = 0; delay < 12; delay++) {
         disks_make();
         SimConfig c = {
-            .seed = seed, .disk = disk, .disk_latency_us = 100 * (int64_t)seed, .loops = 1};
-        check_ok(sim_run(&c, drop_while_scrubbed, NULL));
+            .seed = 1 + (uint64_t)delay, .disk = disk, .disk_latency_us = 20000, .loops = 1};
+        check_ok(sim_run(&c, drop_while_scrubbed, &delay));
         disks_free();
     }
 }

@@ -304,7 +304,7 @@ static bool take_out(Engine *e, uint32_t number)
 {
     mutex_lock(&e->lock);
     Segment *s = segment_find(e, number);
-    bool unused = s && !s->users;
+    bool unused = !s->users; /* it is there: only we take segments out */
     if (unused) {
         segment_remove(e, number);
         number_table_put(&e->gone, number, e);
@@ -320,7 +320,7 @@ static Err recycle(Engine *e, uint32_t number)
     if (!nothing_lives(e, number, &live)) {
         mutex_lock(&e->lock);
         Segment *s = segment_find(e, number);
-        if (s) s->live = MAX(live, 1); /* not asked again before the next start */
+        s->live = MAX(live, 1); /* not asked again before the next start */
         mutex_unlock(&e->lock);
         return OK;
     }
