@@ -201,10 +201,8 @@ PARKS static void joined(Actor *actor, const Joint *joint)
         err = house_joins(f, joint);
     else if (joint->peer == CAST_KEEPER)
         caller_replace(f->keeper, joint->sock);
-    else if (joint->peer == CAST_RUNNER)
+    else /* nobody else is joined to a front */
         caller_replace(f->runner, joint->sock);
-    else
-        sock_close(joint->sock);
     if (err) log_err(LOG_LEVEL_ERROR, "house_not_joined", err);
 }
 
@@ -232,7 +230,7 @@ PARKS static Err begin(Actor *actor)
     actor->state = f;
     f->remote = keeper_remote(f->keeper);
     AuthConfig auth = auth_config(f, actor->config, &a);
-    TRY(auth_open(&auth, NULL, &f->auth));
+    must(!auth_open(&auth, NULL, &f->auth)); /* its keeper is elsewhere */
     install(f, actor->config);
     porch_init(&f->porch);
     f->porch.config = config_now, f->porch.serve = serve, f->porch.arg = f;

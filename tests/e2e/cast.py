@@ -101,6 +101,9 @@ def test_reload(s):
 
 def test_upgrade(s):
     before = s.children()
+    busy = socket.create_connection((HOST, s.port("smtp")), 10)  # in a transaction: it is waited for, but not for long
+    busy.sendall(b"EHLO x\r\nMAIL FROM:<a@example.org>\r\n")
+    time.sleep(0.5)
     os.kill(s.process.pid, signal.SIGUSR2)
     check("an upgrade comes to its end", wait_for(lambda: s.logged("event=upgraded") == 1, 30), s.tail())
     after = wait_for(s.is_whole, 10)

@@ -87,7 +87,7 @@ def test():
     anna = good.issue("anna", "/CN=u00001/emailAddress=nobody@localhost", "subjectAltName=email:u00001@localhost,email:u00002@localhost")
     rows = [("an address", anna, "", (True, "OK")), ("its own name", anna, "u00001", (True, "OK")),
             ("the second name", anna, "u00002@localhost", (True, "OK")), ("somebody else's", anna, "u00003", (True, "NO")),
-            ("no certificate", None, "", (False, "NO")),
+            ("what no login can be", anna, "\1", (True, "NO")), ("no certificate", None, "", (False, "NO")),
             ("an address in the subject", good.issue("old", "/CN=x/emailAddress=u00002@localhost"), "", (True, "OK")),
             ("no name", good.issue("nameless", "/CN=u00001"), "", (False, "NO")),
             ("nobody here", good.issue("nobody", "/CN=x", "subjectAltName=email:nobody@localhost"), "", (True, "NO")),
