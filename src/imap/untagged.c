@@ -133,7 +133,9 @@ bool imap_lost_access(Imap *s)
     bool deleted = s->box && mailbox_is_deleted(s->box); /* RFC 2180 3.3: its users are sent away */
     if (!s->box || (!deleted && mailbox_rights(s->box) & RIGHT_READ)) return false;
     imap_unselect(s);
-    imap_say(s, "BYE The selected mailbox %s", deleted ? "was deleted" : "may no longer be read");
+    imap_say(s, "BYE %s",
+             deleted ? "The selected mailbox was deleted"
+                     : "The selected mailbox may no longer be read");
     s->state = LEAVING;
     return true;
 }
