@@ -141,7 +141,9 @@ PARKS static Slice final_for(World *w, const Scram *row, Slice bare, Slice serve
     Slice rest = server_first, nonce = {0}, salt64 = {0};
     Buf salt buf_scoped = {0}, channel buf_scoped = {0}, c64 buf_scoped = {0}, p64 buf_scoped = {0};
     check(slice_cut(&rest, ',', &nonce) && slice_cut(&rest, ',', &salt64));
-    check(base64_decode(&salt, slice_from(salt64, 2)));
+    uint64_t iterations = 0;
+    check(base64_decode(&salt, slice_from(salt64, 2)) &&
+          slice_to_u64(slice_from(rest, 2), &iterations));
     ScramHash hash = strstr(row->mechanism, "256") ? SCRAM_SHA256 : SCRAM_SHA1;
     buf_add(&channel, slice_of(row->header));
     if (row->binds) check_ok(stream_channel_binding(w->client, row->binding, &channel));
@@ -150,7 +152,7 @@ PARKS static Slice final_for(World *w, const Scram *row, Slice bare, Slice serve
     Slice without = arena_printf(&w->a, "c=%.*s,%.*s%s", (int)c64.len, c64.at, SP(nonce),
                                  spoils(row, "nonce") ? "x" : "");
     Slice message = arena_printf(&w->a, "%.*s,%.*s,%.*s", SP(bare), SP(server_first), SP(without));
-    prove(hash, row, buf_slice(&salt), atoi(rest.at + 2), message, proof);
+    prove(hash, row, buf_slice(&salt), (int)iterations, message, proof);
     base64_encode(&p64, slice(proof, scram_hash_len(hash) - spoils(row, "short")));
     if (spoils(row, "grammar")) return S("c=!,r=,p=");
     return arena_printf(&w->a, "%.*s,p=%.*s", SP(without), (int)p64.len, p64.at);
