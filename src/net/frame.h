@@ -19,8 +19,8 @@ enum {
 
 /* Octets of a connection, as many as may go; false: no room. */
 bool frame_data(Frames *f, uint32_t connection, const Slice *parts, size_t count, size_t octets);
-bool frame_put(Frames *f, const Memo *memo); /* any; false: no room now */
-void frame_say(Frames *f, const Memo *memo); /* a small one */
+bool frame_put(Frames *f, const Memo *memo);      /* any; false: no room now */
+void frame_say(Frames *f, const Memo *memo);      /* a small one */
 void frame_say_late(Frames *f, const Memo *memo); /* ... that is in no hurry */
 /* FRAME(kind, connection, other numbers) */
 #define FRAME(kind_, ...) (&(Memo){.kind = (kind_), .number = {__VA_ARGS__}})

@@ -18,7 +18,7 @@ struct Gates {
     Relay **relays; /* by connection */
     uint32_t room, lowest;
     uint16_t *homes; /* by RelayOpen's home: the last gate such a one was at, from 1 */
-    Link all; /* relays */
+    Link all;        /* relays */
     size_t served;
     bool held;
 };

@@ -244,7 +244,7 @@ PARKS Err checkpoint_run(Engine *e) MUST_USE; /* maintenance fiber, or while ope
 /* Where a body is now that somebody may still know by its old place; until the next checkpoint. */
 void moved_put(Engine *e, uint64_t old_at, BlobRef now);
 void moved_forget(Engine *e, uint64_t old_at); /* it has not: an owner could not be told */
-void number_table_clear(NumberTable *t); /* frees the values too */
+void number_table_clear(NumberTable *t);       /* frees the values too */
 
 /* maintenance.c */
 void maintenance_fiber(void *engine);
