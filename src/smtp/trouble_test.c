@@ -294,6 +294,26 @@ TEST(where_mail_comes_from_is_written_as_rfc_5321_has_it)
     stream_free(b);
 }
 
+/* How a large message ends: the first digit of the last answer; `no`: for want of memory. */
+PARKS static char put_message(World *w, bool *no)
+{
+    Slice line;
+    stream_put(w->client, S("DATA\r\n"));
+    (void)stream_flush(w->client);
+    if (!script_line(w->client, &line)) return '-';
+    bool goes_on = slice_starts(line, S("354 "));
+    if (goes_on) {
+        put_octets(w, 90048);
+        stream_put(w->client, S(".\r\n"));
+        (void)stream_flush(w->client);
+        if (!script_line(w->client, &line)) return '-';
+    }
+    *no = slice_starts(line, S("452 4.3.1 Too little memory"));
+    char first = line.len ? *line.at : '-';
+    if (!goes_on) script(w->client, "C: RSET\nS: 250 *\n");
+    return first;
+}
+
 /* Each question for memory answered with no, one after the other. */
 TEST(too_little_memory_is_told_as_that)
 {
@@ -303,28 +323,15 @@ TEST(too_little_memory_is_told_as_that)
     world_connect(&w, true);
     script(w.client, LMTP);
     for (bool more = true; more; at++) {
-        Slice line;
+        bool no = false;
         script(w.client,
                "C: MAIL FROM:<a@b>\nC: RCPT TO:<u00001@example.org>\nS: 250 *\nS: 250 *\n");
         mem_deny(at);
-        stream_put(w.client, S("DATA\r\n"));
-        (void)stream_flush(w.client);
-        if (!script_line(w.client, &line)) line = (Slice){0};
-        if (slice_starts(line, S("354 "))) {
-            put_octets(&w, 90048);
-            stream_put(w.client, S(".\r\n"));
-            (void)stream_flush(w.client);
-            if (!script_line(w.client, &line)) line = (Slice){0};
-        } else {
-            script(w.client, "C: RSET\nS: 250 *\n");
-        }
-        more = mem_asked() >= at;
+        char first = put_message(&w, &no);
+        more = mem_asked() >= at && first != '-';
         mem_deny(0);
-        bool no = slice_starts(line, S("452 4.3.1 Too little memory"));
         refused += no;
-        if (!no && !slice_starts(line, S("250 ")))
-            test_failed(__FILE__, __LINE__, "%u: %.*s", at, SP(line));
-        if (!line.len) break;
+        check(no || first == '2');
     }
     check(refused >= 3);
     script(w.client, "C: QUIT\nS: 221 *\nS: -\n");
