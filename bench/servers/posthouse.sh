@@ -22,6 +22,7 @@ srv_start() {
 
 # For our own rows: what makes it print its counters, and where the signatures are that it can lose and make again.
 srv_info() {
+    echo "SETTLE=8" # until fibers at rest have given their stacks back
     echo "METRICS=$POSTHOUSE -o store=$DATA metrics"
     echo "SIGNATURES=$DATA/search"
 }

@@ -148,7 +148,7 @@ bool members_are_ready(const Warden *w)
 
 void warden_fail(Warden *w, Err err, const char *story)
 {
-    if (w->err || w->was_ready) return;
+    if (w->err || w->was_ready || w->stops) return; /* told to end while it starts: no failure */
     w->err = err;
     snprintf(w->story, sizeof w->story, "%s", story);
     cond_broadcast(&w->news);

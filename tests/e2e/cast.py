@@ -236,7 +236,19 @@ def test_user():
     test_stop(missing)
 
 
+def test_stopped_while_it_starts():
+    """systemctl stop does not wait for a start to be over."""
+    for pause in (0.05, 0.1, 0.2, 0.3):
+        s = Cast()
+        with open(s.log_path, "ab") as log:
+            s.process = start(s.program(), stdout=log, stderr=log)
+        time.sleep(pause)
+        os.kill(s.process.pid, signal.SIGTERM)
+        equal(f"told to stop {pause} s after its start it ends in order", s.process.wait(15), 0)
+
+
 def test():
+    test_stopped_while_it_starts()
     test_all()
     test_second_server()
     test_systemd()
