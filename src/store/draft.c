@@ -128,20 +128,26 @@ static void put_line_ends(Draft *d, Slice s)
     }
 }
 
-/* A piece more of the body, twice as long at most, and of the text that is taken from it. */
-static Err has_memory(const Draft *d)
+/* A Buf that doubles. */
+static size_t growth(const Buf *b, size_t more)
 {
-    size_t more = d->body.room - d->body.len < 2 * PIECE ? 2 * d->body.room + 2 * PIECE : 0;
-    if (d->text.room - d->text.len < 2 * PIECE) more += 2 * d->text.room;
-    return mem_fits(more) ? OK
-                          : fail(ERR_NO_MEMORY, "a message of more than %llu octets",
-                                 (unsigned long long)d->size);
+    return b->room - b->len >= more ? 0 : MAX(2 * b->room, b->len + more);
+}
+
+/* Line ends may double them; the text is taken from the body. What is small is not asked for. */
+static Err has_memory(const Draft *d, size_t octets)
+{
+    size_t most = 2 * MIN(octets, (size_t)BLOB_INLINE_MOST);
+    bool fits = mem_fits(growth(&d->body, most) + growth(&d->text, octets));
+    return fits ? OK
+                : fail(ERR_NO_MEMORY, "a message of more than %llu octets",
+                       (unsigned long long)d->size);
 }
 
 PARKS Err draft_write(Draft *d, Slice octets)
 {
     must(!d->ended);
-    if (!d->err) d->err = has_memory(d);
+    if (!d->err) d->err = has_memory(d, octets.len);
     while (octets.len && !d->err) {
         put_line_ends(d, slice_first(octets, PIECE));
         octets = slice_from(octets, PIECE);
