@@ -1,19 +1,20 @@
-/* Marks of dead bodies, where a call to the disk fails, the process is killed, the next one goes on
- * from what the page cache says, and then the power is cut. */
+/* Space comes back, where a call to the disk fails or the process is killed at it; the next process
+ * goes on from what the page cache says, and then the power is cut. */
 #include "run/sim.h"
 #include "store/engine_fake.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-enum { DISK = 16 << 20, BODY = 20000, CALLS = 24, CUTS = 3 };
+enum { DISK = 16 << 20, BODY = 20000, CALLS = 60, CUTS = 3, BODIES = 16 };
 
 static const EngineOptions options = {
     .segment_bytes = 128 * 1024, .index_in_memory = true, .checkpoint_ms = 1000000};
 
 typedef struct {
     SimDisk *disk;
-    uint64_t fails; /* which call from the drop on */
+    uint64_t call; /* which one, from the drop on */
+    bool dies;     /* at it; else it fails */
 } Trial;
 
 static _Noreturn void die(void)
@@ -22,21 +23,22 @@ static _Noreturn void die(void)
     _exit(test_complaints() ? 1 : SIM_CRASHED);
 }
 
-PARKS static void drop_one(void *arg)
+PARKS static void drop_some(void *arg)
 {
     const Trial *t = (const Trial *)arg;
     FakeHost h = {0};
-    uint32_t eid, other;
+    uint32_t eids[BODIES];
     uint64_t freed;
     SimDiskPlan *plan = sim_disk_plan(t->disk);
     check_ok(fake_open(&h, S("store"), &options));
     fake_account(&h, 2);
-    check_ok(fake_add(&h, 2, BODY, false, &eid));
-    check_ok(fake_add(&h, 2, BODY, false, &other));
-    check_ok(fake_drop(&h, 2, eid));
+    for (int i = 0; i < BODIES; i++) /* some segments */
+        check_ok(fake_add(&h, 2, BODY, false, &eids[i]));
+    for (int i = 0; i < BODIES; i++)
+        if (i % 5) check_ok(fake_drop(&h, 2, eids[i]));
     plan->failure = ERR_IO;
-    plan->fail_at = plan->operations + t->fails;
-    for (int i = 0; i < 2; i++)
+    *(t->dies ? &plan->crash_at : &plan->fail_at) = plan->operations + t->call;
+    for (int i = 0; i < 4; i++)
         (void)!engine_compact(h.engine, &freed);
     die();
 }
@@ -47,7 +49,7 @@ PARKS static void go_on(void *arg)
     uint64_t freed;
     (void)arg;
     check_ok(fake_open(&h, S("store"), &options));
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 4; i++)
         check_ok(engine_compact(h.engine, &freed));
     die();
 }
@@ -79,16 +81,17 @@ static void run(SimDisk *disk, uint64_t seed, void (*life)(void *), Trial *t, in
     check_ok(sim_run_child(&config, life, t, &code));
     if (code != wanted)
         test_failed(__FILE__, __LINE__, "call %llu, cut %llu: the child ended with %d",
-                    (unsigned long long)t->fails, (unsigned long long)seed, code);
+                    (unsigned long long)t->call, (unsigned long long)seed, code);
 }
 
-TEST(a_mark_whose_sync_failed_is_written_again)
+static void try_each(bool dies)
 {
     for (uint64_t call = 1; call <= CALLS; call++) {
-        Trial t = {sim_disk_new(DISK), call};
+        Trial t = {sim_disk_new(DISK), call, dies};
         SimDisk *cut = sim_disk_new(DISK);
-        run(t.disk, 1, drop_one, &t, SIM_CRASHED);
-        sim_disk_plan(t.disk)->fail_at = 0;
+        run(t.disk, 1, drop_some, &t, SIM_CRASHED);
+        SimDiskPlan *plan = sim_disk_plan(t.disk);
+        plan->fail_at = plan->crash_at = 0;
         sim_disk_kill(t.disk);
         run(t.disk, 1, go_on, &t, SIM_CRASHED);
         for (uint64_t seed = 1; seed <= CUTS; seed++) {
@@ -99,4 +102,14 @@ TEST(a_mark_whose_sync_failed_is_written_again)
         sim_disk_free(cut);
         sim_disk_free(t.disk);
     }
+}
+
+TEST(a_mark_whose_sync_failed_is_written_again)
+{
+    try_each(false);
+}
+
+TEST(space_comes_back_behind_who_was_killed)
+{
+    try_each(true);
 }
