@@ -373,11 +373,11 @@ TEST(a_full_ring_loses_nothing)
     }
     fiber_sleep(5);
     bool all = false;
-    for (int turns = 0; turns < 5000 && !all; turns++) {
+    for (int turns = 0; turns < 20000 && !all; turns++) {
         reads_all(&w, got, CLIENTS + 1);
         all = true;
         for (size_t i = 0; i < CLIENTS; i++)
-            all = all && got[i] == MUCH;
+            all = all && got[i] == MUCH && pouring[i].ended;
         fiber_sleep(1);
     }
     for (size_t i = 0; i < CLIENTS; i++)
