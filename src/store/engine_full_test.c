@@ -240,7 +240,7 @@ TEST(each_operation_of_the_disk_may_fail)
         DISK_SCOPED;
         Ordeal o = {.failure = failures[f]};
         bool over = false;
-        for (uint64_t at = 1; !over && at < 400; at += at < 60 ? 1 : 3) {
+        for (uint64_t at = 1; !over && at < 1000; at += at < 60 ? 1 : 3) {
             SimDiskPlan *plan = sim_disk_plan(disk);
             uint64_t before = plan->operations;
             plan->fail_at = before + at;
