@@ -355,7 +355,15 @@ TEST(a_scope_ends_what_it_holds)
 
 /* ---- too little memory ---- */
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#if !defined(SANITIZED) /* they need memory of their own */
 /* In a child, which may have little more than it has. */
 static void squeeze(void)
 {
