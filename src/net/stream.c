@@ -219,7 +219,7 @@ void stream_rest(Stream *s)
 /* Closing with octets unread makes the kernel reset the connection, and the reset may overtake our
  * last words on their way: a client that sends too much would never learn why it was cut off. */
 #define LINGER_MS     2000
-#define LINGER_OCTETS 262144
+#define LINGER_OCTETS ((size_t)2 << 20)
 
 PARKS void stream_finish(Stream *s)
 {
