@@ -12,8 +12,8 @@ enum { OPTIONS_MOST = 100 };
 
 static void never(void *arg, Slice key)
 {
-    (void)arg, (void)key;
-    must(false && "two that say the same differ");
+    (void)arg;
+    must(key.len > SIZE_MAX - 1); /* two that say the same differ */
 }
 
 static void count_one(void *arg, Slice key)

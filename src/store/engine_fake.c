@@ -308,7 +308,7 @@ void fake_hand_over(FakeHost *h, uint32_t acct, FakeCommit *c)
     c->commit.seq = a->next_seq++;
     c->commit.record = buf_slice(&c->record);
     c->commit.body = buf_slice(&c->body);
-    digest_of(c->commit.body, c->commit.body_sha256);
+    if (!c->has_no_digest) digest_of(c->commit.body, c->commit.body_sha256);
     c->commit.loop = loop_current();
     c->commit.done = committed;
     engine_commit(h->engine, &c->commit);

@@ -55,6 +55,7 @@ typedef struct {
     bool is_over;
     void (*then)(void *arg); /* right after it was applied or has failed */
     void *arg;
+    bool has_no_digest; /* of the body; zeros instead */
 } FakeCommit;
 /* The next operation of this account, handed over; wait for it, then done. */
 void fake_begin(FakeHost *h, uint32_t acct, FakeCommit *c);

@@ -183,8 +183,8 @@ PARKS static void grow_and_shrink(void *arg)
     File *f scoped(file) = NULL;
     (void)arg;
     check_ok(index_open(&index_memory, S("index"), 0, &x));
-    for (char c = 'a'; c < 'k'; c++) { /* the same key again and again: the file is written anew */
-        IndexChange change = {S("key"), large(&a, c, 100 * 1024), false};
+    for (int c = 'a'; c < 'k'; c++) { /* the same key again and again: the file is written anew */
+        IndexChange change = {S("key"), large(&a, (char)c, 100 * 1024), false};
         check_ok(index_write(x, &change, 1));
     }
     check_ok(path_info(S("index"), &info));

@@ -122,9 +122,9 @@ PARKS_UNCHECKED static void make(void *arg)
     must(!store_open(S("store"), &options, &store));
     must(!store_create_account(store, S("anna"), &acct) && !account_open(store, acct, &account));
     must(!mailbox_open(account, acct, S("INBOX"), &box));
-    for (uint8_t i = 0; i < MESSAGES; i++) {
-        if (!texts[i].len) message(&texts[i], i);
-        append(store, box, buf_slice(&texts[i]), i);
+    for (int i = 0; i < MESSAGES; i++) {
+        if (!texts[i].len) message(&texts[i], (unsigned)i);
+        append(store, box, buf_slice(&texts[i]), (uint8_t)i);
     }
     append_together(store, box);
     must(!mailbox_set_acl(box, S("bob"), ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ));
