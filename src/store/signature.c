@@ -18,13 +18,13 @@ enum {
 };
 
 /* Account.search. The home loop owns it while nobody is busy; while busy, a helper thread does,
- * except for pending, idle and orphan. */
+ * except for pending, idle, orphan and broken. */
 typedef struct {
     Store *store;
     uint32_t acct;
     bool busy, orphan;
-    bool asked;  /* a search used it: the file stays open */
-    bool broken; /* the file cannot be used, or is gone: everything is a candidate */
+    bool asked;         /* a search used it: the file stays open */
+    atomic_bool broken; /* the file cannot be used, or is gone: everything is a candidate */
     SigFile *file;
     Buf pending, writing; /* chunks */
     Buf path;
