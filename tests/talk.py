@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Talks: conversations with the server, written as an RFC prints them, line by line.
 
-usage: tests/talk.py [--program build/posthouse] [-o KEY=VALUE] [--verbose] [NAME...]      NAME: only talks whose path contains one
+usage: tests/talk.py [--program build/posthouse] [-o KEY=VALUE] [--verbose] [--again] [NAME...]
+NAME: only talks whose path contains one
 -o: a setting of every server, like resume_always=yes
+--again: who fails is tried twice more. With resume_always a mailbox may get another name just when nobody watches, and then NOTIFY
+ends with an overflow (RFC 5465 5.8), as it has to: on a busy machine that happens in talks that do not expect it
 
 Each talks/PROTOCOL/NAME.talk runs against one `posthouse demo` on accounts of its own. The last line is
 `N passed, N failed`.
@@ -440,6 +443,11 @@ def options_of(path):
         return next((line.split(":", 1)[1].strip() for line in f if line.startswith("options:")), "")
 
 
+def run_again(program, options, everywhere, talk, verbose):
+    print(f"{talk}: once more")
+    return all(run_group(Server(program, options, everywhere), [talk], verbose))
+
+
 def run_group(server, talks, verbose):
     """These talks on one server: a result each, and one more if the server does not end well."""
     server.start()
@@ -452,7 +460,7 @@ def run_group(server, talks, verbose):
 
 
 def main():
-    program, verbose, wanted, everywhere = os.path.join(TOP, "build/posthouse"), False, [], []
+    program, verbose, again, wanted, everywhere = os.path.join(TOP, "build/posthouse"), False, 0, [], []
     arguments = iter(sys.argv[1:])
     for a in arguments:
         if a == "--program":
@@ -461,6 +469,8 @@ def main():
             everywhere.append(next(arguments))
         elif a == "--verbose":
             verbose = True
+        elif a == "--again":
+            again = 2
         else:
             wanted.append(a)
     talks = sorted(os.path.join(d, f) for d, _, files in os.walk(os.path.join(TOP, "talks")) for f in files
@@ -468,7 +478,11 @@ def main():
     talks = [t for t in talks if not wanted or any(w in t for w in wanted)]
     results = []
     for options, group in itertools.groupby(sorted(talks, key=options_of), options_of):
-        results += run_group(Server(program, options, everywhere), list(group), verbose)
+        group = list(group)
+        told = run_group(Server(program, options, everywhere), group, verbose)
+        for i, talk in enumerate(group):
+            told[i] = told[i] or any(run_again(program, options, everywhere, talk, verbose) for _ in range(again))
+        results += told
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     sys.exit(0 if all(results) and results else 1)
 
