@@ -75,7 +75,7 @@ Err saslprep(Slice given, Buf *out)
     utf8proc_ssize_t len =
         utf8proc_map((const utf8proc_uint8_t *)mapped.at, (utf8proc_ssize_t)mapped.len, &normal,
                      UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
-    if (len < 0) out_of_memory(mapped.len); /* it is UTF-8 */
+    if (len < 0) return fail(ERR_SYNTAX, "not UTF-8"); /* what a stranger says ends nobody */
     Err err = check(slice(normal, (size_t)len));
     if (!err) buf_add(out, slice(normal, (size_t)len));
     wipe(normal, (size_t)len);

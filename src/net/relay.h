@@ -44,7 +44,7 @@ typedef struct {
     /* What the client reads when its session cannot go on for want of a house: whole lines. */
     Slice last_words;
     /* A number for whoever it is, the same each time: its connections begin on the loop of the
-     * house where the last one went to. 0: not known yet, the loops take turns. */
+     * house where the last one went to. Odd; 0: not known yet, the loops take turns. */
     uint64_t home;
     /* The service authenticates in the house: it is told the channel bindings and the names in the
      * client's certificate. Costs it some memory. */

@@ -95,7 +95,7 @@ static uint16_t *home_of(const Relay *r)
     enum { HOMES = 4096 };
     if (!r->home) return NULL;
     if (!r->gates->homes) r->gates->homes = mem_zero(HOMES * sizeof *r->gates->homes);
-    return &r->gates->homes[r->home % HOMES];
+    return &r->gates->homes[r->home / 2 % HOMES]; /* it is odd: never 0 */
 }
 
 static Gate *first_gate(const Relay *r)
