@@ -9,6 +9,9 @@
 #include "run/ring_world.h"
 
 #include <stdlib.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 enum { HEAD = sizeof(uint32_t), GRAIN = 8, LONGEST = RING_MESSAGE_MOST + HEAD + GRAIN };
 enum { LATE_MS = 100 };
@@ -86,6 +89,39 @@ bool ring_has_room(Ring *r, size_t octets)
     return fits(r, padded(octets));
 }
 
+/* The other processor has read what was here before, so each line would have to be taken from its
+ * cache first: 2 GB/s. Written past the caches it is 16, and no slower to read. */
+#if defined(__SSE2__)
+static char *copy_past_caches(char *to, Slice from)
+{
+    enum { LINE = 64, WORD = sizeof(__m128i) };
+    size_t odd = MIN(-(uintptr_t)to % LINE, from.len);
+    memcpy(to, from.at, odd);
+    from = slice_from(from, odd);
+    for (to += odd; from.len >= LINE; to += LINE, from = slice_from(from, LINE))
+        for (size_t i = 0; i < LINE; i += WORD)
+            _mm_stream_si128((__m128i *)(void *)(to + i),
+                             _mm_loadu_si128((const __m128i *)(const void *)(from.at + i)));
+    _mm_sfence(); /* `put` says that all of it is there */
+    memcpy(to, from.at, from.len);
+    return to + from.len;
+}
+#else
+static char *copy_past_caches(char *to, Slice from)
+{
+    memcpy(to, from.at, from.len);
+    return to + from.len;
+}
+#endif
+
+static char *copy(char *to, Slice from)
+{
+    enum { FEW = 2048 };
+    if (from.len >= FEW) return copy_past_caches(to, from);
+    if (from.len) memcpy(to, from.at, from.len);
+    return to + from.len;
+}
+
 static bool put(Ring *r, const Slice *parts, size_t count)
 {
     size_t len = 0;
@@ -97,10 +133,8 @@ static bool put(Ring *r, const Slice *parts, size_t count)
     uint32_t head = (uint32_t)len;
     memcpy(at, &head, HEAD);
     at += HEAD;
-    for (size_t i = 0; i < count; i++) {
-        if (parts[i].len) memcpy(at, parts[i].at, parts[i].len);
-        at += parts[i].len;
-    }
+    for (size_t i = 0; i < count; i++)
+        at = copy(at, parts[i]);
     r->put += padded(len);
     return true;
 }
