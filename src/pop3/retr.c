@@ -22,7 +22,7 @@ PARKS static Err read_block(Pop3 *s, Sending *sending, size_t *len)
     size_t most = sending->cut && !sending->at ? TOP_BLOCK : BLOCK;
     *len = (size_t)MIN((uint64_t)most, sending->message->size - sending->at);
     if (!*len) return OK;
-    if (!mem_fits(2 * *len)) return fail(ERR_NO_MEMORY, "a block of a message");
+    if (!mem_fits(*len)) return fail(ERR_NO_MEMORY, "a block of a message");
     char *to = buf_reserve(out, *len);
     TRY(email_read(s->account, sending->message->eid, sending->at, to, *len));
     sending->at += *len;
@@ -70,11 +70,20 @@ static void end_header(Pop3 *s, Sending *sending)
     sending->stuffer.mid_line = false;
 }
 
+/* Answers to commands that came together go out together, but the buffer does not grow for it. */
+PARKS static Err make_room(Pop3 *s, const Message *m)
+{
+    size_t waiting = stream_out(s->stream)->len;
+    bool fits = waiting + MIN((size_t)m->size, BLOCK) <= BLOCK;
+    return fits ? OK : stream_flush(s->stream);
+}
+
 /* The first block is read before "+OK" can be on its way, so that most failures can be said. Later
  * ones cannot: then only the end of the connection tells the client that this was not all. */
 PARKS static Err send_message(Pop3 *s, Sending *sending)
 {
     size_t len;
+    TRY(make_room(s, sending->message));
     Buf *out = stream_out(s->stream);
     size_t said = out->len;
     pop3_ok(s, "%u octets", (unsigned)sending->message->size);
