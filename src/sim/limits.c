@@ -51,11 +51,12 @@ static uint64_t number_behind(Slice line, Slice what)
     return slice_to_u64(slice_first(rest, len), &n) ? n : 0;
 }
 
+/* Flags alone are news: of a STORE whose connection was cut before it was done. */
 static void hold(Talker *t, Hoard *h, const Heard *line)
 {
     Slice before;
     Held *one = &h->held[h->count];
-    if (slice_find_slice(line->line, S(" FETCH (")) == line->line.len) return;
+    if (slice_find_slice(line->line, S("RFC822.SIZE ")) == line->line.len) return;
     if (h->count++ == HOARD) talker_failed(t, "more than %d messages", HOARD);
     *one = (Held){.uid = (uint32_t)number_behind(line->line, S("UID ")),
                   .octets = number_behind(line->line, S("RFC822.SIZE "))};
