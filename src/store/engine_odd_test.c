@@ -25,6 +25,23 @@ static void ignore_line(void *arg, Slice line)
     *(unsigned *)arg += line.len > 0;
 }
 
+TEST(a_new_store_has_nothing_set_aside)
+{
+    FAKE_DIR(d);
+    Arena a arena_scoped = {0};
+    FakeHost h = {0};
+    Slice *names;
+    size_t count;
+    for (int life = 0; life < 2; life++) {
+        check_ok(fake_open(&h, slice_of(d.path), &small));
+        check_ok(path_list(arena_printf(&a, "%s/idx", d.path), &a, &names, &count));
+        for (size_t i = 0; i < count; i++)
+            check(!slice_ends(names[i], S(".bad")));
+        check(count);
+        fake_close(&h);
+    }
+}
+
 /* ---- entries of the index ---- */
 
 static const IndexChange strange[] = {

@@ -317,10 +317,12 @@ static Slice index_path(const Engine *e, Arena *a)
     return engine_path(e, a, "idx/%s", kind_of(e)->file);
 }
 
-/* OK: it is open and fits the log. ERR_NOT_FOUND: it was never written to. */
+/* OK: it is open and fits the log. ERR_NOT_FOUND: it is not there, or was never written to. */
 static Err index_try(Recovery *r)
 {
     Engine *e = r->e;
+    PathInfo info;
+    TRY(path_info(index_path(e, &r->arena), &info)); /* opening would make one */
     TRY(index_open(kind_of(e), index_path(e, &r->arena), e->options.map_bytes, &e->index));
     Slice value;
     Err err = index_get(e->index, S("m"), &r->arena, &value);
