@@ -127,7 +127,32 @@ PARKS Err directory_login(Store *store, uint32_t acct, Arena *a, Slice *login)
     return OK;
 }
 
-/* ---- creating ---- */
+/* ---- creating: as many at once as ask, so that they share flushes. Each login by one at a time,
+ * and each with a number of its own ---- */
+
+static bool is_arriving(const Store *store, Slice login)
+{
+    list_each (link, &store->arrivals) {
+        if (slice_eq(CONTAINER(link, Arrival, of_store)->login, login)) return true;
+    }
+    return false;
+}
+
+PARKS void arrival_begin(Arrival *x, Store *store, Slice login)
+{
+    while (is_arriving(store, login))
+        cond_wait(&store->arrived, NEVER);
+    *x = (Arrival){.store = store, .login = login};
+    list_add(&store->arrivals, &x->of_store);
+}
+
+void arrival_end(Arrival *x)
+{
+    if (!x->store) return;
+    list_remove(&x->of_store);
+    cond_broadcast(&x->store->arrived);
+    x->store = NULL;
+}
 
 /* At the new account's home: its mailboxes, unless that number was used before (by a creation that
  * a crash cut off before it reached the directory). */
@@ -168,17 +193,6 @@ static PARKS void ask_found(void *arg)
     q->err = found(q);
 }
 
-static PARKS Err found_next(Ask *q, uint32_t first)
-{
-    Ask there = *q;
-    for (there.acct = first; there.acct < UINT32_MAX; there.acct++) {
-        loop_call(store_home(q->store, there.acct), ask_found, &there);
-        if (there.err != ERR_EXISTS) break;
-    }
-    q->acct = there.acct;
-    return there.err;
-}
-
 static void object_op(Change *c, Slice collection, Slice id, Slice value)
 {
     change_op(c, &(Op){.kind = OP_OBJECT, .on = true, .name = collection, .id = id, .value = value},
@@ -195,28 +209,59 @@ static Err directory_number(Account *a, Slice id, uint32_t *n)
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+/* Nobody else is about to use it. One whose creation fails is not given out again before the next
+ * start. */
+static Err reserve_number(Account *a, uint32_t *number)
+{
+    Store *store = a->store;
+    uint32_t next = 1;
+    TRY(directory_number(a, S("next"), &next));
+    next = MAX(next, store->next_account);
+    if (next == UINT32_MAX) return fail(ERR_LIMIT, "all account numbers are used up");
+    *number = next;
+    store->next_account = next + 1;
+    return OK;
+}
+
+static PARKS Err found_next(Ask *q, Account *a)
+{
+    do {
+        TRY(reserve_number(a, &q->acct));
+        loop_call(store_home(q->store, q->acct), ask_found, q);
+    } while (q->err == ERR_EXISTS);
+    return q->err;
+}
+
+/* Records of several creations may become durable in any order: "next" is behind the numbers of
+ * them all. */
+static PARKS Err enter(Ask *q, Account *a)
+{
+    Arena arena arena_scoped = {0};
+    Change c change_scoped = {0};
+    Slice number = number_text(&arena, q->acct);
+    TRY(change_begin(a, &c));
+    later_done(&c, q->login, q->granted, q->granted_count);
+    object_op(&c, S("login"), q->login, number);
+    object_op(&c, S("number"), number, q->login);
+    object_op(&c, S("directory"), S("next"), number_text(&arena, a->store->next_account));
+    return change_commit(&c);
+}
+
 static PARKS Err create(Ask *q)
 {
     Arena arena arena_scoped = {0};
+    Arrival arrival arrival_scoped = {0};
     Account *a scoped(account) = NULL;
-    Change c change_scoped = {0};
-    uint32_t next = 1;
+    uint32_t other;
+    arrival_begin(&arrival, q->store, q->login);
     TRY(directory(q->store, &a));
-    TRY(change_begin_alone(a, &c));
-    Err err = find(a, q->login, &next);
+    Err err = find(a, q->login, &other);
     if (!err) return fail(ERR_EXISTS, "login %.*s", SP(q->login));
     if (err != ERR_NOT_FOUND) return err;
-    next = 1;
-    TRY(directory_number(a, S("next"), &next));
     TRY(directory_number(a, S("validity"), &q->validity));
     TRY(later_find(a, q->login, &arena, &q->granted, &q->granted_count));
-    TRY(found_next(q, next));
-    later_done(&c, q->login, q->granted, q->granted_count);
-    Slice number = number_text(&arena, q->acct);
-    object_op(&c, S("login"), q->login, number);
-    object_op(&c, S("number"), number, q->login);
-    object_op(&c, S("directory"), S("next"), number_text(&arena, q->acct + 1));
-    return change_commit(&c);
+    TRY(found_next(q, a));
+    return enter(q, a);
 }
 
 static PARKS void ask_create(void *arg)

@@ -75,13 +75,15 @@ static PARKS Err may_wait(Account *directory, const Later *l, Arena *a)
     return fail(ERR_LIMIT, "too much is granted to logins without an account");
 }
 
-/* Alone with the directory: an account that comes meanwhile comes before or after it. */
+/* An account of that login that comes meanwhile comes before or after it. */
 static PARKS Err set_later(Later *l)
 {
     Arena arena arena_scoped = {0};
+    Arrival arrival arrival_scoped = {0};
     Account *a scoped(account) = NULL;
     Change c change_scoped = {0};
     Slice value;
+    arrival_begin(&arrival, l->store, l->identifier);
     TRY(account_load(l->store, 0, &a));
     account_ref(a);
     TRY(change_begin_alone(a, &c));
@@ -112,7 +114,7 @@ PARKS Err later_tell(Store *store, Slice identifier, uint32_t owner, bool on, bo
     return l.err ? fail(l.err, "what is granted later") : OK;
 }
 
-/* ---- for the directory, alone with account 0 ---- */
+/* ---- for the directory, which holds the Arrival of that login ---- */
 
 PARKS Err later_find(Account *directory, Slice login, Arena *a, GrantedLater **list, size_t *count)
 {

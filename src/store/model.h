@@ -258,6 +258,9 @@ struct Store {
     unsigned home_count;
     Mutex names_lock; /* guards names: login -> account number, a cache */
     Table names;
+    Link arrivals; /* directory.c; at the home of account 0, like the next two */
+    Cond arrived;
+    uint32_t next_account;           /* all numbers from here on are free; 0: not known yet */
     atomic_size_t signature_pending; /* signature.c: octets of all accounts */
     atomic_uint signature_orphans;   /* searches that outlived their accounts */
 };
@@ -529,6 +532,16 @@ PARKS Err mailbox_carry(Mailbox *from, const UidSet *uids, Mailbox *to, bool mov
 /* ---- directory.c ---- */
 PARKS Err directory_login(Store *store, uint32_t acct, Arena *a, Slice *login) MUST_USE;
 PARKS void directory_finish(Store *store); /* removals that were cut off */
+/* While one is held, nobody else makes an account of this login, or grants it what is to wait for
+ * its account. Home of account 0. */
+typedef struct {
+    Link of_store;
+    Store *store;
+    Slice login;
+} Arrival;
+PARKS void arrival_begin(Arrival *x, Store *store, Slice login); /* waits for others */
+void arrival_end(Arrival *x);                                    /* accepts {0} */
+#define arrival_scoped __attribute__((cleanup(arrival_end)))
 
 /* ---- view.c ---- */
 void views_expunged(Box *b, const Message *gone, size_t count, uint64_t seq); /* by uid */

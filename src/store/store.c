@@ -108,6 +108,7 @@ PARKS Err store_open(Slice dir, const StoreOptions *options, Store **out)
     if (!store->options.cache_octets) store->options.cache_octets = CACHE_OCTETS;
     if (!store->options.message_most) store->options.message_most = MESSAGE_MOST;
     store->dir = keep(dir);
+    list_init(&store->arrivals);
     store->home_count = loop_count();
     store->homes = mem_zero(array_bytes(store->home_count, sizeof *store->homes));
     each_home(store, home_open);

@@ -1,6 +1,7 @@
 #include "store/draft.h"
 #include "store/test_world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define HELLO S("From: a@example.com\r\nSubject: hello\r\nMessage-ID: <1@x>\r\n\r\nHi.\r\n")
@@ -612,6 +613,68 @@ TEST(accounts_are_found_listed_and_removed)
     check_err(store_remove_account(w.store, S("zoe")), ERR_NOT_FOUND);
     check_ok(store_create_account(w.store, S("zoe"), &again));
     check(again != acct);
+    world_close(&w);
+}
+
+/* ---- many at once ---- */
+
+enum { FOUNDERS = 32 };
+
+typedef struct {
+    Store *store;
+    char login[16];
+    uint32_t acct;
+    Err err;
+    unsigned *left;
+} Founder;
+
+PARKS static void found_one(void *arg)
+{
+    Founder *f = arg;
+    f->err = store_create_account(f->store, slice_of(f->login), &f->acct);
+    --*f->left;
+}
+
+/* The last two want the same login. */
+PARKS static void found_many(World *w, Founder founders[FOUNDERS])
+{
+    unsigned left = FOUNDERS;
+    for (int i = 0; i < FOUNDERS; i++) {
+        founders[i] = (Founder){.store = w->store, .left = &left};
+        snprintf(founders[i].login, sizeof founders[i].login, "many%d", MIN(i, FOUNDERS - 2));
+        fiber_start("founder", found_one, &founders[i]);
+    }
+    while (left)
+        fiber_sleep(1);
+}
+
+TEST(accounts_made_at_once_share_flushes)
+{
+    World w;
+    Founder founders[FOUNDERS];
+    EngineStatus before, after;
+    uint32_t acct;
+    world_open(&w, NULL);
+    engine_status(w.store->engine, &before);
+    found_many(&w, founders);
+    engine_status(w.store->engine, &after);
+    check(after.flushes - before.flushes < FOUNDERS); /* one after the other: two for each */
+    Founder *last = &founders[FOUNDERS - 1];
+    check(last[-1].err + last->err == ERR_EXISTS);
+    if (last->err)
+        last->acct = last[-1].acct;
+    else
+        last[-1].acct = last->acct;
+    world_reopen(&w);
+    for (int i = 0; i < FOUNDERS; i++) {
+        check_ok(store_find_account(w.store, slice_of(founders[i].login), &acct));
+        check_u64(acct, founders[i].acct);
+        for (int j = 0; j < i && i < FOUNDERS - 1 && j < FOUNDERS - 2; j++)
+            check(founders[j].acct != acct);
+    }
+    check_ok(store_create_account(w.store, S("one more"), &acct));
+    for (int i = 0; i < FOUNDERS; i++)
+        check(acct > founders[i].acct);
     world_close(&w);
 }
 
