@@ -42,20 +42,62 @@ static void derive_keys(Credential *c, ScramHash hash, Slice password)
     wipe(client_key, sizeof client_key);
 }
 
-Err credential_make(Credential *c, Slice password, const AuthConfig *config)
+static uint64_t passes_of(const AuthConfig *config)
 {
-    uint64_t passes = config->argon2_passes ? config->argon2_passes : 2;
-    size_t memory = (size_t)(config->argon2_memory_kib ? config->argon2_memory_kib : 19456) * 1024;
+    return config->argon2_passes ? config->argon2_passes : 2;
+}
+
+static size_t kib_of(const AuthConfig *config)
+{
+    return config->argon2_memory_kib ? config->argon2_memory_kib : 19456;
+}
+
+static void begin(Credential *c, const AuthConfig *config)
+{
     *c = (Credential){.iterations = config->scram_iterations ? config->scram_iterations : 4096};
     random_bytes(&c->generation, sizeof c->generation);
     random_bytes(c->salt, sizeof c->salt);
-    if (crypto_pwhash_str_alg(c->argon2, password.at ? password.at : "", password.len, passes,
-                              memory, crypto_pwhash_ALG_ARGON2ID13))
+}
+
+Err credential_make(Credential *c, Slice password, const AuthConfig *config)
+{
+    begin(c, config);
+    if (crypto_pwhash_str_alg(c->argon2, password.at ? password.at : "", password.len,
+                              passes_of(config), kib_of(config) * 1024,
+                              crypto_pwhash_ALG_ARGON2ID13))
         return fail(ERR_TEMPORARY, "argon2id: not enough memory");
     derive_keys(c, SCRAM_SHA1, password);
     derive_keys(c, SCRAM_SHA256, password);
     if (config->reversible && password.at && password.len < sizeof c->secret)
         memcpy(c->secret, password.at, password.len);
+    return OK;
+}
+
+/* "$" and so many octets in base64, without padding. */
+static void add_random(Buf *out, size_t len)
+{
+    uint8_t octets[32];
+    random_bytes(octets, sizeof octets);
+    buf_char(out, '$');
+    base64_encode(out, slice(octets, MIN(len, sizeof octets)));
+    while (out->at[out->len - 1] == '=')
+        out->len--;
+}
+
+/* As crypto_pwhash_str_alg writes it: 16 octets of salt, 32 of hash. */
+Err credential_invent(Credential *c, const AuthConfig *config)
+{
+    Buf text buf_scoped = {0};
+    if (!mem_fits(kib_of(config) * 1024)) return fail(ERR_TEMPORARY, "argon2id: not enough memory");
+    begin(c, config);
+    buf_printf(&text, "$argon2id$v=19$m=%zu,t=%llu,p=1", kib_of(config),
+               (unsigned long long)passes_of(config));
+    add_random(&text, 16);
+    add_random(&text, 32);
+    must(text.len < sizeof c->argon2);
+    memcpy(c->argon2, text.at, text.len);
+    random_bytes(c->stored_key, sizeof c->stored_key);
+    random_bytes(c->server_key, sizeof c->server_key);
     return OK;
 }
 

@@ -13,7 +13,10 @@ typedef struct {
 } Credential;
 
 Err credential_make(Credential *c, Slice password,
-                    const AuthConfig *config) MUST_USE;      /* blocks for tens of ms */
+                    const AuthConfig *config) MUST_USE; /* blocks for tens of ms */
+/* Of no password at all, at once. To be compared with it costs what it costs with a real one. Fails
+ * where there is no memory to hash in. */
+Err credential_invent(Credential *c, const AuthConfig *config) MUST_USE;
 bool credential_verify(const Credential *c, Slice password); /* blocks for tens of ms */
 /* RFC 5802 3: checks ClientProof for AuthMessage and makes ServerSignature. */
 bool credential_scram(const Credential *c, ScramHash hash, Slice auth_message,

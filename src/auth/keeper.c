@@ -74,12 +74,16 @@ void keeper_reload(Keeper *k, const AuthConfig *config)
     if (!k->caller) atomic_store(&k->config, config_keep(&k->memory, config));
 }
 
-static Err make_credentials(Keeper *k, const AuthConfig *config)
+/* Made when it is first asked for: nobody's start waits for it. */
+Err keeper_demo(Keeper *k, Credential *c)
 {
-    uint8_t unknowable[32];
-    random_bytes(unknowable, sizeof unknowable);
-    TRY(credential_make(&k->nobody, slice(unknowable, sizeof unknowable), config));
-    return config->demo_accounts ? credential_make(&k->demo, config->demo_password, config) : OK;
+    const AuthConfig *config = keeper_config(k);
+    mutex_lock(&k->demo_lock);
+    Err err = k->demo.iterations ? OK : credential_make(&k->demo, config->demo_password, config);
+    if (err) k->demo = (Credential){0};
+    *c = k->demo;
+    mutex_unlock(&k->demo_lock);
+    return err;
 }
 
 static Err open_here(Keeper *k)
@@ -88,7 +92,7 @@ static Err open_here(Keeper *k)
     random_bytes(k->secret, sizeof k->secret);
     random_bytes(k->cache_key, sizeof k->cache_key);
     TRY(oauth_load(k->oauth, &config->oauth));
-    TRY(make_credentials(k, config));
+    TRY(credential_invent(&k->nobody, config));
     if (config->dir.len) TRY(keeper_db_open(k, config->dir));
     scram_hmac(SCRAM_SHA256, slice(k->secret, sizeof k->secret), S("grant"), k->grant.octets);
     return OK;

@@ -76,8 +76,7 @@ Err keeper_db_find(Keeper *k, Slice login, Credential *c)
     bool keeps = k->env || k->plain_path.len;
     Err err = keeps ? read_value(k, login, take_credential, c) : ERR_NOT_FOUND;
     if (err != ERR_NOT_FOUND || !keeper_is_demo(keeper_config(k), login)) return err;
-    *c = k->demo;
-    return OK;
+    return keeper_demo(k, c);
 }
 
 Err keeper_db_write(Keeper *k, Slice login, Slice value)

@@ -13,6 +13,7 @@
 
 #include <lmdb.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -386,6 +387,23 @@ TEST(credentials_of_odd_passwords)
     config.reversible = false;
     check_ok(credential_make(&c, S("pw"), &config));
     check(!c.secret[0]);
+}
+
+/* Else it would take another time than a real one to say no. */
+TEST(an_invented_credential_looks_like_a_real_one)
+{
+    static Credential real, invented;
+    AuthConfig config = {.argon2_memory_kib = 64, .argon2_passes = 3};
+    check_ok(credential_make(&real, S("pw"), &config));
+    check_ok(credential_invent(&invented, &config));
+    check_u64(strlen(invented.argon2), strlen(real.argon2));
+    check_u64(invented.iterations, real.iterations);
+    Slice prefix = S("$argon2id$v=19$m=64,t=3,p=1$");
+    check(slice_starts(slice_of(real.argon2), prefix));
+    check(slice_starts(slice_of(invented.argon2), prefix));
+    check_u64(crypto_pwhash_str_needs_rehash(invented.argon2, 3, 64 * 1024), 0); /* it is read */
+    check(!credential_verify(&invented, S("pw")) && !credential_verify(&invented, S("")));
+    check(crypto_pwhash_str_needs_rehash(invented.argon2, 2, 64 * 1024) == 1);
 }
 
 /* ---- the memory of failures ---- */

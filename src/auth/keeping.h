@@ -25,9 +25,11 @@ struct Keeper {
     Slice plain_path; /* keeper_plain.c; empty: not there */
     Buf plain;
     Mutex plain_lock;
-    Credential demo, nobody; /* nobody: what unknown logins are compared with */
-    uint8_t secret[32];      /* kept: invented salts, grants */
-    uint8_t cache_key[32];   /* drawn at every start */
+    Credential nobody; /* what unknown logins are compared with */
+    Mutex demo_lock;
+    Credential demo;
+    uint8_t secret[32];    /* kept: invented salts, grants */
+    uint8_t cache_key[32]; /* drawn at every start */
     GrantKey grant;
     Throttle *throttle; /* NULL: off */
     Oauth *oauth;
@@ -35,6 +37,9 @@ struct Keeper {
     Mutex lock;           /* the table below; shared by all loops */
     NumberTable verified; /* keyed hash of (generation, password) -> when it was checked, +1 */
 };
+
+/* ---- keeper.c ---- */
+Err keeper_demo(Keeper *k, Credential *c) MUST_USE; /* of the demo's accounts */
 
 /* ---- keeper_db.c: an LMDB environment, login -> Credential ---- */
 Err keeper_db_open(Keeper *k, Slice dir) MUST_USE;

@@ -162,12 +162,31 @@ PARKS static Err open_auth(House *h, const Config *c)
 PARKS static Err open_all(House *h, Config *c)
 {
     fill_hostname(c);
-    charset_warm_up();
     TRY(open_store(h, c));
     TRY(open_auth(h, c));
     if (!h->keeper && !run_is_simulated()) TRY(certificate_load(c));
     install(h, snapshot_new(c, h->auth, h->store));
     return OK;
+}
+
+/* Some fifty modules of libc, which have nothing to do with the rest. */
+typedef struct {
+    Job job;
+    Cond done;
+    bool is_over;
+} WarmUp;
+
+static void warm_up(Job *job)
+{
+    (void)job;
+    charset_warm_up();
+}
+
+static void is_warm(Job *job)
+{
+    WarmUp *w = CONTAINER(job, WarmUp, job);
+    w->is_over = true;
+    cond_broadcast(&w->done);
 }
 
 static void connection_ended(void *arg)
@@ -224,9 +243,17 @@ PARKS static Err open_with(House *h, const Config *config)
     Config *own = NEW(Config);
     *own = *config;
     own->memory = (Arena){0};
+    WarmUp w = {
+        .job = {.work = warm_up, .done = is_warm, .loop = loop_current()}
+    };
+    aside_post(&w.job);
     Err err = open_all(h, own);
+    Arena a arena_scoped = {0};
+    Slice story = err ? arena_copy(&a, slice_of(err_story())) : (Slice){0};
+    while (!w.is_over)
+        cond_wait(&w.done, NEVER); /* others tell stories meanwhile */
     free(own);
-    return err;
+    return err ? fail(err, "%.*s", SP(story)) : OK;
 }
 
 PARKS Err house_open(const HouseStart *start, House **house)

@@ -176,15 +176,14 @@ PARKS static Err begin(Actor *actor)
         caller_replace(r->keeper, j->sock);
         j->sock = NULL;
     }
-    TRY(ask_grant_key(r));
     HouseStart start = {.config = actor->config,
                         .demo = &actor->demo,
                         .board = actor->board,
                         .keeper = r->keeper,
                         .grant_key = &r->grant_key};
-    TRY(house_open(&start, &r->house));
-    r->house->actor = actor; /* for status and upgrade */
-    return OK;
+    TRY(house_open(&start, &r->house)); /* while the keeper starts */
+    r->house->actor = actor;            /* for status and upgrade */
+    return ask_grant_key(r);
 }
 
 PARKS static Err serve(Actor *actor)
