@@ -23,14 +23,43 @@ static void reach_these(Reachables *r, const char *const *paths, size_t count, R
         reach(r, slice_of(paths[i]), how);
 }
 
+/* Is the store that directory, or somewhere below it? */
+static bool has_store(Arena *a, Slice folder, Slice store)
+{
+    char *above = realpath(arena_cstr(a, folder), NULL);
+    char *below = realpath(arena_cstr(a, store), NULL);
+    Slice rest = slice_of(below), prefix = slice_of(above);
+    bool is_root = slice_eq(prefix, S("/"));
+    bool has = above && below && slice_starts(rest, prefix);
+    rest = slice_from(rest, prefix.len);
+    has = has && (is_root || !rest.len || *rest.at == '/');
+    free(above);
+    free(below);
+    return has;
+}
+
+/* The keeper may not read the mail: where the store is in the same directory, it gets the file as
+ * it is today. The warden does not narrow what its next keeper finds there. */
+static void reach_around(Reachables *r, Slice file, const Sandbox *s)
+{
+    Slice folder = path_parent(file);
+    bool shared = s->role != CAST_ALONE && has_store(&r->memory, folder, s->config->store);
+    if (shared && s->role == CAST_WARDEN)
+        log_event(LOG_LEVEL_WARN, "sandbox_certificate", KV("file", file),
+                  KV_TEXT("advice",
+                          "the store is in the same directory; give it one of its own, or "
+                          "a renewed one is not seen before the next start"));
+    reach(r, shared && s->role == CAST_KEEPER ? file : folder, REACH_READ);
+}
+
 /* A reload reads it again, and a renewed one is another file in the same directory; certbot's is a
  * link from live/ into archive/. */
-static void reach_pem(Reachables *r, Slice path)
+static void reach_pem(Reachables *r, Slice path, const Sandbox *s)
 {
     if (!path.len) return;
     char *whole = realpath(arena_cstr(&r->memory, path), NULL);
-    reach(r, path_parent(path), REACH_READ);
-    if (whole) reach(r, path_parent(slice_of(whole)), REACH_READ);
+    reach_around(r, path, s);
+    if (whole && !slice_eq(slice_of(whole), path)) reach_around(r, slice_of(whole), s);
     free(whole);
 }
 
@@ -48,12 +77,12 @@ static void reach_config(Reachables *r, Slice path)
     reach(r, shared ? path : folder, REACH_READ);
 }
 
-static void reach_certificates(Reachables *r, const Config *c)
+static void reach_certificates(Reachables *r, const Sandbox *s)
 {
-    reach_pem(r, c->tls_certificate);
-    reach_pem(r, c->tls_key);
-    reach_pem(r, c->tls_client_authorities);
-    reach_pem(r, c->oauth_keys);
+    reach_pem(r, s->config->tls_certificate, s);
+    reach_pem(r, s->config->tls_key, s);
+    reach_pem(r, s->config->tls_client_authorities, s);
+    reach_pem(r, s->config->oauth_keys, s);
 }
 
 static void reach_in_store(Reachables *r, const Config *c, const char *name, Reach how)
@@ -74,15 +103,15 @@ static void reach_alone(Reachables *r, const Sandbox *s)
             if (slice_starts(where->items[i], S("unix:")))
                 reach(r, path_parent(slice_from(where->items[i], 5)), REACH_SOCKET);
     }
-    reach_certificates(r, c);
+    reach_certificates(r, s);
     reach_config(r, s->config_path);
 }
 
-static void reach_keeper(Reachables *r, const Config *c)
+static void reach_keeper(Reachables *r, const Sandbox *s)
 {
-    reach_in_store(r, c, "keeper", REACH_ALL);
-    reach_in_store(r, c, "tls", REACH_ALL);
-    reach_certificates(r, c);
+    reach_in_store(r, s->config, "keeper", REACH_ALL);
+    reach_in_store(r, s->config, "tls", REACH_ALL);
+    reach_certificates(r, s);
 }
 
 /* All that is in the store but what the keeper has. Nothing is made at its top after the start. */
@@ -123,7 +152,7 @@ static void reach_warden(Reachables *r, const Sandbox *s)
     reach_these(r, run, COUNT(run), REACH_RUN);
     reach_these(r, read, COUNT(read), REACH_READ);
     if (s->program) reach(r, path_parent(slice_of(s->program)), REACH_RUN);
-    reach_certificates(r, s->config);
+    reach_certificates(r, s);
     reach_runner(r, s->config);
     reach_config(r, s->config_path);
 }
@@ -131,7 +160,7 @@ static void reach_warden(Reachables *r, const Sandbox *s)
 void sandbox_reachables(const Sandbox *s, Reachables *out)
 {
     if (s->role == CAST_WARDEN) reach_warden(out, s);
-    if (s->role == CAST_KEEPER) reach_keeper(out, s->config);
+    if (s->role == CAST_KEEPER) reach_keeper(out, s);
     if (s->role == CAST_HOUSE) reach_house(out, s->config);
     if (s->role == CAST_RUNNER) reach_runner(out, s->config);
     if (s->role == CAST_ALONE) reach_alone(out, s); /* a front: nothing at all */

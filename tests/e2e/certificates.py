@@ -3,6 +3,7 @@
 another one, expired, for another purpose, with several names; STARTTLS and TLS from the start; and UNAUTHENTICATE with them."""
 import base64
 import os
+import shutil
 import ssl
 
 from lib import HOST, Server, Wire, check, equal, main, run, scratch
@@ -81,6 +82,21 @@ def login(wire, authzid=""):
     return offered, wire.line().split()[1].decode()
 
 
+def beside_the_store(authority):
+    """Keys in the directory in which the store is: the keeper gets them, and not the mail."""
+    s = CertificateServer()
+    for inside in (False, True):
+        where = s.dir if inside else os.path.dirname(s.dir)
+        pem = shutil.copy(os.path.join(authority.folder, "server.pem"), where)
+        s.options = (f"tls_certificate={pem}", f"tls_key={pem}")
+        for start in ("the first", "the second"):
+            s.start()
+            wire = Wire(s.port("imaps"), tls=True)
+            check(f"{start} start, key {'in' if inside else 'beside'} the store", wire.line().startswith(b"* OK"))
+            s.check_end()
+        check("the log tells of it", "event=sandbox_certificate" in s.log())
+
+
 def test():
     folder = scratch("certificates")
     good, bad = Authority(folder, "good"), Authority(folder, "bad")
@@ -127,6 +143,7 @@ def test():
     equal("the common name", login(connect(s, anna)), (True, "OK"))
     equal("not an address", login(connect(s, anna), "u00002"), (True, "NO"))
     s.stop()
+    beside_the_store(good)
 
 
 main(test, 100)
