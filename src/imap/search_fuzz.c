@@ -196,7 +196,8 @@ PARKS_UNCHECKED static void parse(ParseCase *c, Imap *s)
     Search search = {0};
     c->err = search_parse(s, &search);
     must(!c->err || c->err == ERR_SYNTAX || c->err == ERR_LIMIT || c->err == ERR_TOO_BIG ||
-         c->err == ERR_CHARSET || c->err == ERR_END || c->err == ERR_NOT_FOUND);
+         c->err == ERR_CHARSET || c->err == ERR_END || c->err == ERR_NOT_FOUND ||
+         c->err == ERR_FORBIDDEN);
     if (c->err) return;
     must(search.extended || !search.wants);
     must(!(search.wants & RETURN_PARTIAL) || search.partial.first <= search.partial.last);
