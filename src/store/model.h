@@ -415,6 +415,7 @@ size_t annotations_most(const Account *a);
 Err annotations_check(const Account *a, const Annotations *set) MUST_USE; /* names, values */
 bool annotation_collection(Slice collection); /* does it count as annotations? */
 uint64_t annotation_octets(Slice id, uint64_t value);
+uint32_t annotation_who(const Annotation *one, uint32_t asks); /* of a private one */
 /* An id of the collection "annotation". */
 bool annotation_id_parse(Slice id, uint32_t *mailbox, uint32_t *who, Slice *entry);
 PARKS Err annotations_delete(Change *c, uint32_t mailbox) MUST_USE; /* everybody's */

@@ -770,12 +770,12 @@ def resident(pid):
 
 
 def test_large():
-    """20,000 messages in one mailbox, 500 accounts with some."""
+    """Many messages in one mailbox, 500 accounts with some."""
     s = House(600, ("throttle=no",)).start()
-    fill(s, "u00001", "INBOX", (sample(n % 50, 5) for n in range(20000)))
+    fill(s, "u00001", "INBOX", (sample(n % 50, 5) for n in range(ARGS.messages)))
     for n in range(2, 501):
         fill(s, f"u{n:05}", "INBOX", [sample(n, 5)] * 3)
-    test_gap(s, "20,000 messages, 500 accounts", 20)
+    test_gap(s, f"{ARGS.messages:,} messages, 500 accounts", 20)
     s.check_end()
 
 
@@ -815,6 +815,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kills", type=int, default=8, help="of the house under load, and where the gap is measured")
     parser.add_argument("--all", action="store_true", help="also the memory over 30 kills and a large store")
+    parser.add_argument("--messages", type=int, default=20000, help="of the large store")
     parser.add_argument("--only", default="")
     ARGS = parser.parse_args()
     main(test, 900)
