@@ -13,6 +13,7 @@ enum {
     BATCH_OCTETS = 8 << 20,
     KEYWORDS_MOST = 64,
     PIECE = 64 << 10,
+    OTHERS_MS = 30 * 1000,
     NOTES_MOST = 1000, /* annotations of a message, and others who have seen it */
 };
 
@@ -37,6 +38,7 @@ typedef struct {
     uint32_t acct;
     Slice into; /* empty: where they were */
     Belongings belongings;
+    bool alone; /* nobody else restores into it */
     Account *account;
     Buf mailbox; /* of the batch */
     bool looked; /* `there` is what that mailbox has */
@@ -329,35 +331,19 @@ PARKS static Err take_thing(Restore *r, Slice frame)
     return belongings_take(&r->belongings, &thing);
 }
 
-PARKS static Err take_all(Restore *r)
-{
-    Slice frame;
-    bool more;
-    for (;;) {
-        TRY(talk_take(r->talk, &frame, &more));
-        if (!more) return flush_batch(r);
-        char kind = frame.len ? frame.at[0] : 0;
-        TRY(kind == 'F'   ? take_folder(r, frame)
-            : kind == 'T' ? take_thing(r, frame)
-                          : take_message(r, frame));
-    }
-}
-
 /* ---- whose ---- */
 
 /* An account that is gone is made again. Its old password is not put back: hashes do not pass
  * through here. */
-PARKS static Err find_or_make(Restore *r, Slice login)
+PARKS static Err make_account(Restore *r, bool whole)
 {
-    TRY(login_normalise(login, &r->belongings.login));
-    Err err = talk_account(r->talk, login, &r->acct);
-    if (err != ERR_AUTH) return err;
     uint8_t octets[24];
     Buf password buf_scoped = {0};
-    Slice name = buf_slice(&r->belongings.login);
+    Slice login = buf_slice(&r->belongings.login);
+    if (whole) TRY(belongings_mark(&r->belongings, MARK_MAKING));
     random_bytes(octets, sizeof octets);
     hex_encode(&password, slice(octets, sizeof octets));
-    err = user_add(r->talk->house->auth, name, buf_slice(&password));
+    Err err = user_add(r->talk->house->auth, login, buf_slice(&password));
     wipe(octets, sizeof octets);
     wipe(password.at, password.len);
     TRY(err);
@@ -365,6 +351,53 @@ PARKS static Err find_or_make(Restore *r, Slice login)
              SP(login), SP(login));
     r->belongings.made = true;
     return talk_account(r->talk, login, &r->acct);
+}
+
+/* One at a time: what is there is looked at before anything comes. Of a tool that was killed some
+ * may still be on its way. */
+PARKS static Err wait_for_others(const Restore *r)
+{
+    int64_t until = now_ms() + OTHERS_MS;
+    while (number_table_get(&r->talk->house->restoring, r->acct)) {
+        if (now_ms() > until || fiber_sleep(20) == WOKEN_CANCELLED)
+            return fail(ERR_IN_USE, "something is being restored into that account");
+    }
+    return OK;
+}
+
+PARKS static Err find_account(Restore *r, bool whole)
+{
+    TRY(login_normalise(r->talk->args[1], &r->belongings.login));
+    Err err = talk_account(r->talk, r->talk->args[1], &r->acct);
+    if (err && err != ERR_AUTH) return err;
+    if (err) TRY(make_account(r, whole));
+    r->belongings.acct = r->acct;
+    TRY(wait_for_others(r));
+    number_table_put(&r->talk->house->restoring, r->acct, r);
+    r->alone = true;
+    return whole && !err ? belongings_mark(&r->belongings, MARK_ASK) : OK;
+}
+
+/* ---- all of it ---- */
+
+PARKS static Err take_frame(Restore *r, Slice frame)
+{
+    char kind = frame.len ? frame.at[0] : 0;
+    if (kind == 'F') return take_folder(r, frame);
+    return kind == 'T' ? take_thing(r, frame) : take_message(r, frame);
+}
+
+PARKS static Err take_all(Restore *r)
+{
+    Slice frame;
+    bool more = true;
+    while (more) {
+        TRY(talk_take(r->talk, &frame, &more));
+        bool whole = more && frame.len > 1 && frame.at[0] == 'T' && frame.at[1] == THING_WHOLE;
+        if (more && !r->alone) TRY(find_account(r, whole));
+        TRY(more ? take_frame(r, frame) : flush_batch(r));
+    }
+    return OK;
 }
 
 PARKS static int say_result(Restore *r, Err err)
@@ -392,9 +425,9 @@ PARKS int verb_restore(Talk *t)
     Restore *r = NEW(Restore);
     r->talk = r->belongings.talk = t;
     if (t->arg_count == 3) r->into = t->args[2];
-    Err err = find_or_make(r, t->args[1]);
-    r->belongings.acct = r->acct;
-    int code = err ? talk_fail(t, err) : say_result(r, take_all(r));
+    Err err = take_all(r);
+    if (r->alone) number_table_take(&t->house->restoring, r->acct);
+    int code = err && !r->alone ? talk_fail(t, err) : say_result(r, err);
     for (size_t i = 0; i < r->count; i++)
         draft_free(r->batch[i].draft);
     free(r->there);

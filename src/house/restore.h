@@ -15,6 +15,10 @@ typedef struct {
     bool limits_follow; /* at the end */
     uint64_t done, there, left_out;
 } Belongings;
+/* The account is being made for this, and not empty yet: known also to who does it again after this
+ * was cut off. */
+typedef enum { MARK_MAKING, MARK_MADE, MARK_ASK } MarkWhat;
+PARKS Err belongings_mark(Belongings *b, MarkWhat what) MUST_USE; /* ASK: sets `made` */
 PARKS Err belongings_take(Belongings *b, const Thing *t) MUST_USE;
 /* The account's number of who had that login and that number; 0: it is somebody else's now, or
  * nobody's, which is told. */

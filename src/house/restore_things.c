@@ -1,7 +1,7 @@
 #include "base/text.h"
 #include "house/restore.h"
 
-enum { TOLD_MOST = 20 };
+enum { TOLD_MOST = 20, DIRECTORY = 0 };
 
 typedef struct {
     Belongings *b;
@@ -75,6 +75,38 @@ PARKS static bool was_made(Taking *k)
 
 /* ---- the account ---- */
 
+typedef struct {
+    Belongings *b;
+    MarkWhat what;
+    Err err;
+} Marking;
+
+PARKS static Err mark_account(const Marking *m, Account *directory)
+{
+    Arena a arena_scoped = {0};
+    Slice value, id = mark_of(&a, buf_slice(&m->b->login));
+    if (m->what == MARK_MAKING) return object_put(directory, S("restore"), id, S("making"), NULL);
+    Err err = m->what == MARK_ASK ? object_get(directory, S("restore"), id, &a, &value, NULL)
+                                  : object_delete(directory, S("restore"), id);
+    if (m->what == MARK_ASK) m->b->made = !err;
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+PARKS static void mark_there(void *arg)
+{
+    Marking *m = arg;
+    Account *directory scoped(account) = NULL;
+    m->err = account_open(m->b->talk->house->store, DIRECTORY, &directory);
+    if (!m->err) m->err = mark_account(m, directory);
+}
+
+PARKS Err belongings_mark(Belongings *b, MarkWhat what)
+{
+    Marking m = {.b = b, .what = what};
+    loop_call(store_home(b->talk->house->store, DIRECTORY), mark_there, &m);
+    return m.err;
+}
+
 /* A new account has mailboxes that this one may not have had; they would have its special uses. */
 PARKS static Err make_empty(Taking *k)
 {
@@ -111,7 +143,10 @@ PARKS static Err take_whole(Taking *k)
 {
     k->b->wanted = true;
     k->b->replace = k->t->number & THING_REPLACE;
-    if (k->b->made) TRY(make_empty(k));
+    if (k->b->made) {
+        TRY(make_empty(k));
+        TRY(belongings_mark(k->b, MARK_MADE));
+    }
     return begin_limits(k);
 }
 

@@ -5,8 +5,11 @@ preferences, and with the messages their flags, keywords, dates, annotations and
 """
 import os
 import re
+import signal
+import subprocess
+import time
 
-from lib import PASSWORD, Served, check, equal, login, main, scratch
+from lib import PASSWORD, Served, check, end, equal, login, main, scratch, start, wait_for
 
 USERS = ["anna", "bert", "cleo"]
 
@@ -41,6 +44,8 @@ def furnish(s):
     anna.append("INBOX", "first", r'(\Seen) "01-Feb-2020 10:00:00 +0000" ')
     for n in range(5):
         anna.append("Work", f"work {n}", r'(\Flagged $Forwarded Late) "02-Mar-2021 11:00:0%d +0000" ' % n)
+    for n in range(40):
+        anna.append("Work/Old", f"one of many, {n}", r"(\Seen) ")
     anna.append("Work/Old", "old", r"(\Answered \Draft) ")
     anna.say("SETACL Work bert lrsn"), anna.say("SETACL Work -cleo r"), anna.say("SETACL Work anyone l"), anna.say("SETACL Work nosuch lr")
     anna.say('SETMETADATA Work (/private/comment "mine" /shared/comment "ours")')
@@ -108,7 +113,7 @@ def validity(s, box):
 
 def nothing_is_missing(s, wanted):
     done = restored(s, "all is there", "--account", "anna")
-    check("nothing came twice", done.out.startswith("0 messages restored, 7 were there; 0 settings restored, "), done)
+    check("nothing came twice", done.out.startswith("0 messages restored, 47 were there; 0 settings restored, "), done)
     same("and nothing changed", everything(s), wanted)
 
 
@@ -155,6 +160,24 @@ def an_account_that_was_removed(s, wanted):
     same("the rest is as it was", strip(now), strip(wanted))
 
 
+def cut_off(s, wanted, bert_saw):
+    """The house or the tool dies in the middle: done again, all is there, once."""
+    for n in range(6):
+        s.command("user", "remove", "anna")
+        process = start(s.program()[:-1] + ["restore", s.backup, "--account", "anna"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.04 * (n + 1))
+        if n % 2:
+            end(process)
+        else:
+            os.kill(s.role("house")[0], signal.SIGKILL)
+            process.wait(60)
+        wait_for(lambda: s.command("status").code == 0)
+        restored(s, f"again, {n}", "--account", "anna")
+        s.command("user", "password", "anna", input=PASSWORD + "\n")
+        same(f"cut off {n} and done again: all is there, once", everything(s), wanted)
+        equal("and what bert has of it", as_bert_sees(s), bert_saw)
+
+
 def only_mail(s, wanted):
     done = restored(s, "--into", "--account", "anna", "--folder", "Work", "--into", "Copy")
     check("--into brings mail alone", "settings" not in done.out, done)
@@ -175,6 +198,8 @@ def test():
     a_folder_that_was_deleted(s, wanted, bert_saw)
     what_is_there_stays(s, wanted)
     only_mail(s, wanted)
+    Client(s, "anna").say("DELETE Copy"), Client(s, "anna").say("UNSUBSCRIBE Copy")
+    cut_off(s, wanted, bert_saw)
     an_account_that_was_removed(s, wanted)
     for args in (("--store", "x", "--replace"), ("--account", "anna", "--replace", "yes")):
         restored(s, " ".join(args), *args, code=64)
