@@ -518,6 +518,17 @@ PARKS Err email_contains_folded(Account *account, uint32_t eid, Slice needle,
                                 void (*fold)(Buf *out, Slice utf8), bool body_only,
                                 bool *found) MUST_USE;
 
+/* The same of many messages at once, on helper threads: found[i] is of eids[i]; what cannot be read
+ * is not found. go_on is called now and then with how many have been asked; it may wait, and false
+ * ends it. What the index lacks of them it learns afterwards. */
+typedef struct {
+    Slice needle;
+    void (*fold)(Buf *out, Slice utf8); /* by which the needle is folded; NULL: casemap */
+    bool body_only;
+} TextQuestion;
+PARKS void emails_contain(Account *account, const TextQuestion *question, const uint32_t *eids,
+                          size_t n, bool *found, bool (*go_on)(void *arg, size_t asked), void *arg);
+
 /* What there is to look at, folded, at most MAIL_TEXT_MOST octets of it (mail/mail.h: MailTextOf);
  * MAIL_TEXT_ALL with the message's header in front. */
 PARKS Err email_text(Account *account, uint32_t eid, MailTextOf what, Buf *text) MUST_USE;
