@@ -25,11 +25,13 @@ typedef enum { SIM_FAILS, SIM_SHORT, SIM_INTERRUPTED } SimFailing;
 typedef struct {
     uint64_t operations; /* writes, syncs, truncates, renames ... so far */
     uint64_t reads;      /* that had to ask the disk */
+    uint64_t lookups;    /* of files opened or asked for their size, paths looked at, lists */
     uint64_t crash_at;   /* _exit(SIM_CRASHED) at this operation; how much of it is done, `crash`
                             says (half: by seed). 0: never */
     SimCrash crash;
-    uint64_t fail_at;      /* this operation fails once with `failure`, or as `failing` says */
-    uint64_t fail_read_at; /* this read does, with ERR_IO */
+    uint64_t fail_at;        /* this operation fails once with `failure`, or as `failing` says */
+    uint64_t fail_read_at;   /* this read does, with ERR_IO */
+    uint64_t fail_lookup_at; /* this lookup fails, with ERR_IO */
     SimFailing failing;
     Err failure;
     uint64_t capacity_bytes; /* ERR_DISK_FULL beyond; 0: none */

@@ -88,6 +88,15 @@ static Err normal_path(const char *doing, const char *path, char out[SIM_PATH])
     return fail(ERR_IO, "%s %s: the name is too long", doing, path);
 }
 
+/* No descriptor left, a directory that cannot be read ... */
+static Err lookup(const char *doing, const char *path)
+{
+    SimDiskPlan *plan = &sim_now->disk->plan;
+    if (++plan->lookups != plan->fail_lookup_at) return OK;
+    return fail(ERR_IO, "%s %s: lookup %llu fails as planned", doing, path,
+                (unsigned long long)plan->lookups);
+}
+
 static bool parent_is_there(const SimDisk *d, const char *path)
 {
     char parent[SIM_PATH] = "";
@@ -129,6 +138,7 @@ Err sim_file_open(const char *path, int flags, File **file)
     SimDisk *d = sim_now->disk;
     char normal[SIM_PATH];
     TRY(normal_path("open", path, normal));
+    TRY(lookup("open", path));
     uint32_t inode = name_inode(d, normal);
     if (inode && flags & FILE_CREATE && flags & FILE_EXCLUSIVE)
         return fail(ERR_EXISTS, "open %s: it is there", path);
@@ -186,6 +196,7 @@ Err sim_file_lock(File *file)
 
 Err sim_file_size(File *f, uint64_t *bytes)
 {
+    TRY(lookup("size of", f->path));
     *bytes = sim_now->disk->inodes[sim(f)->inode].size;
     return OK;
 }
@@ -379,6 +390,7 @@ Err sim_path_info(const char *path, PathInfo *info)
     SimDisk *d = sim_now->disk;
     char normal[SIM_PATH];
     TRY(normal_path("stat", path, normal));
+    TRY(lookup("stat", path));
     uint32_t inode = name_inode(d, normal);
     if (!inode && !name_is_dir(d, normal)) return not_found("stat", path);
     const SimInode *ino = &d->inodes[inode];
@@ -391,6 +403,7 @@ Err sim_path_list(const char *path, Arena *a, Slice **names, size_t *count)
     SimDisk *d = sim_now->disk;
     char normal[SIM_PATH];
     TRY(normal_path("list", path, normal));
+    TRY(lookup("list", path));
     if (!name_is_dir(d, normal)) return not_found("list", path);
     Slice *list = arena_array(a, Slice, d->name_count);
     size_t n = 0;
