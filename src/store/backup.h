@@ -132,7 +132,8 @@ typedef struct {
     BackupTold *told;
     void *told_arg;
 } BackupCopy;
-Err backup_copy_file(BackupCopy *c) MUST_USE; /* holes stay holes; synced */
+/* Holes stay holes; synced. ERR_NOT_FOUND: there is no such file to be copied. */
+Err backup_copy_file(BackupCopy *c) MUST_USE;
 /* SHA-256 of the first `size` octets. */
 Err backup_hash_file(Slice path, uint64_t size, uint8_t sha256[32], BackupTold *told,
                      void *told_arg) MUST_USE;

@@ -39,9 +39,10 @@ Err backup_hash_file(Slice path, uint64_t size, uint8_t sha256[32], BackupTold *
     return err;
 }
 
+/* len: at least 1 */
 static bool is_zero(const char *at, size_t len)
 {
-    return len && !at[0] && !memcmp(at, at + 1, len - 1);
+    return !at[0] && !memcmp(at, at + 1, len - 1);
 }
 
 /* What reads as zeros is left out: it was punched, and is to take no room here either. */
@@ -90,10 +91,13 @@ Err backup_copy_file(BackupCopy *c)
     File *from scoped(file) = NULL, *to scoped(file) = NULL;
     int mode = FILE_WRITE | FILE_CREATE | (c->begin ? 0 : FILE_EMPTY);
     TRY(file_open(c->from, FILE_READ, &from));
-    TRY(file_open(c->to, mode, &to));
+    Err err = file_open(c->to, mode, &to);
+    /* NOT_FOUND is for what is to be copied */
+    if (err == ERR_NOT_FOUND) return fail(ERR_IO, "%.*s: its directory is gone", SP(c->to));
+    TRY(err);
     Digest *d = digest_new();
     char *piece = (char *)mem_new(PIECE);
-    Err err = check_begin(c, to, d, piece);
+    err = check_begin(c, to, d, piece);
     if (!err) err = file_truncate(to, c->begin); /* what an unfinished copy has left */
     if (!err) err = copy_range(c, from, to, d, piece);
     digest_end(d, c->sha256);
