@@ -21,7 +21,6 @@ static uint64_t reserve_bytes(const Engine *e)
 
 Err log_reserve(Engine *e)
 {
-    if (e->log.has_reserve) return OK;
     Arena arena_scoped a = {0};
     Slice path = engine_path(e, &a, "log/reserve");
     File *file = NULL;
@@ -29,8 +28,8 @@ Err log_reserve(Engine *e)
     Err err = file_allocate(file, 0, reserve_bytes(e));
     file_close(file);
     if (err) {
-        Err gone = path_unlink(path);
-        return gone ? gone : err;
+        (void)!path_unlink(path); /* what it takes is missing elsewhere */
+        return err;
     }
     e->log.has_reserve = true;
     e->log.in_reserve = false;
@@ -102,8 +101,7 @@ static Err next_file(Engine *e, Arena *a, bool small, File **file, uint64_t *all
     if (!err) return OK;
     file_close(*file);
     *file = NULL;
-    Err gone = is_free ? OK : path_unlink(path);
-    if (gone) return gone;
+    (void)!path_unlink(path); /* a free one, too: somebody needs the room */
     if (err != ERR_DISK_FULL || !small || !e->log.has_reserve) return err;
 
     path = engine_path(e, a, "log/reserve");
@@ -141,12 +139,12 @@ static Err name_segment(Engine *e, Arena *a, File *file, uint32_t number)
 static void leave_segment(Engine *e)
 {
     Log *l = &e->log;
+    if (!l->file) return; /* the first of a store */
     uint64_t end = (lsn_offset(l->position.lsn) + 4095) / 4096 * 4096;
-    if (l->file && l->allocated > end + GROW_LEAST && file_truncate(l->file, end))
+    if (l->allocated > end + GROW_LEAST && file_truncate(l->file, end))
         engine_trouble(e, ERR_IO, "%s", err_story());
     mutex_lock(&e->lock);
-    Segment *s = segment_find(e, lsn_segment(l->position.lsn));
-    if (s && l->file) s->users--;
+    segment_find(e, lsn_segment(l->position.lsn))->users--;
     mutex_unlock(&e->lock);
 }
 

@@ -329,8 +329,7 @@ static int by_key(const void *a, const void *b)
 {
     const Ordered *x = (const Ordered *)a, *y = (const Ordered *)b;
     int order = slice_order(x->change.key, y->change.key);
-    if (order) return order;
-    return x->order < y->order ? -1 : 1;
+    return order ? order : (x->order > y->order) - (x->order < y->order);
 }
 
 /* In the order of keys, which a tree likes best; of several changes of one key the last. */
