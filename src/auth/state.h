@@ -2,6 +2,7 @@
 /* What the files of this room share. */
 #include "auth/auth.h"
 #include "auth/keeper.h"
+#include "auth/oauth.h"
 
 #include <stdatomic.h>
 
@@ -12,6 +13,7 @@ struct Auth {
     Store *store; /* NULL: elsewhere */
     Keeper *keeper;
     bool owns_keeper;
+    Oauth *oauth;
 };
 
 static inline const AuthConfig *auth_config(const Auth *auth)

@@ -1,4 +1,4 @@
-/* The role runner: calls other hosts for the keeper. */
+/* The role runner: calls other hosts for the fronts. */
 #include "house/role.h"
 #include "house/runner.h"
 #include "run/log.h"

@@ -3,7 +3,6 @@
 #include "run/loop.h"
 #include "run/world.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct {
@@ -38,7 +37,9 @@ static void run_story_forget(void)
 
 void run_story_keep(RunStory *s)
 {
-    (void)snprintf(s->text, sizeof s->text, "%s", err_story());
+    Slice told = slice_first(slice_of(err_story()), sizeof s->text - 1);
+    memcpy(s->text, told.at, told.len);
+    s->text[told.len] = 0;
 }
 
 void run_story_tell(const RunStory *s)

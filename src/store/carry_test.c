@@ -293,3 +293,30 @@ TEST(a_mailbox_that_goes_while_its_messages_move)
         pair_close(&p);
     }
 }
+
+/* What is kept after an expunge has no rights to take it from; what has become too large for a
+ * message stays. */
+TEST(what_is_kept_is_carried_and_what_is_too_large_stays)
+{
+    Pair p;
+    CopyResult r = {0};
+    pair_open(&p);
+    Mailbox *from = three(&p), *inbox = bobs_inbox(&p, p.bob);
+    check_ok(mailbox_set_acl(inbox, account_login(p.w.account), ACL_REPLACE, RIGHTS_ALL));
+    Mailbox *to = bobs_inbox(&p, p.w.acct);
+    UidSet all = world_uids(&p.w.arena, 1, 3), one = world_uids(&p.w.arena, 1, 1);
+    uint64_t most = p.w.store->options.message_most;
+    p.w.store->options.message_most = 5;
+    check_err(mailbox_move(from, &all, to, &p.w.arena, &r), ERR_TOO_BIG);
+    p.w.store->options.message_most = most;
+    check_u64(mailbox_status(inbox).exists, 0);
+    check_u64(mailbox_status(from).exists, 3);
+    from->box->s.role = ROLE_KEPT;
+    check_ok(mailbox_move(from, &one, to, &p.w.arena, &r));
+    from->box->s.role = ROLE_ARCHIVE;
+    check_u64(mailbox_status(inbox).exists, 1);
+    mailbox_close(to);
+    mailbox_close(inbox);
+    mailbox_close(from);
+    pair_close(&p);
+}

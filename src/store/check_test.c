@@ -220,3 +220,33 @@ TEST(each_thing_that_check_compares)
         world_close(&t.w);
     }
 }
+
+/* A message of nothing, one with the last uid; a store without accounts. */
+TEST(a_check_of_what_is_hardly_there)
+{
+    World w;
+    CheckResult result;
+    Arena arena arena_scoped = {0};
+    Store *store = NULL;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append_octets(&w, box, S(""), &(DraftPlace){0});
+    world_append(&w, box, "x", 0);
+    Message *m = box_message(box->box, 2);
+    check_ok(store_check(w.store, false, NULL, NULL, &result));
+    check_u64(result.findings, 0);
+    check(result.messages >= 2);
+    m->uid = UINT32_MAX; /* nobody comes after it; its email does not know */
+    check_ok(store_check(w.store, false, NULL, NULL, &result));
+    check(result.findings > 0);
+    m->uid = 2;
+    check_ok(store_check(w.store, false, NULL, NULL, &result));
+    check_u64(result.findings, 0);
+    mailbox_close(box);
+    Slice empty = arena_printf(&arena, "%s/empty", w.dir);
+    check_ok(store_open(empty, &w.options, &store));
+    check_ok(store_check(store, true, NULL, NULL, &result));
+    check_u64(result.accounts + result.findings, 0);
+    store_close(store);
+    world_close(&w);
+}

@@ -445,6 +445,34 @@ TEST(text_beyond_what_is_indexed_is_found)
     done(&w, &h);
 }
 
+/* It is in the first part; what comes behind so much text is not read any more. */
+TEST(parts_behind_what_is_found_are_not_read)
+{
+    World w;
+    Handle h;
+    Buf body buf_scoped = {0}, text buf_scoped = {0};
+    bool found;
+    begin(&w, &h);
+    buf_printf(&body, "Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+    for (int part = 0; part < 4; part++) {
+        size_t from = body.len;
+        buf_printf(&body, "--b\r\n\r\n%s\r\n", part ? "hay" : "the needle");
+        while (body.len - from < MAIL_TEXT_MOST / 2)
+            buf_printf(&body, "line %zu of part %d\r\n", body.len, part);
+    }
+    buf_printf(&body, "--b--\r\n");
+    uint32_t uid = world_append_octets(&w, h.box, buf_slice(&body), &(DraftPlace){0});
+    uint32_t eid = mailbox_message(h.box, uid)->eid;
+    check_ok(email_contains(w.account, eid, S("THE NEEDLE"), true, &found));
+    check(found);
+    check_ok(email_contains(w.account, eid, S("OF PART 3"), false, &found));
+    check(found);
+    check_ok(email_text(w.account, eid, MAIL_TEXT_BODIES, &text));
+    check(text.len + 10 >= MAIL_TEXT_MOST);
+    check(slice_find_slice(buf_slice(&text), S("OF PART 3")) == text.len);
+    done(&w, &h);
+}
+
 /* ---- deliveries ---- */
 
 /* To mailboxes that two of them make at the same time, that cannot be made, of nobody. */
