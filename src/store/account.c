@@ -60,8 +60,8 @@ static bool load_box(void *arg, Slice key, Slice value)
     Box *b = NEW(Box);
     b->account = l->account;
     b->s = s;
-    b->s.name = keep(s.name);
-    b->s.acl = keep(s.acl);
+    b->s.name = name_keep(s.name);
+    b->s.acl = s.acl.len ? keep(s.acl) : (Slice){0};
     b->next_uid = s.uid_next;
     list_init(&b->views);
     list_init(&b->opened);
@@ -172,7 +172,7 @@ static void account_free(Account *a)
     text_table_done(&a->keywords);
     text_table_done(&a->prefixes);
     for (uint32_t i = 0; i < a->subscribed_count; i++)
-        free((char *)a->subscribed[i].at);
+        name_free(a->subscribed[i]);
     free(a->subscribed);
     free(a->drops);
     free(a->dead_boxes);

@@ -430,8 +430,7 @@ static void apply_create(Applying *ap, const Op *op)
                       .created_modseq = ap->seq,
                       .highest_modseq = ap->seq,
                       .role = op->role,
-                      .name = keep(op->name),
-                      .acl = keep((Slice){0})};
+                      .name = name_keep(op->name)};
     b->next_uid = 1;
     b->loaded = true;
     b->state = PAGE_DIRTY;
@@ -453,13 +452,13 @@ static void apply_rename(Applying *ap, const Op *op)
     if (!b || box_by_name(a, op->name)) return;
     box_unfile(a, b);
     Slice old = b->s.name;
-    b->s.name = keep(op->name);
+    b->s.name = name_keep(op->name);
     b->state |= PAGE_DIRTY;
     box_file(a, b);
     Happening h = about(HAPPENED_RENAMED, b);
     h.old_name = old;
     happened(a, h);
-    free((char *)old.at);
+    name_free(old);
     boxes_changed(ap, b->s.id);
 }
 

@@ -226,7 +226,7 @@ void box_free(Box *b)
     if (!b) return;
     b->slots_state = b->vanished_state = 0;
     box_unload(b);
-    free((char *)b->s.name.at);
+    name_free(b->s.name);
     free((char *)b->s.acl.at);
     free(b);
 }

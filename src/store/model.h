@@ -45,7 +45,7 @@ typedef struct {
 
 struct Box {
     Account *account;
-    BoxState s;          /* as it is visible; name and acl are malloc */
+    BoxState s;          /* as it is visible; name: name_keep, acl: malloc */
     uint32_t next_uid;   /* >= s.uid_next: what is handed out to records in flight */
     uint8_t state;       /* PAGE_DIRTY: the box record */
     uint8_t slots_state; /* some slot page is dirty, folding */
@@ -159,7 +159,7 @@ struct Account {
     KwSet *kwsets;
     uint32_t kwset_count, kwset_room;
     Table kwset_numbers; /* ids -> number as a pointer */
-    Slice *subscribed;   /* sorted; malloc */
+    Slice *subscribed;   /* sorted; name_keep */
     uint32_t subscribed_count, subscribed_room;
     uint8_t subscribed_state;
 
@@ -390,6 +390,9 @@ Err change_uses(Change *c, Box *b, Role uses) MUST_USE; /* others lose them */
 uint32_t change_create(Change *c, Slice name, Role role); /* returns the id */
 /* May this mailbox have it? ERR_EXISTS, ERR_FORBIDDEN. */
 Err role_fits(Account *a, Role role, const Box *except) MUST_USE;
+/* A copy; name_free. */
+Slice name_keep(Slice name);
+void name_free(Slice name);
 /* Checks the name and who may, makes missing parents too. c is alone. */
 PARKS Err change_create_new(Change *c, uint32_t who, Slice name, Role role, Arena *arena) MUST_USE;
 bool subscribed_has(const Account *a, Slice name);

@@ -57,6 +57,34 @@ Err name_normal(Arena *arena, Slice name, Slice *out)
     return OK;
 }
 
+/* ---- names in memory: those that every account has are there once ---- */
+
+static const Slice usual[] = {
+    {"INBOX",   5},
+    {"Drafts",  6},
+    {"Sent",    4},
+    {"Trash",   5},
+    {"Junk",    4},
+    {"Archive", 7},
+    {"\1kept",  5}
+};
+
+Slice name_keep(Slice name)
+{
+    for (size_t i = 0; i < COUNT(usual); i++)
+        if (slice_eq(usual[i], name)) return usual[i];
+    char *copy = mem_new(name.len + 1);
+    if (name.len) memcpy(copy, name.at, name.len);
+    return slice(copy, name.len);
+}
+
+void name_free(Slice name)
+{
+    for (size_t i = 0; i < COUNT(usual); i++)
+        if (name.at == usual[i].at) return;
+    free((char *)name.at);
+}
+
 /* ---- subscriptions: names, whether or not there is such a mailbox (RFC 9051 6.3.7) ---- */
 
 static uint32_t subscribed_position(const Account *a, Slice name)
@@ -86,9 +114,7 @@ static void subscribed_insert(Account *a, uint32_t at, Slice name)
             mem_grow(a->subscribed, array_bytes(a->subscribed_room, sizeof *a->subscribed));
     }
     memmove(&a->subscribed[at + 1], &a->subscribed[at], (a->subscribed_count - at) * sizeof(Slice));
-    char *copy = mem_new(name.len + 1);
-    memcpy(copy, name.at, name.len);
-    a->subscribed[at] = slice(copy, name.len);
+    a->subscribed[at] = name_keep(name);
     a->subscribed_count++;
 }
 
@@ -101,7 +127,7 @@ void subscribed_set(Account *a, Slice name, bool on)
         subscribed_insert(a, at, name);
         return;
     }
-    free((char *)a->subscribed[at].at);
+    name_free(a->subscribed[at]);
     a->subscribed_count--;
     memmove(&a->subscribed[at], &a->subscribed[at + 1], (a->subscribed_count - at) * sizeof(Slice));
 }
