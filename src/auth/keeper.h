@@ -23,7 +23,7 @@ enum {
 };
 /* What else than a password may show who somebody is: VOUCH, believed only where the configuration
  * has it. */
-typedef enum { VOUCH_CERTIFICATE = 1, VOUCH_TOKEN, VOUCH_ANONYMOUS } Vouch;
+typedef enum { VOUCH_CERTIFICATE = 1, VOUCH_ANONYMOUS = 3 } Vouch;
 
 /* The one in this process. An empty dir: nothing is kept. */
 PARKS Err keeper_open(const AuthConfig *config, Keeper **keeper) MUST_USE;

@@ -153,7 +153,7 @@ TEST(questions_that_only_the_taken_over_ask)
         {{.kind = MEMO_TOKEN, .text = {S("anna"), [3] = S("token")}},                               OK,              ERR_UNSUPPORTED},
         {{.kind = MEMO_VOUCH, .number = {VOUCH_CERTIFICATE}, .text = {S("anna")}},
          ERR_FORBIDDEN,                                                                                              0              },
-        {{.kind = MEMO_VOUCH, .number = {VOUCH_TOKEN}, .text = {S("anna")}},                        ERR_FORBIDDEN,   0              },
+        {{.kind = MEMO_VOUCH, .number = {2 /* none */}, .text = {S("anna")}},                       ERR_FORBIDDEN,   0              },
         {{.kind = MEMO_VOUCH, .number = {VOUCH_ANONYMOUS}, .text = {S("anna")}},                    ERR_FORBIDDEN,   0              },
         {{.kind = MEMO_VOUCH, .number = {VOUCH_ANONYMOUS}, .text = {S("guest")}},                   OK,              OK             },
         {{.kind = MEMO_VOUCH, .number = {VOUCH_ANONYMOUS}, .text = {S("")}},                        ERR_FORBIDDEN,   0              },

@@ -220,7 +220,6 @@ PARKS Err auth_open(const AuthConfig *config, Store *store, Auth **auth)
     new->keeper = config->keeper;
     new->owns_keeper = !config->keeper;
     json_seed(random_u64());
-    new->oauth = oauth_new();
     Err err = new->owns_keeper ? keeper_open(config, &new->keeper) : OK;
     if (err)
         auth_close(new);
@@ -233,7 +232,6 @@ PARKS void auth_close(Auth *auth)
 {
     if (!auth) return;
     if (auth->owns_keeper) keeper_close(auth->keeper);
-    oauth_free(auth->oauth);
     arena_done(&auth->memory);
     free(auth);
 }

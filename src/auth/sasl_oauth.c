@@ -90,48 +90,11 @@ static void say_error(const OauthConfig *c, bool xoauth2, Buf *out)
     buf_char(out, '}');
 }
 
-/* The login that a token stands for which only its issuer can read; the client's own idea of it may
- * only be the same. */
-PARKS static Err check_opaque(Sasl *s, Slice token, Slice wanted, Buf *login)
-{
-    Buf user buf_scoped = {0}, other buf_scoped = {0};
-    TRY(oauth_check_opaque(s->auth->oauth, &auth_config(s->auth)->oauth, token, &user));
-    TRY(auth_canonical_login(s->auth, buf_slice(&user), login));
-    if (!wanted.len) return OK;
-    TRY(auth_canonical_login(s->auth, wanted, &other));
-    return slice_eq(buf_slice(&other), buf_slice(login))
-               ? OK
-               : fail(ERR_AUTH, "the token is another user's");
-}
-
-static void tell_refused(const Sasl *s, Err why)
-{
-    Buf remote buf_scoped = {0};
-    Address peer = stream_peer(s->stream);
-    address_print(&remote, &peer);
-    log_err(LOG_LEVEL_INFO, "token_refused", why, KV_TEXT("service", s->service),
-            KV("remote", buf_slice(&remote)));
-}
-
-PARKS static SaslState try_opaque(Sasl *s, Slice token, Err *err)
-{
-    Buf login buf_scoped = {0};
-    Memo vouch = {.kind = MEMO_VOUCH, .number = {VOUCH_TOKEN}};
-    Err verdict = check_opaque(s, token, buf_slice(&s->login), &login);
-    if (verdict) tell_refused(s, verdict);
-    if (verdict == ERR_TEMPORARY) return sasl_failed(err, verdict);
-    if (verdict) return sasl_is_wrong(s, err);
-    buf_clear(&s->login);
-    buf_add(&s->login, buf_slice(&login));
-    return sasl_attempt(s, &vouch, err);
-}
-
 PARKS static SaslState try_token(Sasl *s, Slice token, Err *err)
 {
     Memo question = {.kind = MEMO_TOKEN, .text = {[3] = token}};
     if (token.len > JOSE_TOKEN_MOST) return sasl_is_wrong(s, err);
-    return oauth_is_signed(&auth_config(s->auth)->oauth, token) ? sasl_attempt(s, &question, err)
-                                                                : try_opaque(s, token, err);
+    return sasl_attempt(s, &question, err);
 }
 
 PARKS static SaslState judge(Sasl *s, bool fits, Slice token, const Buf *wanted, Buf *challenge,

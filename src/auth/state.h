@@ -2,7 +2,6 @@
 /* What the files of this room share. */
 #include "auth/auth.h"
 #include "auth/keeper.h"
-#include "auth/oauth.h"
 
 #include <stdatomic.h>
 
@@ -13,7 +12,6 @@ struct Auth {
     Store *store; /* NULL: elsewhere */
     Keeper *keeper;
     bool owns_keeper;
-    Oauth *oauth;
 };
 
 static inline const AuthConfig *auth_config(const Auth *auth)

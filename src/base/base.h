@@ -110,6 +110,8 @@ static inline Slice slice_first(Slice s, size_t len) /* at most the first `len` 
 {
     return slice(s.at, len < s.len ? len : s.len);
 }
+/* Does s hold this somewhere? Everything holds the empty slice. Sixteen octets at a time. */
+bool slice_holds(Slice s, Slice what);
 Slice slice_trim(Slice s);               /* without SP HTAB CR LF at both ends */
 size_t slice_find(Slice s, char c);      /* index of the first c, or s.len */
 size_t slice_find_last(Slice s, char c); /* index of the last c, or s.len */

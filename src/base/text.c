@@ -26,13 +26,18 @@ char ascii_upper(char c)
     return c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
 }
 
-/* How many octets at the front are ASCII; eight at a time, as most mail is nothing else. */
+/* How many octets at the front are ASCII; many at a time, as most mail is nothing else. */
 static size_t ascii_run(Slice s)
 {
+    const uint64_t high = 0x8080808080808080;
     size_t n = 0;
+    for (uint64_t words[4]; s.len - n >= sizeof words; n += sizeof words) {
+        memcpy(words, s.at + n, sizeof words);
+        if ((words[0] | words[1] | words[2] | words[3]) & high) break;
+    }
     for (uint64_t word; s.len - n >= sizeof word; n += sizeof word) {
         memcpy(&word, s.at + n, sizeof word);
-        if (word & 0x8080808080808080) break;
+        if (word & high) break;
     }
     while (n < s.len && (unsigned char)s.at[n] < 0x80)
         n++;
@@ -77,10 +82,27 @@ size_t utf8_decode_any(Slice s, uint32_t *codepoint)
     return len;
 }
 
+/* Words of an alphabet whose letters are two octets each; the octets taken. */
+static size_t two_octet_run(Slice s)
+{
+    const unsigned char *at = (const unsigned char *)s.at;
+    size_t n = 0;
+    while (n + 2 <= s.len) {
+        if (at[n] >= 0xc2 && at[n] <= 0xdf && (at[n + 1] & 0xc0) == 0x80)
+            n += 2;
+        else if (at[n] < 0x80 && at[n + 1] >= 0xc2) /* a blank */
+            n++;
+        else
+            break;
+    }
+    return n;
+}
+
 bool utf8_is_valid(Slice s)
 {
     while (s.len) {
         s = slice_from(s, ascii_run(s));
+        s = slice_from(s, two_octet_run(s));
         if (!s.len) break;
         uint32_t ignored;
         size_t len = utf8_decode(s, &ignored);

@@ -14,7 +14,9 @@ typedef struct {
     uint32_t next_uid;
     uint64_t offset;         /* into the message next_uid, when it was begun; else 0 */
     bool begun, over, found; /* found: the mailbox asked for, or any */
+    bool entered;            /* the mailbox */
     uint64_t done;
+    Things things;
     Arena arena;
     Err err;
 } Export;
@@ -59,6 +61,7 @@ PARKS static Err give_message(Export *x, Mailbox *box, const Message *m, size_t 
 {
     Account *account = mailbox_account(box);
     if (!x->begun) TRY(give_meta(x, box, m));
+    if (!x->begun) TRY(things_of_message(&x->things, box, m));
     x->begun = true;
     while (x->offset < m->size && *octets < ROUND_OCTETS) {
         Buf frame buf_scoped = {0};
@@ -77,7 +80,9 @@ PARKS static Err give_message(Export *x, Mailbox *box, const Message *m, size_t 
 PARKS static Err give_mailbox(Export *x, Mailbox *box, size_t *octets)
 {
     bool one = x->what->uid || x->what->eid;
-    if (x->next_uid == 1 && !x->begun && !one) TRY(give_folder(x, box));
+    if (!x->entered && !one) TRY(give_folder(x, box));
+    if (!x->entered) TRY(things_enter(&x->things, box));
+    x->entered = true;
     while (*octets < ROUND_OCTETS) {
         const Message *at = mailbox_next(box, x->next_uid);
         if (!at || at->uid == UINT32_MAX) break;
@@ -90,14 +95,18 @@ PARKS static Err give_mailbox(Export *x, Mailbox *box, size_t *octets)
         else
             x->next_uid++;
     }
-    if (*octets < ROUND_OCTETS) x->at++, x->next_uid = 1;
-    return OK;
+    if (*octets >= ROUND_OCTETS) return OK;
+    x->at++, x->next_uid = 1, x->entered = false;
+    return things_leave(&x->things, box);
 }
 
 PARKS static Err give_round(Export *x, Account *account)
 {
     size_t octets = 0;
-    if (!x->entries) account_mailboxes(account, &x->arena, &x->entries, &x->count);
+    if (!x->entries) {
+        account_mailboxes(account, &x->arena, &x->entries, &x->count);
+        TRY(things_begin(&x->things, account));
+    }
     while (x->at < x->count && octets < ROUND_OCTETS) {
         const MailboxEntry *e = &x->entries[x->at];
         Mailbox *box scoped(mailbox) = NULL;
@@ -112,7 +121,7 @@ PARKS static Err give_round(Export *x, Account *account)
         TRY(give_mailbox(x, box, &octets));
     }
     x->over = x->at == x->count;
-    return OK;
+    return x->over ? things_end(&x->things, account) : OK;
 }
 
 PARKS static void round_at_home(void *arg)
@@ -136,10 +145,13 @@ PARKS static Err export_all(Export *x)
 
 PARKS Err export_run(Talk *t, const ExportWhat *what, uint64_t *done)
 {
-    Export x = {.talk = t, .what = what, .next_uid = 1};
+    Export x = {
+        .talk = t, .what = what, .next_uid = 1, .things = {.talk = t, .what = what}
+    };
     Err err = export_all(&x);
     if (!err && what->only.len && !x.found)
         err = fail(ERR_NOT_FOUND, "no mailbox %.*s", SP(what->only));
+    things_done(&x.things);
     arena_done(&x.arena);
     *done = x.done;
     return err;

@@ -6,7 +6,6 @@
 #include "house/certificate.h"
 #include "house/porch.h"
 #include "house/role.h"
-#include "house/runner.h"
 #include "house/snapshot.h"
 #include "house/verbs.h"
 #include "net/caller.h"
@@ -22,7 +21,7 @@ typedef struct {
     Actor *actor;
     _Atomic(Snapshot *) now;
     Auth *auth;
-    Caller *keeper, *runner;
+    Caller *keeper;
     Keeper *remote;
     Gates *gates;
     Porch porch;
@@ -155,12 +154,18 @@ static void install(Front *f, const Config *config)
     atomic_store(&f->now, s);
 }
 
+/* Tokens are taken, and the keeper asks about them. */
+static Err ask_nobody(void *arg, Slice token, Buf *out)
+{
+    (void)arg, (void)token, (void)out;
+    return ERR_TEMPORARY;
+}
+
 static AuthConfig auth_config(const Front *f, const Config *config, Arena *a)
 {
     AuthConfig auth = snapshot_auth(config, &f->actor->demo, NULL, a);
     auth.keeper = f->remote;
-    auth.oauth.introspect = config->oauth_introspection.len ? runner_introspect : NULL;
-    auth.oauth.introspect_arg = f->runner;
+    auth.oauth.introspect = config->oauth_introspection.len ? ask_nobody : NULL;
     return auth;
 }
 
@@ -201,8 +206,8 @@ PARKS static void joined(Actor *actor, const Joint *joint)
         err = house_joins(f, joint);
     else if (joint->peer == CAST_KEEPER)
         caller_replace(f->keeper, joint->sock);
-    else /* nobody else is joined to a front */
-        caller_replace(f->runner, joint->sock);
+    else /* a runner, by a warden of an earlier version */
+        sock_close(joint->sock);
     if (err) log_err(LOG_LEVEL_ERROR, "house_not_joined", err);
 }
 
@@ -210,7 +215,6 @@ PARKS static void gone(Actor *actor, CastRole peer, uint32_t number)
 {
     Front *f = actor->state;
     if (peer == CAST_KEEPER) caller_replace(f->keeper, NULL);
-    if (peer == CAST_RUNNER) caller_replace(f->runner, NULL);
     if (peer == CAST_HOUSE && number == f->house) gates_lost(f->gates);
 }
 
@@ -225,7 +229,6 @@ PARKS static Err begin(Actor *actor)
                          .patience_ms = PATIENCE_MS}; /* longer than the back-off */
     *f = (Front){.actor = actor,
                  .keeper = caller_new(CAST_FRONT, CAST_KEEPER, QUESTIONS_MOST),
-                 .runner = caller_new(CAST_FRONT, CAST_RUNNER, QUESTIONS_MOST),
                  .gates = gates_new(&gates)};
     actor->state = f;
     f->remote = keeper_remote(f->keeper);
@@ -299,7 +302,6 @@ PARKS static void stop(Actor *actor)
     auth_close(f->auth);
     keeper_close(f->remote);
     caller_free(f->keeper);
-    caller_free(f->runner);
     snapshots_free(atomic_load(&f->now));
     free(f);
 }

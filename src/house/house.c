@@ -286,6 +286,7 @@ PARKS void house_close(House *h)
     keeper_close(h->keeper);
     store_close(h->store);
     tls_set_current(NULL);
+    number_table_done(&h->restoring);
     snapshots_free(atomic_load(&h->now));
     if (h->own_board) board_free(h->board);
     arena_done(&h->memory);

@@ -7,6 +7,7 @@
  * there is one, through the control socket, else in a House opened for them. Begin reading with
  * main.c, then house.c. */
 #include "auth/auth.h"
+#include "base/table.h"
 #include "house/config.h"
 #include "house/porch.h"
 #include "house/snapshot.h"
@@ -30,8 +31,9 @@ typedef struct House {
     const GrantKey *grant_key;
     struct Actor *actor; /* NULL: a house alone */
     Porch porch;
-    atomic_uint visitors; /* at the control socket; in busy, too */
-    atomic_uint busy;     /* fibers that use the house without being connections of the porch */
+    NumberTable restoring; /* accounts into which something is put back; loop 0 */
+    atomic_uint visitors;  /* at the control socket; in busy, too */
+    atomic_uint busy;      /* fibers that use the house without being connections of the porch */
 } House;
 
 typedef struct {

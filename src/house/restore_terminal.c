@@ -15,7 +15,7 @@ typedef struct {
     int64_t at;
     uint32_t uid;
     Slice email_id;
-    bool keep_numbers;
+    bool keep_numbers, replace;
 } RestoreArgs;
 
 typedef struct {
@@ -85,7 +85,7 @@ PARKS static Err restore_whole(CommandLine *c, const RestoreArgs *a)
     return OK;
 }
 
-/* ---- mail of one account ---- */
+/* ---- one account ---- */
 
 typedef struct {
     ControlClient client;
@@ -115,6 +115,9 @@ PARKS static Err find_what(const RestoreArgs *a, Sending *s)
     TRY(err);
     s->what.only = a->folder;
     s->what.uid = a->uid;
+    s->what.notes = true;
+    s->what.things = !a->uid && !a->email_id.len && !a->into.len;
+    s->what.replace = a->replace;
     if (!a->email_id.len) return OK;
     s->what.eid = (uint32_t)imap_object_id_of(a->email_id, OBJECT_EMAIL, s->what.acct);
     return s->what.eid
@@ -215,6 +218,8 @@ static Err take_args(CommandLine *c, RestoreArgs *a)
         Slice arg = slice_of(c->argv[i]);
         if (slice_eq(arg, S("--keep-uidvalidity"))) {
             a->keep_numbers = true;
+        } else if (slice_eq(arg, S("--replace"))) {
+            a->replace = true;
         } else if (slice_starts(arg, S("-"))) {
             if (i + 1 == c->argc) return fail(ERR_SYNTAX, "%.*s wants a value", SP(arg));
             TRY(take_option(a, arg, slice_of(c->argv[++i])));
@@ -225,8 +230,9 @@ static Err take_args(CommandLine *c, RestoreArgs *a)
         }
     }
     bool mail_only = a->folder.len || a->into.len || a->uid || a->email_id.len || a->scratch.len;
-    bool fits = a->dir.len && !a->store.len != !a->account.len && !(a->store.len && mail_only) &&
-                !(a->uid && !a->folder.len) && !(a->account.len && a->keep_numbers);
+    bool fits = a->dir.len && !a->store.len != !a->account.len &&
+                !(a->store.len && (mail_only || a->replace)) && !(a->uid && !a->folder.len) &&
+                !(a->account.len && a->keep_numbers);
     return fits ? OK : fail(ERR_SYNTAX, "usage: posthouse %s", verb_find(S("restore"))->synopsis);
 }
 

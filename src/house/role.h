@@ -20,8 +20,8 @@ typedef struct {
      * `first`. Else: */
     RingFds *rings;
     size_t ring_count;
-    Sock *sock; /* for a Caller (front, house) or its answering side (keeper, runner), attached to
-                   loop 0 */
+    Sock *sock; /* for a Caller (front, house, keeper) or its answering side (keeper, runner),
+                   attached to loop 0 */
 } Joint;
 
 typedef struct {

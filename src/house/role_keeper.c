@@ -1,20 +1,26 @@
-/* The role keeper: credentials, who guesses, private keys. Fronts and the house ask it; it calls
- * nobody, and has no socket to the world. */
+/* The role keeper: credentials, who guesses, private keys. Fronts and the house ask it; it has no
+ * socket to the world. Of tokens that only their issuer can read it asks the runner: so a front
+ * need not be believed. */
 #include "auth/keeper.h"
 #include "house/keys.h"
 #include "house/role.h"
+#include "house/runner.h"
 #include "house/snapshot.h"
 #include "net/caller.h"
 #include "run/log.h"
 
 #include <stdlib.h>
 
-enum { AT_ONCE_MOST = 1024 }; /* questions of each who asks */
+enum {
+    AT_ONCE_MOST = 1024, /* questions of each who asks */
+    TOKENS_MOST = 256,   /* questions of ours, to the runner */
+};
 
 typedef struct {
     Actor *actor;
     Keeper *keeper;
     Keys *keys;
+    Caller *runner;
     unsigned fibers; /* clients, and the watch of the keys */
 } Work;
 
@@ -29,20 +35,24 @@ PARKS static void joined(Actor *a, const Joint *joint)
 {
     Work *w = a->state;
     Answerer how = {.at_once = AT_ONCE_MOST, .answer = answer, .arg = w};
-    actor_answer(a, joint, &how, &w->fibers);
+    if (joint->peer == CAST_RUNNER)
+        caller_replace(w->runner, joint->sock);
+    else
+        actor_answer(a, joint, &how, &w->fibers);
 }
 
-/* The runner answers the fronts, not us: what it says of a token is theirs to vouch for. */
-PARKS static Err ask_nobody(void *arg, Slice token, Buf *out)
+static void gone(Actor *a, CastRole peer, uint32_t number)
 {
-    (void)arg, (void)token, (void)out;
-    return ERR_TEMPORARY;
+    const Work *w = a->state;
+    (void)number;
+    if (peer == CAST_RUNNER) caller_replace(w->runner, NULL);
 }
 
-static AuthConfig auth_config(const Actor *a, const Config *c, Arena *memory)
+static AuthConfig auth_config(const Work *w, const Config *c, Arena *memory)
 {
-    AuthConfig auth = snapshot_auth(c, &a->demo, NULL, memory);
-    auth.oauth.introspect = c->oauth_introspection.len ? ask_nobody : NULL;
+    AuthConfig auth = snapshot_auth(c, &w->actor->demo, NULL, memory);
+    auth.oauth.introspect = c->oauth_introspection.len ? runner_introspect : NULL;
+    auth.oauth.introspect_arg = w->runner;
     return auth;
 }
 
@@ -52,7 +62,8 @@ PARKS static Err begin(Actor *a)
     Work *w = NEW(Work);
     a->state = w;
     w->actor = a;
-    AuthConfig auth = auth_config(a, a->config, &memory);
+    w->runner = caller_new(CAST_KEEPER, CAST_RUNNER, TOKENS_MOST);
+    AuthConfig auth = auth_config(w, a->config, &memory);
     TRY(keeper_open(&auth, &w->keeper));
     return keys_open(a->config, &w->keys);
 }
@@ -80,7 +91,7 @@ PARKS static Err reload(Actor *a, const Config *fresh)
 {
     Work *w = a->state;
     Arena memory arena_scoped = {0};
-    AuthConfig auth = auth_config(a, fresh, &memory);
+    AuthConfig auth = auth_config(w, fresh, &memory);
     TRY(keys_reload(w->keys, fresh));
     keeper_reload(w->keeper, &auth);
     return OK;
@@ -95,8 +106,9 @@ PARKS static void stop(Actor *a)
         cond_wait(&nobody, now_ms() + 5);
     keys_close(w->keys);
     keeper_close(w->keeper);
+    caller_free(w->runner);
     free(w);
 }
 
 const RoleWork keeper_work = {
-    .begin = begin, .serve = serve, .joined = joined, .reload = reload, .stop = stop};
+    .begin = begin, .serve = serve, .joined = joined, .gone = gone, .reload = reload, .stop = stop};

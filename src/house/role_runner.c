@@ -1,4 +1,4 @@
-/* The role runner: calls other hosts for the fronts. */
+/* The role runner: calls other hosts for the keeper. */
 #include "house/role.h"
 #include "house/runner.h"
 #include "run/log.h"

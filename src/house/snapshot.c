@@ -124,6 +124,7 @@ AuthConfig snapshot_auth(const Config *c, const Demo *demo, Runner *runner, Aren
         .dir = simulated ? S("keeper") : house_path(c, a, "keeper"),
         .argon2_memory_kib = simulated ? 8 : 0,
         .argon2_passes = simulated ? 1 : 0,
+        .scram_iterations = simulated ? 16 : 0,
         .plain_without_tls = c->plain_without_tls,
         .domains = c->domains.items,
         .domain_count = c->domains.count,

@@ -38,6 +38,72 @@ Err transfer_meta_decode(Slice frame, TransferMeta *m)
     return r.bad || r.rest.len ? fail(ERR_SYNTAX, "a broken message header") : OK;
 }
 
+void thing_encode(Buf *out, const Thing *t)
+{
+    buf_char(out, 'T');
+    buf_u8(out, (uint8_t)t->kind);
+    buf_bytes(out, t->mailbox);
+    buf_bytes(out, t->name);
+    buf_bytes(out, t->value);
+    buf_bytes(out, t->login);
+    buf_u32(out, t->acct);
+    buf_u32(out, t->number);
+}
+
+Err thing_decode(Slice frame, Thing *t)
+{
+    Reader r = reader(frame);
+    if (read_u8(&r) != 'T') return fail(ERR_SYNTAX, "not a thing");
+    unsigned kind = read_u8(&r);
+    t->kind = (ThingKind)kind;
+    t->mailbox = read_bytes(&r);
+    t->name = read_bytes(&r);
+    t->value = read_bytes(&r);
+    t->login = read_bytes(&r);
+    t->acct = read_u32(&r);
+    t->number = read_u32(&r);
+    bool known = kind > THING_NONE && kind < THING_END;
+    return r.bad || r.rest.len || !known ? fail(ERR_SYNTAX, "a broken thing") : OK;
+}
+
+void thing_put_quota(Buf *value, const Quota *q)
+{
+    for (size_t i = 0; i < QUOTA_RESOURCES; i++) {
+        buf_u64(value, q->limit[i]);
+        buf_u64(value, q->used[i]);
+    }
+}
+
+Err thing_quota(Slice value, Quota *q)
+{
+    Reader r = reader(value);
+    *q = (Quota){0};
+    for (size_t i = 0; i < QUOTA_RESOURCES; i++) {
+        q->limit[i] = read_u64(&r);
+        q->used[i] = read_u64(&r);
+    }
+    return r.bad || r.rest.len ? fail(ERR_SYNTAX, "broken limits") : OK;
+}
+
+void thing_put_right(Buf *value, Slice identifier, uint32_t acct, Rights rights)
+{
+    buf_bytes(value, identifier);
+    buf_u32(value, acct);
+    buf_u32(value, (uint32_t)rights);
+}
+
+Err thing_right(Reader *in, Slice *identifier, uint32_t *acct, Rights *rights, bool *more)
+{
+    *more = in->rest.len;
+    if (!*more) return OK;
+    *identifier = read_bytes(in);
+    *acct = read_u32(in);
+    uint32_t number = read_u32(in);
+    *rights = (Rights)(number & RIGHTS_ALL);
+    bool good = !in->bad && identifier->len && number == (uint32_t)*rights;
+    return good ? OK : fail(ERR_SYNTAX, "broken rights");
+}
+
 uint64_t transfer_mark(Slice mailbox, Slice key)
 {
     Buf both buf_scoped = {0};

@@ -33,6 +33,42 @@ void transfer_meta_encode(Buf *out, const TransferMeta *m);
 Err transfer_meta_decode(Slice frame, TransferMeta *m) MUST_USE; /* borrows */
 uint64_t transfer_mark(Slice mailbox, Slice key);
 
+/* What an account has besides messages, as restore brings it: 'T' frames. WHOLE or FOLDER comes
+ * first; the rest of a mailbox behind its messages; NOTE and SEEN between 'M' and 'B'. */
+typedef enum {
+    THING_NONE,
+    THING_WHOLE,      /* all of an account follows. number: ThingHow; value: Quota, as 8 u64 */
+    THING_FOLDER,     /* only this mailbox. number: ThingHow */
+    THING_LIMITS,     /* the end of all; as WHOLE */
+    THING_SUBSCRIBED, /* mailbox */
+    THING_PREF,       /* name, value: an object */
+    THING_ROLE,       /* mailbox, number: Role */
+    THING_RIGHTS,     /* mailbox, value: { bytes identifier, u32 its account or 0, u32 rights } ...
+                         It is the last of a mailbox that exists */
+    THING_ANNOTATION, /* mailbox (empty: the server), name: entry, value; login empty: shared */
+    THING_NOTE,       /* the same of the message that has begun */
+    THING_SEEN,       /* login has seen it */
+    THING_END
+} ThingKind;
+typedef enum {
+    THING_REPLACE = 1, /* over what is there */
+    THING_LIMITED = 2  /* the account has limits of its own */
+} ThingHow;
+typedef struct {
+    ThingKind kind;
+    Slice mailbox, name, value;
+    Slice login;   /* whose */
+    uint32_t acct; /* his number then */
+    uint32_t number;
+} Thing;
+void thing_encode(Buf *out, const Thing *t);
+Err thing_decode(Slice frame, Thing *t) MUST_USE; /* borrows */
+void thing_put_quota(Buf *value, const Quota *q);
+Err thing_quota(Slice value, Quota *q) MUST_USE;
+void thing_put_right(Buf *value, Slice identifier, uint32_t acct, Rights rights);
+/* *more false: that was all. */
+Err thing_right(Reader *in, Slice *identifier, uint32_t *acct, Rights *rights, bool *more) MUST_USE;
+
 /* Where messages go to: the account's mailbox of that name, made and subscribed if it is not there
  * yet. At home. */
 PARKS Err transfer_mailbox(Account *account, uint32_t acct, Slice name, Mailbox **box) MUST_USE;
@@ -43,9 +79,36 @@ typedef struct {
     uint32_t acct;
     Slice only;        /* a mailbox; empty: all */
     uint32_t uid, eid; /* only messages with these; 0: any */
+    bool notes;        /* with what belongs to messages: annotations, who else has seen them */
+    bool things;       /* and what else the account has, or that mailbox */
+    bool replace;      /* what is there is to become what it was */
 } ExportWhat;
 /* *done: messages, also when it fails. ERR_NOT_FOUND: no such mailbox. */
 PARKS Err export_run(Talk *t, const ExportWhat *what, uint64_t *done) MUST_USE;
+
+/* export_things.c, for export_run: what goes beside messages. */
+typedef struct {
+    uint32_t who;
+    Slice login;
+    Mailbox *box; /* as he sees it */
+} Beholder;
+typedef struct {
+    Talk *talk;
+    const ExportWhat *what;
+    Arena arena;        /* of the whole */
+    Slice *logins;      /* all there were */
+    uint32_t *accts;    /* their numbers */
+    size_t login_count; /* both by order of login */
+    Beholder *beholders;
+    size_t beholder_count; /* of the mailbox that is entered */
+    Arena beholder_arena;
+} Things;
+PARKS Err things_begin(Things *t, Account *account) MUST_USE;
+PARKS Err things_enter(Things *t, Mailbox *box) MUST_USE; /* its messages follow */
+PARKS Err things_of_message(Things *t, Mailbox *box, const Message *m) MUST_USE;
+PARKS Err things_leave(Things *t, Mailbox *box) MUST_USE; /* they are out */
+PARKS Err things_end(Things *t, Account *account) MUST_USE;
+void things_done(Things *t);
 
 /* ---- names of mailboxes in the file system; a level that comes to nothing is left out ---- */
 Slice name_below(Arena *a, Slice above, Slice raw);

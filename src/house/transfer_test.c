@@ -42,6 +42,57 @@ TEST(marks_differ_by_mailbox_and_key)
     check(transfer_mark(S("a"), S("b")) != transfer_mark(S("b"), S("a")));
 }
 
+TEST(a_thing_comes_back_whole_or_not_at_all)
+{
+    Buf frame buf_scoped = {0}, value buf_scoped = {0};
+    Quota q =
+              {
+                  .limit = {1, 2, 3, QUOTA_NONE},
+                    .used = {5, 6, 7, 8         }
+    },
+          now;
+    Thing t, sent = {.kind = THING_WHOLE,
+                     .mailbox = S("Work"),
+                     .name = S("/comment"),
+                     .login = S("bert"),
+                     .acct = 7,
+                     .number = THING_LIMITED};
+    thing_put_quota(&value, &q);
+    sent.value = buf_slice(&value);
+    thing_encode(&frame, &sent);
+    check_ok(thing_decode(buf_slice(&frame), &t));
+    check(t.kind == THING_WHOLE && t.acct == 7 && t.number == THING_LIMITED);
+    check_slice(t.login, S("bert"));
+    check_ok(thing_quota(t.value, &now));
+    check(!memcmp(&q, &now, sizeof q));
+    check_err(thing_quota(slice_from(t.value, 1), &now), ERR_SYNTAX);
+    for (size_t len = 0; len < frame.len; len++)
+        check_err(thing_decode(slice(frame.at, len), &t), ERR_SYNTAX);
+    frame.at[1] = THING_END;
+    check_err(thing_decode(buf_slice(&frame), &t), ERR_SYNTAX);
+}
+
+TEST(rights_come_back_one_by_one)
+{
+    Buf value buf_scoped = {0};
+    Slice identifier;
+    uint32_t acct;
+    Rights rights;
+    bool more;
+    thing_put_right(&value, S("bert"), 7, RIGHT_READ | RIGHT_LOOKUP);
+    thing_put_right(&value, S("-anyone"), 0, RIGHTS_ALL);
+    Reader in = reader(buf_slice(&value));
+    check_ok(thing_right(&in, &identifier, &acct, &rights, &more));
+    check(more && acct == 7 && rights == (RIGHT_READ | RIGHT_LOOKUP));
+    check_ok(thing_right(&in, &identifier, &acct, &rights, &more));
+    check_slice(identifier, S("-anyone"));
+    check_ok(thing_right(&in, &identifier, &acct, &rights, &more));
+    check(!more);
+    in = reader(slice(value.at, value.len - 1));
+    check_ok(thing_right(&in, &identifier, &acct, &rights, &more));
+    check_err(thing_right(&in, &identifier, &acct, &rights, &more), ERR_SYNTAX);
+}
+
 /* ---- verbs at the terminal, with the house opened for each ---- */
 
 PARKS static void open_again(HouseWorld *w)

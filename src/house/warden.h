@@ -5,7 +5,7 @@
  *     warden --post--> each role            (memos with descriptors, memos.def)
  *     front  ==rings== house                (one for each loop of the house)
  *     front, house --sockets--> keeper      (Callers)
- *     front        --sockets--> runner
+ *     keeper       --sockets--> runner
  *
  * A role that ends is started again: at once, then after 0.1, 0.2, ... 10 seconds while it keeps
  * ending. The others are told that it is gone, and handed new ends. Begin reading with

@@ -53,10 +53,10 @@ typedef struct {
 } Bond;
 
 static const Bond bonds[] = {
-    {CAST_FRONT, CAST_HOUSE,  true },
-    {CAST_FRONT, CAST_KEEPER, false},
-    {CAST_FRONT, CAST_RUNNER, false},
-    {CAST_HOUSE, CAST_KEEPER, false},
+    {CAST_FRONT,  CAST_HOUSE,  true },
+    {CAST_FRONT,  CAST_KEEPER, false},
+    {CAST_HOUSE,  CAST_KEEPER, false},
+    {CAST_KEEPER, CAST_RUNNER, false},
 };
 
 static Memo joint_memo(const Member *peer, unsigned index, unsigned count)

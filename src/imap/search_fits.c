@@ -207,20 +207,20 @@ static MailTextOf text_of(const SearchKey *key)
     return key->type == KEY_BODY ? MAIL_TEXT_BODIES : MAIL_TEXT_ALL;
 }
 
+bool text_question(const SearchAsked *q, const SearchKey *key, TextQuestion *question)
+{
+    bool exact = key->type == KEY_EXACT_TEXT;
+    bool plain = !q->fuzzy && (key->type == KEY_BODY || key->type == KEY_TEXT);
+    *question = (TextQuestion){.needle = key->text,
+                               .fold = exact ? comparator_folder((Collation)key->number) : NULL,
+                               .body_only = exact ? key->flags : key->type == KEY_BODY};
+    return plain || exact;
+}
+
 PARKS Err fits_text(const SearchAsked *q, const SearchKey *key, uint32_t eid, unsigned *score)
 {
-    bool found = false, whole = key->type == KEY_BODY || key->type == KEY_TEXT;
     Buf text buf_scoped = {0};
-    if (whole && !q->fuzzy) {
-        TRY(email_contains(q->account, eid, key->text, key->type == KEY_BODY, &found));
-        *score = yes(found);
-    } else if (key->type == KEY_EXACT_TEXT) {
-        MailFold *fold = comparator_folder((Collation)key->number);
-        TRY(email_contains_folded(q->account, eid, key->text, fold, key->flags, &found));
-        *score = yes(found);
-    } else {
-        TRY(email_text(q->account, eid, text_of(key), &text));
-        *score = fits_words(q, key, buf_slice(&text));
-    }
+    TRY(email_text(q->account, eid, text_of(key), &text));
+    *score = fits_words(q, key, buf_slice(&text));
     return OK;
 }

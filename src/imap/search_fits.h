@@ -15,6 +15,8 @@ unsigned fits_email(const SearchAsked *q, const SearchKey *key, const EmailDetai
                     const Message *m);
 unsigned fits_summary(const SearchAsked *q, const SearchKey *key, const MailSummary *m);
 unsigned fits_header(const SearchAsked *q, const SearchKey *key, Slice header);
-/* Reads the message. */
+/* Is it a question to the store's emails_contain? */
+bool text_question(const SearchAsked *q, const SearchKey *key, TextQuestion *question);
+/* What is not. Reads the message. */
 PARKS Err fits_text(const SearchAsked *q, const SearchKey *key, uint32_t eid,
                     unsigned *score) MUST_USE;

@@ -203,6 +203,33 @@ PARKS static void ask_headers(Run *r, const SearchKey *key, Bits *b)
     }
 }
 
+PARKS static bool texts_go_on(void *run, size_t asked)
+{
+    Run *r = run;
+    return goes_on(r, asked);
+}
+
+/* Those that are left, all at once. */
+PARKS static void ask_all_texts(Run *r, const TextQuestion *question, Bits *b)
+{
+    size_t n = 0, k = 0;
+    for (size_t i = 0; next_bit(b, &i); i++)
+        r->eids[n++] = r->messages[i].eid;
+    bool *found = arena_array(&r->keep, bool, n + 1);
+    emails_contain(r->q->account, question, r->eids, n, found, texts_go_on, r);
+    for (size_t i = 0; next_bit(b, &i); i++)
+        note(r, b, i, found[k++] ? 100 : 0);
+}
+
+PARKS static void ask_texts_one_by_one(Run *r, const SearchKey *key, Bits *b)
+{
+    for (size_t i = 0; next_bit(b, &i) && goes_on(r, i); i++) {
+        unsigned score = 0;
+        Err err = fits_text(r->q, key, r->messages[i].eid, &score);
+        note(r, b, i, err ? 0 : score);
+    }
+}
+
 /* First the signatures say who certainly does not contain it, then the text itself decides. They
  * do not know file names that are encoded against the rules. A message that cannot be read is not
  * found. */
@@ -210,11 +237,11 @@ PARKS static void ask_texts(Run *r, const SearchKey *key, Bits *b)
 {
     if (!key->text.len) return; /* the empty string is in every text */
     if (key->type != KEY_EXACT_TEXT && key->type != KEY_ATTACHMENT_NAME) ask_index(r, key, b);
-    for (size_t i = 0; next_bit(b, &i) && goes_on(r, i); i++) {
-        unsigned score = 0;
-        Err err = fits_text(r->q, key, r->messages[i].eid, &score);
-        note(r, b, i, err ? 0 : score);
-    }
+    TextQuestion question;
+    if (text_question(r->q, key, &question))
+        ask_all_texts(r, &question, b);
+    else
+        ask_texts_one_by_one(r, key, b);
 }
 
 /* ---- programs: depth is bounded by search_parse ---- */

@@ -17,18 +17,23 @@ static size_t search_room(const BodyText *t)
     return used < MAIL_TEXT_MOST ? MAIL_TEXT_MOST - used : 0;
 }
 
+void body_text_fold(Buf *out, Slice utf8, MailFold *fold, size_t most)
+{
+    size_t start = out->len;
+    if (!fold) fold = casemap;
+    while (utf8.len && out->len - start < most) {
+        size_t n = utf8_cut(utf8, FOLD_STEP);
+        fold(out, slice_first(utf8, n ? n : 1));
+        utf8 = slice_from(utf8, n ? n : 1);
+    }
+    out->len = start + utf8_cut(slice_from(buf_slice(out), start), most);
+}
+
 static void add_folded(BodyText *t, Slice utf8)
 {
     if (!utf8.len || !search_room(t)) return;
     if (t->search->len > t->search_start) buf_char(t->search, '\n');
-    MailFold *fold = t->fold ? t->fold : casemap;
-    while (utf8.len && search_room(t)) {
-        size_t n = utf8_cut(utf8, FOLD_STEP);
-        fold(t->search, slice_first(utf8, n ? n : 1));
-        utf8 = slice_from(utf8, n ? n : 1);
-    }
-    Slice made = slice_from(buf_slice(t->search), t->search_start);
-    t->search->len = t->search_start + utf8_cut(made, MAIL_TEXT_MOST);
+    body_text_fold(t->search, utf8, t->fold, search_room(t));
 }
 
 void body_text_begin(BodyText *t, const PartHeader *p)

@@ -23,6 +23,8 @@ void body_text_end(BodyText *t);
 void body_text_header(BodyText *t, Slice header); /* of a part or an embedded message */
 void body_text_line(BodyText *t, Slice utf8);
 void body_text_done(BodyText *t);
+/* Appends the text folded (NULL: casemap), at most that many octets of it. */
+void body_text_fold(Buf *out, Slice utf8, MailFold *fold, size_t most);
 static inline bool body_text_wants(const BodyText *t)
 {
     return t->raw.len < t->raw_most;

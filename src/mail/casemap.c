@@ -48,6 +48,50 @@ static void fold_character(Buf *out, uint32_t codepoint)
     memcpy(known->out, text, len);
 }
 
+/* Most letters that are not ASCII have two octets, and fold to two to four: each thread has a row
+ * for each of them. len 0: not known yet, or longer than a row. */
+typedef struct {
+    uint8_t len;
+    char out[7];
+} FoldedTwo;
+enum { TWO_OCTETS_END = 0x800 };
+static _Thread_local FoldedTwo folded_twos[TWO_OCTETS_END];
+
+static void learn_two(uint32_t codepoint)
+{
+    char text[64];
+    FoldedTwo *row = &folded_twos[codepoint];
+    size_t len = fold_slowly(codepoint, text);
+    if (len > sizeof row->out) return;
+    row->len = (uint8_t)len;
+    memcpy(row->out, text, len);
+}
+
+/* Letters of two octets and the ASCII between their words; the octets taken. */
+static size_t fold_twos(Buf *out, Slice s)
+{
+    const unsigned char *at = (const unsigned char *)s.at;
+    const FoldedTwo *rows = folded_twos;
+    size_t i = 0, room = s.len / 2 * sizeof rows->out + 8;
+    char *start = buf_reserve(out, room), *to = start;
+    while (i + 2 <= s.len) {
+        if (at[i] < 0x80 && at[i + 1] >= 0xc2) {
+            *to++ = ascii_upper((char)at[i++]);
+            continue;
+        }
+        if (at[i] < 0xc2 || at[i] > 0xdf || (at[i + 1] & 0xc0) != 0x80) break;
+        uint32_t codepoint = (at[i] & 0x1fu) << 6 | (at[i + 1] & 0x3fu);
+        const FoldedTwo *row = &rows[codepoint];
+        if (!row->len) learn_two(codepoint);
+        if (!row->len) break;
+        memcpy(to, row->out, sizeof row->out);
+        to += row->len;
+        i += 2;
+    }
+    out->len += (size_t)(to - start);
+    return i;
+}
+
 /* Eight octets at once: where every octet is below 0x80, add 0x80-'a' and look whether it carries
  * into the top bit. */
 static uint64_t upper_of_eight(uint64_t v)
@@ -62,11 +106,19 @@ static uint64_t upper_of_eight(uint64_t v)
 static size_t fold_ascii(Buf *out, Slice s)
 {
     char *to = buf_reserve(out, s.len);
+    const uint64_t high = 0x8080808080808080u;
     size_t i = 0;
+    for (uint64_t v[4]; i + sizeof v <= s.len; i += sizeof v) {
+        memcpy(v, s.at + i, sizeof v);
+        if ((v[0] | v[1] | v[2] | v[3]) & high) break;
+        for (size_t k = 0; k < COUNT(v); k++)
+            v[k] = upper_of_eight(v[k]);
+        memcpy(to + i, v, sizeof v);
+    }
     for (; i + 8 <= s.len; i += 8) {
         uint64_t v;
         memcpy(&v, s.at + i, 8);
-        if (v & 0x8080808080808080u) break;
+        if (v & high) break;
         v = upper_of_eight(v);
         memcpy(to + i, &v, 8);
     }
@@ -76,6 +128,8 @@ static size_t fold_ascii(Buf *out, Slice s)
     return i;
 }
 
+enum { TWOS_STEP = 4096 }; /* room is made for the longest they may become */
+
 void casemap(Buf *out, Slice utf8)
 {
     while (utf8.len) {
@@ -84,7 +138,12 @@ void casemap(Buf *out, Slice utf8)
             continue;
         }
         uint32_t codepoint;
-        size_t used = utf8_decode(utf8, &codepoint);
+        size_t used = fold_twos(out, slice_first(utf8, TWOS_STEP));
+        if (used) {
+            utf8 = slice_from(utf8, used);
+            continue;
+        }
+        used = utf8_decode(utf8, &codepoint);
         if (used)
             fold_character(out, codepoint);
         else
@@ -95,9 +154,7 @@ void casemap(Buf *out, Slice utf8)
 
 bool casemap_contains(Slice folded_haystack, Slice folded_needle)
 {
-    if (!folded_needle.len) return true;
-    if (folded_needle.len > folded_haystack.len) return false;
-    return memmem(folded_haystack.at, folded_haystack.len, folded_needle.at, folded_needle.len);
+    return slice_holds(folded_haystack, folded_needle);
 }
 
 Err nfc(Slice utf8, Buf *out)

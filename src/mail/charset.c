@@ -194,9 +194,21 @@ static void through(const Charset *c, void (*rewrite)(Slice, Buf *), Slice text,
     by_iconv(c, buf_slice(&plain), out);
 }
 
+static Reading reading_of(const Charset *c)
+{
+    return c ? c->reading : READ_GUESS;
+}
+
+bool charset_is_utf8(const Charset *c, Slice text)
+{
+    Reading reading = reading_of(c);
+    if (reading <= READ_GUESS) return utf8_is_valid(text);
+    return reading <= READ_ICONV && text_is_ascii(text);
+}
+
 void charset_to_utf8(const Charset *c, Slice text, Buf *out)
 {
-    Reading reading = c ? c->reading : READ_GUESS;
+    Reading reading = reading_of(c);
     if (reading <= READ_ICONV && text_is_ascii(text)) {
         buf_add(out, text);
         return;

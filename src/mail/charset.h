@@ -10,6 +10,8 @@ Slice charset_name(const Charset *c); /* the preferred MIME name */
 /* Appends the text as UTF-8; what is invalid becomes U+FFFD. Never fails; NULL charset:
  * windows-1252 unless valid UTF-8. */
 void charset_to_utf8(const Charset *c, Slice text, Buf *out);
+/* Whether that would be the text as it is. */
+bool charset_is_utf8(const Charset *c, Slice text);
 /* The other way, for the charsets that are written at all: UTF-8, US-ASCII and those that do not
  * shift. Characters that it does not have become `replacement` (UTF-8); false: there is none, or it
  * does not have that either. What was written so far stays in out. */

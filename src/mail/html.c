@@ -331,12 +331,44 @@ static bool octet(HtmlText *h, char c, Buf *out)
     return true;
 }
 
-/* Octets at the front that mean the same one by one and together. */
+/* 0x80 in every octet of v that is c. */
+static uint64_t octets_that_are(uint64_t v, char c)
+{
+    const uint64_t ones = 0x0101010101010101u, low = ones * 0x7f;
+    v ^= ones * (unsigned char)c;
+    return ~(((v & low) + low) | v | low);
+}
+
+/* Do these eight say what they are: no tag, no entity, no white space but a single SP between two
+ * words? Begins behind an octet that is no white space. Octets lie in memory as in a little-endian
+ * number, or the other way round: then two blanks follow each other just as well. */
+static bool are_words(uint64_t v)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t blanks = octets_that_are(v, ' '), controls = (v - ones * ' ') & ~v & ones * 0x80;
+    return !(controls | octets_that_are(v, '<') | octets_that_are(v, '&') | (blanks & blanks << 8));
+}
+
+/* Octets at the front that mean the same one by one and together: the first and the last are no
+ * white space. */
 static size_t text_run(Slice s)
 {
     size_t i = 0;
-    while (i < s.len && (unsigned char)s.at[i] > ' ' && s.at[i] != '<' && s.at[i] != '&')
-        i++;
+    for (;;) {
+        while (i < s.len && (unsigned char)s.at[i] > ' ' && s.at[i] != '<' && s.at[i] != '&')
+            i++;
+        if (!i || s.len - i < 9 || s.at[i] != ' ') break;
+        size_t words = i + 1;
+        for (uint64_t v; s.len - words >= sizeof v; words += sizeof v) {
+            memcpy(&v, s.at + words, sizeof v);
+            if (s.at[words] == ' ' && s.at[words - 1] == ' ') break;
+            if (!are_words(v)) break;
+        }
+        while (s.at[words - 1] == ' ')
+            words--;
+        if (words <= i + 1) break;
+        i = words;
+    }
     return i;
 }
 

@@ -3,7 +3,7 @@
  * on that it is much (fuzz_spread); what else can be read of a message does not change what it is.
  */
 #include "base/fuzz.h"
-#include "mail/mail.h"
+#include "mail/look.h"
 #include "mail/wire.h"
 
 enum { SPREAD = 192, MESSAGE_MOST = 3 << 20 };
@@ -118,6 +118,39 @@ __attribute__((noinline)) static void check_text_of(Slice message, MailTextOf wh
     must(whole_text.len <= MAIL_TEXT_MOST);
 }
 
+/* Looked at part by part, it says the same (mail/look.h). */
+__attribute__((noinline)) static void check_looks(Slice message, MailTextOf what,
+                                                  const MailSummary *m)
+{
+    Arena a arena_scoped = {0};
+    Buf whole buf_scoped = {0}, parts buf_scoped = {0};
+    MailLook l = {.needle = S("\xff nowhere")};
+    MailSummary one;
+    MailScan *s scoped(mail_scan) = mail_scan_new(&whole);
+    mail_scan_text_of(s, what);
+    mail_scan_feed(s, message);
+    mail_scan_end(s, &a, &one);
+    bool comparable = true; /* what is cut is cut elsewhere */
+    for (uint16_t i = 0; i < m->part_count; i++) {
+        const MailPart *p = &m->parts[i];
+        Slice header = slice(message.at + p->header_at, p->header_len);
+        comparable &= p->header_len <= MAIL_HEADER_MOST && p->body_len <= MAIL_LOOK_MOST;
+        for (int body = what == MAIL_TEXT_BODIES || !i; body < 2; body++) {
+            if (body && p->kind != PART_TEXT) continue;
+            if (body)
+                mail_look_at_body(&l, p, header, slice(message.at + p->body_at, p->body_len));
+            else
+                mail_look_at_header(&l, header);
+            if (parts.len && l.folded.len) buf_char(&parts, '\n');
+            buf_add(&parts, buf_slice(&l.folded));
+        }
+    }
+    comparable &= whole.len < MAIL_TEXT_MOST - 8 && parts.len < MAIL_TEXT_MOST - 8;
+    if (comparable && m->part_count < MAIL_PARTS_MOST - 1)
+        same(buf_slice(&whole), buf_slice(&parts));
+    mail_look_done(&l);
+}
+
 static void check(Slice message, unsigned step)
 {
     Arena a arena_scoped = {0};
@@ -136,6 +169,7 @@ static void check(Slice message, unsigned step)
     check_parts(message, &whole);
     check_structure(&whole);
     check_stored(&whole);
+    check_looks(message, message.len % 2 ? MAIL_TEXT_ALL : MAIL_TEXT_BODIES, &whole);
     check_text_of(message, (MailTextOf)(message.len % (MAIL_TEXT_ATTACHMENTS + 1)), &whole);
 }
 

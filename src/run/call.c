@@ -3,6 +3,7 @@
 #include "run/loop.h"
 #include "run/world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct {
@@ -37,9 +38,7 @@ static void run_story_forget(void)
 
 void run_story_keep(RunStory *s)
 {
-    Slice told = slice_first(slice_of(err_story()), sizeof s->text - 1);
-    memcpy(s->text, told.at, told.len);
-    s->text[told.len] = 0;
+    (void)snprintf(s->text, sizeof s->text, "%s", err_story());
 }
 
 void run_story_tell(const RunStory *s)

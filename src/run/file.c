@@ -1,4 +1,5 @@
 /* What is the same in both worlds: loops over short reads, paths as C strings, replacing a file. */
+#include "run/loop.h"
 #include "run/world.h"
 
 #include <stdlib.h>
@@ -187,11 +188,11 @@ Err path_replace(Slice path, Slice content)
     Err err = write_whole(new_path, content);
     if (!err) err = path_rename(new_path, path);
     if (!err) return path_sync_dir(directory_of(path));
-    char story[256] = "";
-    Slice told = slice_first(slice_of(err_story()), sizeof story - 1);
-    memcpy(story, told.at, told.len);
+    RunStory story;
+    run_story_keep(&story);
     (void)!path_unlink(new_path); /* best effort: the next replace overwrites it */
-    return fail(err, "%s", story);
+    run_story_tell(&story);
+    return err;
 }
 
 Err path_rename(Slice from, Slice to)

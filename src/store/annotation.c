@@ -125,10 +125,17 @@ static PARKS Err count_owned(Annotating *t)
     return OK;
 }
 
+uint32_t annotation_who(const Annotation *one, uint32_t asks)
+{
+    return one->who ? one->who : asks;
+}
+
 static PARKS Err annotate_one(Annotating *t, const Annotation *one)
 {
     Account *a = t->change->account;
-    AnnotationId id = annotation_id(t->mailbox, one->shared ? 0 : t->who, one->entry);
+    uint32_t who = one->shared ? 0 : annotation_who(one, t->who);
+    AnnotationId id = annotation_id(t->mailbox, who, one->entry);
+    bool counts = one->shared || who == t->who;
     uint64_t old = 0;
     Err err = object_length(a, S("annotation"), id_slice(&id), &old);
     bool was = !err;
@@ -136,7 +143,7 @@ static PARKS Err annotate_one(Annotating *t, const Annotation *one)
     if (!was && !one->value.at) return OK;
     if (was) t->shrinks += annotation_octets(id_slice(&id), old);
     if (one->value.at) t->grows += annotation_octets(id_slice(&id), one->value.len);
-    if (!was && ++t->count[one->shared] > annotations_most(a))
+    if (!was && counts && ++t->count[one->shared] > annotations_most(a))
         return fail(ERR_LIMIT, "too many annotations");
     change_op(t->change,
               &(Op){.kind = OP_OBJECT,
@@ -315,6 +322,59 @@ static Err take_over(Change *c, Slice id, uint32_t to)
 PARKS Err annotations_copy(Change *c, uint32_t from, uint32_t to)
 {
     return each_annotation(c, from, take_over, to);
+}
+
+/* ---- all of them ---- */
+
+typedef struct {
+    Account *account;
+    Arena *arena;
+    Annotations *out;
+    size_t room;
+} Gathering;
+
+static void gather(Gathering *g, const Annotation *one)
+{
+    if (g->out->count == g->room) {
+        size_t room = MAX((size_t)16, g->room * 2);
+        Annotation *more = arena_array(g->arena, Annotation, room);
+        if (g->room) memcpy(more, g->out->list, g->room * sizeof *more);
+        g->out->list = more;
+        g->room = room;
+    }
+    g->out->list[g->out->count++] = *one;
+}
+
+static Err gather_one(Gathering *g, Slice id)
+{
+    Annotation one = {0};
+    uint32_t mailbox;
+    if (!annotation_id_parse(id, &mailbox, &one.who, &one.entry)) return OK;
+    one.shared = !one.who;
+    Err err = object_find(g->account, S("annotation"), id, g->arena, &one.value, NULL);
+    if (!err) gather(g, &one);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+PARKS Err mailbox_annotations_of_all(Mailbox *box, Arena *arena, Annotations *out)
+{
+    enum { AT_ONCE = 200 };
+    Gathering g = {.account = box->account, .arena = arena, .out = out};
+    char number[4];
+    *out = (Annotations){0};
+    if (box->who != box->account->number) return fail(ERR_FORBIDDEN, "not the owner");
+    TRY(mailbox_check(box));
+    put_be(number, box->box->s.id);
+    Slice prefix = slice(number, sizeof number), after = prefix, *ids;
+    for (size_t count = AT_ONCE; count == AT_ONCE; after = ids[count - 1]) {
+        TRY(object_list(g.account, S("annotation"), after, AT_ONCE, arena, &ids, &count));
+        for (size_t i = 0; i < count; i++) {
+            if (!slice_starts(ids[i], prefix)) return OK;
+            TRY(gather_one(&g, ids[i]));
+        }
+        if (!count) break;
+    }
+    return OK;
 }
 
 /* ---- counting again ---- */

@@ -123,6 +123,16 @@ static void object_op(const Placing *p, Change *c)
               NULL);
 }
 
+static void seen_op(const Placing *p, Change *c, uint32_t who)
+{
+    UidRange one = {p->uid, p->uid};
+    change_op(c,
+              &(Op){
+                  .kind = OP_FLAG, .mailbox = p->box->box->s.id, .who = who, .flags = FLAG_SEEN
+    },
+              &(OpLists){.uids = &(UidSet){.ranges = &one, .count = 1}});
+}
+
 /* RFC 4314 4: flags the rights do not allow are left out; another user's \Seen is his own. */
 void placing_link(Placing *p, Change *c)
 {
@@ -142,12 +152,9 @@ void placing_link(Placing *p, Change *c)
     if (p->place->object.len) object_op(p, c);
     UidRange one = {p->uid, p->uid};
     notes_op(box, &(UidSet){.ranges = &one, .count = 1}, &p->place->annotations, c);
-    if (!other || !(flags & FLAG_SEEN)) return;
-    change_op(c,
-              &(Op){
-                  .kind = OP_FLAG, .mailbox = link.mailbox, .who = box->who, .flags = FLAG_SEEN
-    },
-              &(OpLists){.uids = &(UidSet){.ranges = &one, .count = 1}});
+    if (other && flags & FLAG_SEEN) seen_op(p, c, box->who);
+    for (size_t i = 0; i < p->place->seen_by_count; i++)
+        seen_op(p, c, p->place->seen_by[i]);
 }
 
 Err placing_uid(Placing *p)

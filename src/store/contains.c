@@ -97,6 +97,12 @@ PARKS Err email_contains_folded(Account *a, uint32_t eid, Slice needle,
     return err;
 }
 
+PARKS Err email_has(Account *a, uint32_t eid, const TextQuestion *q, bool *found)
+{
+    if (q->fold) return email_contains_folded(a, eid, q->needle, q->fold, q->body_only, found);
+    return email_contains(a, eid, q->needle, q->body_only, found);
+}
+
 /* ---- all of it ---- */
 
 PARKS Err email_text(Account *a, uint32_t eid, MailTextOf what, Buf *text)

@@ -157,7 +157,8 @@ static Annotation keep_annotation(Drafts *d, const Annotation *one)
 {
     return (Annotation){.entry = arena_copy(&d->arena, one->entry),
                         .value = one->value.at ? arena_copy(&d->arena, one->value) : (Slice){0},
-                        .shared = one->shared};
+                        .shared = one->shared,
+                        .who = one->who};
 }
 
 static DraftPlace keep_place(Drafts *d, const DraftPlace *place)
@@ -172,6 +173,10 @@ static DraftPlace keep_place(Drafts *d, const DraftPlace *place)
     for (size_t i = 0; i < place->annotations.count; i++)
         kept.annotations.list[i] = keep_annotation(d, &place->annotations.list[i]);
     kept.object = arena_copy(&d->arena, place->object);
+    Slice seen_by = slice(place->seen_by, place->seen_by_count * sizeof *place->seen_by);
+    uint32_t *seen = arena_array(&d->arena, uint32_t, place->seen_by_count + 1);
+    if (seen_by.len) memcpy(seen, seen_by.at, seen_by.len);
+    kept.seen_by = seen;
     return kept;
 }
 

@@ -104,31 +104,47 @@ static Slice email_prefix(const Account *a, const Email *e)
     return slice_first(a->prefixes.texts[e->prefix - 1], e->prefix_len);
 }
 
-/* The pin keeps the blob from being freed under us: the email may be expunged while we read. */
-static PARKS Err read_blob(Account *a, BlobRef ref, uint64_t offset, char *out, size_t len)
-{
-    Engine *e = a->store->engine;
-    blob_pin(e, ref.at);
-    account_ref(a);
-    Err err = blob_read(e, ref, offset, out, len);
-    account_close(a);
-    blob_unpin(e, ref.at);
-    return err;
-}
-
-PARKS Err email_read(Account *a, uint32_t eid, uint64_t offset, void *out, size_t len)
+Err email_pin(Account *a, uint32_t eid, EmailOctets *o)
 {
     Email *e;
     TRY(email_entry(a, eid, &e));
-    uint64_t size = email_size(e);
-    if (offset > size || len > size - offset)
+    *o = (EmailOctets){.engine = a->store->engine,
+                       .ref = e->ref,
+                       .prefix = email_prefix(a, e),
+                       .size = email_size(e),
+                       .prefix_len = e->prefix_len,
+                       .header_len = e->header_len};
+    blob_pin(o->engine, o->ref.at);
+    return OK;
+}
+
+PARKS Err email_octets_read(const EmailOctets *o, uint64_t offset, void *out, size_t len)
+{
+    if (offset > o->size || len > o->size - offset)
         return fail(ERR_LIMIT, "octets %llu+%zu of an email of %llu", (unsigned long long)offset,
-                    len, (unsigned long long)size);
-    Slice prefix = slice_first(slice_from(email_prefix(a, e), (size_t)MIN(offset, SIZE_MAX)), len);
+                    len, (unsigned long long)o->size);
+    Slice prefix = slice_first(slice_from(o->prefix, (size_t)MIN(offset, SIZE_MAX)), len);
     if (prefix.len) memcpy(out, prefix.at, prefix.len);
     if (prefix.len == len) return OK;
-    return read_blob(a, e->ref, offset + prefix.len - e->prefix_len, (char *)out + prefix.len,
-                     len - prefix.len);
+    return blob_read(o->engine, o->ref, offset + prefix.len - o->prefix_len,
+                     (char *)out + prefix.len, len - prefix.len);
+}
+
+void email_unpin(const EmailOctets *o)
+{
+    blob_unpin(o->engine, o->ref.at);
+}
+
+/* The pin keeps the blob from being freed under us: the email may be expunged while we read. */
+PARKS Err email_read(Account *a, uint32_t eid, uint64_t offset, void *out, size_t len)
+{
+    EmailOctets o;
+    TRY(email_pin(a, eid, &o));
+    account_ref(a);
+    Err err = email_octets_read(&o, offset, out, len);
+    account_close(a);
+    email_unpin(&o);
+    return err;
 }
 
 PARKS Err email_header(Account *a, uint32_t eid, Arena *arena, Slice *header)

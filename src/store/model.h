@@ -263,6 +263,8 @@ struct Store {
     uint32_t next_account;           /* all numbers from here on are free; 0: not known yet */
     atomic_size_t signature_pending; /* signature.c: octets of all accounts */
     atomic_uint signature_orphans;   /* searches that outlived their accounts */
+    atomic_uint learners;            /* fibers of learn.c ... */
+    atomic_bool closing;             /* ... which end now */
 };
 
 /* ---- account.c ---- */
@@ -349,6 +351,19 @@ Err email_entry(Account *a, uint32_t eid, Email **email) MUST_USE;
 Err email_page(Account *a, uint32_t number, EmailPage **page) MUST_USE; /* empty if missing */
 void email_dirty(Account *a, EmailPage *p);
 uint64_t email_size(const Email *e);
+/* Where the octets of an email are, for reading them on another thread. Home loop; they are not
+ * freed until email_unpin. */
+typedef struct {
+    Engine *engine;
+    BlobRef ref;
+    Slice prefix;
+    uint64_t size;
+    uint32_t prefix_len, header_len;
+} EmailOctets;
+Err email_pin(Account *a, uint32_t eid, EmailOctets *o) MUST_USE;
+/* Any range, within size. Any thread; on a fiber it may park. */
+PARKS Err email_octets_read(const EmailOctets *o, uint64_t offset, void *out, size_t len) MUST_USE;
+void email_unpin(const EmailOctets *o);
 void email_pages_trim(Account *a, uint32_t keep); /* clean ones, least recently used first */
 Err summary_page_read(Account *a, uint32_t number, SummaryPage *page) MUST_USE; /* past the cache */
 void summary_cache_forget(Home *home, uint32_t acct, uint32_t number);
@@ -418,6 +433,7 @@ size_t annotations_most(const Account *a);
 Err annotations_check(const Account *a, const Annotations *set) MUST_USE; /* names, values */
 bool annotation_collection(Slice collection); /* does it count as annotations? */
 uint64_t annotation_octets(Slice id, uint64_t value);
+uint32_t annotation_who(const Annotation *one, uint32_t asks); /* of a private one */
 /* An id of the collection "annotation". */
 bool annotation_id_parse(Slice id, uint32_t *mailbox, uint32_t *who, Slice *entry);
 PARKS Err annotations_delete(Change *c, uint32_t mailbox) MUST_USE; /* everybody's */

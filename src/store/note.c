@@ -51,7 +51,7 @@ static void encode_changes(Buf *out, uint32_t who, const Annotations *set)
 {
     for (size_t i = 0; i < set->count; i++) {
         const Annotation *one = &set->list[i];
-        buf_varint(out, one->shared ? 0 : who);
+        buf_varint(out, one->shared ? 0 : annotation_who(one, who));
         buf_u8(out, one->value.at != NULL);
         buf_bytes(out, one->entry);
         buf_bytes(out, one->value);
@@ -113,7 +113,8 @@ static bool notes_differ(Slice stored, Slice changes)
     return false;
 }
 
-PARKS Err message_annotations(Mailbox *box, const Message *m, Arena *arena, Annotations *out)
+/* `all`: everybody's, else those that the handle's user may see. */
+static Err list_notes(Mailbox *box, const Message *m, bool all, Arena *arena, Annotations *out)
 {
     *out = (Annotations){0};
     if (!(box->rights & RIGHT_READ)) return fail(ERR_FORBIDDEN, "no right to read");
@@ -126,11 +127,22 @@ PARKS Err message_annotations(Mailbox *box, const Message *m, Arena *arena, Anno
     out->list = arena_array(arena, Annotation, room + 1);
     in = reader(stored);
     while (note_next(&in, &n)) {
-        if (n.who && n.who != box->who) continue;
-        out->list[out->count++] =
-            (Annotation){.entry = n.entry, .value = n.value, .shared = !n.who};
+        if (n.who && n.who != box->who && !all) continue;
+        out->list[out->count++] = (Annotation){
+            .entry = n.entry, .value = n.value, .shared = !n.who, .who = all ? n.who : 0};
     }
     return OK;
+}
+
+PARKS Err message_annotations(Mailbox *box, const Message *m, Arena *arena, Annotations *out)
+{
+    return list_notes(box, m, false, arena, out);
+}
+
+PARKS Err message_annotations_of_all(Mailbox *box, const Message *m, Arena *arena, Annotations *out)
+{
+    if (box->who != box->account->number) return fail(ERR_FORBIDDEN, "not the owner");
+    return list_notes(box, m, true, arena, out);
 }
 
 /* ---- changing them ---- */

@@ -24,7 +24,8 @@ Quota account_quota(const Account *a)
     };
     memcpy(q.used, a->h.used, sizeof q.used);
     q.used[QUOTA_MAILBOX] = a->box_count - !!box_by_name(a, KEPT_NAME);
-    if (a->h.has_limit) memcpy(q.limit, a->h.limit, sizeof q.limit);
+    q.own = a->h.has_limit;
+    if (q.own) memcpy(q.limit, a->h.limit, sizeof q.limit);
     return q;
 }
 

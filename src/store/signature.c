@@ -14,6 +14,7 @@ enum {
     PENDING_MOST = 256 * 1024,      /* octets of one account that wait in memory ... */
     ALL_MOST = 32 * 1024 * 1024,    /* ... and of all, before they are written ... */
     PENDING_STOP = 8 * 1024 * 1024, /* ... and when the disk does not keep up */
+    MISSED_MOST = 1024 * 1024,      /* messages to be learnt; the next search misses the others */
     CUT_AT = MAIL_TEXT_MOST - 8,    /* the cut goes back to a whole character */
 };
 
@@ -30,6 +31,9 @@ typedef struct {
     Buf path;
     Cond idle;
     Job job;
+    uint32_t *missed; /* taken from the end */
+    size_t missed_count, missed_room;
+    enum { NOT_LEARNING, GATHERING, LEARNING } learning;
 } Search;
 
 static void search_end(Search *s)
@@ -38,6 +42,7 @@ static void search_end(Search *s)
     buf_done(&s->pending);
     buf_done(&s->writing);
     buf_done(&s->path);
+    free(s->missed);
     free(s);
 }
 
@@ -173,11 +178,22 @@ static void write_behind(Search *s)
     aside_post(&s->job);
 }
 
+static bool takes_no_more(const Search *s)
+{
+    return s->broken || s->pending.len > PENDING_STOP;
+}
+
+static void count_pending(Search *s, size_t before)
+{
+    size_t waiting = atomic_fetch_add(&s->store->signature_pending, s->pending.len - before);
+    if (!s->busy && (s->pending.len >= PENDING_MOST || waiting >= ALL_MOST)) write_behind(s);
+}
+
 void signature_add(Account *a, uint32_t eid, Slice prefix, Slice text, bool whole)
 {
     Search *s = search_of(a);
+    if (takes_no_more(s)) return;
     size_t before = s->pending.len;
-    if (s->broken || before > PENDING_STOP) return;
     Buf all buf_scoped = {0};
     if (prefix.len && whole) {
         signature_header_text(&all, prefix, NULL);
@@ -185,14 +201,78 @@ void signature_add(Account *a, uint32_t eid, Slice prefix, Slice text, bool whol
         text = buf_slice(&all);
     }
     sig_chunk(&s->pending, s->acct, eid, text, whole);
-    size_t waiting = atomic_fetch_add(&s->store->signature_pending, s->pending.len - before);
-    if (!s->busy && (s->pending.len >= PENDING_MOST || waiting >= ALL_MOST)) write_behind(s);
+    count_pending(s, before);
+}
+
+void signature_make(Buf *chunks, uint32_t acct, uint32_t eid, Slice text, bool whole)
+{
+    sig_chunk(chunks, acct, eid, text, whole);
+}
+
+void signature_keep(Account *a, Slice chunks)
+{
+    Search *s = search_of(a);
+    size_t before = s->pending.len;
+    if (takes_no_more(s)) return;
+    buf_add(&s->pending, chunks);
+    count_pending(s, before);
 }
 
 bool signature_is_missing(Account *a, uint32_t eid)
 {
     Search *s = a->search;
     return s && !s->busy && s->file && !sigfile_knows(s->file, eid);
+}
+
+/* ---- what searches missed ---- */
+
+void signature_miss(Account *a, uint32_t eid)
+{
+    Search *s = a->search;
+    if (!signature_is_missing(a, eid) || s->broken || s->learning == LEARNING) return;
+    if (s->missed_count >= MISSED_MOST) return;
+    if (s->missed_count == s->missed_room) {
+        s->missed_room = s->missed_room ? s->missed_room * 2 : 256;
+        s->missed = mem_grow(s->missed, array_bytes(s->missed_room, sizeof *s->missed));
+    }
+    s->missed[s->missed_count++] = eid;
+    if (s->learning != NOT_LEARNING) return;
+    s->learning = GATHERING;
+    signature_learn(a);
+}
+
+size_t signature_missed(const Account *a)
+{
+    const Search *s = a->search;
+    return s->broken ? 0 : s->missed_count;
+}
+
+/* Those that were learnt meanwhile, or twice missed, are known. */
+PARKS bool signature_next_missed(Account *a, uint32_t *eid)
+{
+    Search *s = a->search;
+    while (s->busy)
+        cond_wait(&s->idle, NEVER);
+    while (signature_missed(a)) {
+        *eid = s->missed[--s->missed_count];
+        if (s->file && !sigfile_knows(s->file, *eid)) return true;
+    }
+    return false;
+}
+
+void signature_begin_learning(Account *a)
+{
+    Search *s = a->search;
+    s->learning = LEARNING;
+}
+
+void signature_end_learning(Account *a)
+{
+    Search *s = a->search;
+    free(s->missed);
+    s->missed = NULL;
+    s->missed_count = s->missed_room = 0;
+    s->learning = NOT_LEARNING;
 }
 
 typedef struct {

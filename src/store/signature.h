@@ -24,6 +24,26 @@ bool signature_is_whole(Slice body_text);
 void signature_add(Account *a, uint32_t eid, Slice prefix, Slice text, bool whole);
 /* The file is open and has no signature of it. */
 bool signature_is_missing(Account *a, uint32_t eid);
+/* email_contains, by whichever folding. */
+PARKS Err email_has(Account *a, uint32_t eid, const TextQuestion *q, bool *found) MUST_USE;
+
+/* ---- learning what searches had to read (learn.c) ---- */
+/* A search has read this message itself: if the index lacks it, it is learnt soon. Home loop. */
+void signature_miss(Account *a, uint32_t eid);
+/* For learn.c. The messages that were missed: how many, and the next, which is then no longer one
+ * of them. Once learning has begun, none are added until it ends. */
+size_t signature_missed(const Account *a);
+PARKS bool signature_next_missed(Account *a, uint32_t *eid);
+void signature_begin_learning(Account *a);
+void signature_end_learning(Account *a);
+/* Appends the signature of a text to `chunks`, on any thread; signature_keep takes them. */
+void signature_make(Buf *chunks, uint32_t acct, uint32_t eid, Slice text, bool whole);
+void signature_keep(Account *a, Slice chunks);
+/* A fiber that learns what this account missed, and ends. */
+void signature_learn(Account *a);
+/* No more, and waits until nobody learns. For store_close. */
+PARKS void signature_stop_learning(Store *store);
+
 /* Waits until what unloaded accounts left behind is written. For store_close. */
 PARKS void signature_settle(const Store *store);
 /* An account was emptied for good: its file goes. */

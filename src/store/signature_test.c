@@ -70,7 +70,14 @@ static PARKS uint32_t add(Place *p, Slice message, Slice prefix)
     return m ? m->eid : 0;
 }
 
-/* As SEARCH does it: candidates, then the truth. */
+static bool count_asked(void *count, size_t asked)
+{
+    (void)asked;
+    ++*(size_t *)count;
+    return true;
+}
+
+/* As SEARCH does it: candidates, then the truth: of all at once, and of each. */
 static PARKS size_t search(Place *p, const char *text, bool body_only, uint32_t *eids, size_t room)
 {
     Buf needle buf_scoped = {0};
@@ -80,11 +87,18 @@ static PARKS size_t search(Place *p, const char *text, bool body_only, uint32_t 
          m = mailbox_next(p->box, m->uid + 1))
         eids[n++] = m->eid;
     n = text_candidates(p->account, buf_slice(&needle), eids, n);
+    TextQuestion question = {.needle = buf_slice(&needle), .body_only = body_only};
+    bool *all = mem_new(n + 1);
+    size_t asked = 0;
+    emails_contain(p->account, &question, eids, n, all, count_asked, &asked);
+    check(!n || asked);
     for (size_t i = 0; i < n; i++) {
         bool has = false;
         check_ok(email_contains(p->account, eids[i], buf_slice(&needle), body_only, &has));
+        check(has == all[i]);
         if (has) eids[found++] = eids[i];
     }
+    free(all);
     return found;
 }
 
@@ -221,6 +235,87 @@ static PARKS void rules_out_most(void *arg)
     check(candidates(p, "rare7919word", MANY) <= 5);
     free(eids);
     leave(p);
+}
+
+/* A search that reads all answers first and learns afterwards. */
+static PARKS void learns_afterwards(void *arg)
+{
+    enum { MANY = 600 };
+    Place *p = arg;
+    uint32_t eids[MANY];
+    bool found[MANY];
+    size_t n = 0, asked = 0;
+    come(p);
+    for (uint32_t i = 0; i < MANY; i++) {
+        Buf text buf_scoped = {0};
+        buf_printf(&text, "Subject: message\r\n\r\nsome words and rare%uword\r\n", i * 7919);
+        eids[i] = add(p, buf_slice(&text), i % 2 ? S("Delivered-To: a\r\n") : (Slice){0});
+    }
+    leave(p);
+    come(p);
+    check(candidates(p, "not at all", MANY) == 0);
+    lose_file(p);
+    leave(p);
+    come(p);
+    TextQuestion question = {.needle = S("RARE7919WORD"), .body_only = true};
+    check_u64(candidates(p, "rare7919word", MANY), MANY);
+    emails_contain(p->account, &question, eids, MANY, found, count_asked, &asked);
+    for (uint32_t i = 0; i < MANY; i++)
+        n += found[i];
+    check(n == 1 && found[1] && asked > 1);
+    size_t left = MANY;
+    for (unsigned i = 0; i < 500 && left > 5; i++) {
+        fiber_sleep(20);
+        left = candidates(p, "rare7919word", MANY);
+    }
+    check(left <= 5);
+    leave(p);
+}
+
+TEST(what_a_search_had_to_read_is_learnt)
+{
+    place_with(learns_afterwards, "learns");
+}
+
+static bool never(void *count, size_t asked)
+{
+    (void)asked;
+    ++*(size_t *)count;
+    return false;
+}
+
+/* Nobody waits for the answer any more; the store closes while it is learnt. */
+static PARKS void ends_early(void *arg)
+{
+    enum { MANY = 2000 };
+    Place *p = arg;
+    uint32_t *eids = mem_new(MANY * sizeof *eids);
+    bool *found = mem_new(MANY);
+    size_t asked = 0;
+    come(p);
+    for (uint32_t i = 0; i < MANY; i++)
+        eids[i] = 1 + i % 3;
+    for (unsigned i = 0; i < 3; i++)
+        add(p, S("Subject: message\r\n\r\nsome words\r\n"), (Slice){0});
+    leave(p);
+    come(p);
+    check(candidates(p, "not at all", MANY) == 0);
+    lose_file(p);
+    leave(p);
+    come(p);
+    check_u64(candidates(p, "some words", MANY), 3);
+    TextQuestion question = {.needle = S("SOME WORDS"), .body_only = true};
+    emails_contain(p->account, &question, eids, MANY, found, never, &asked);
+    check_u64(asked, 1);
+    check(found[0] && !found[MANY - 1]);
+    free(eids);
+    free(found);
+    leave(p);
+}
+
+TEST(a_search_of_many_ends_when_told)
+{
+    place_with(ends_early, "ends early");
 }
 
 TEST(most_messages_are_ruled_out_unread)

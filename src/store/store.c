@@ -84,6 +84,7 @@ static PARKS void each_home(Store *store, void (*fn)(void *))
 
 static PARKS void close_all(Store *store)
 {
+    signature_stop_learning(store);
     each_home(store, home_stop);
     if (store->engine) engine_close(store->engine);
     each_home(store, home_close);

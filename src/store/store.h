@@ -81,6 +81,7 @@ typedef enum {                /* RFC 9208 5 */
 #define QUOTA_NONE UINT64_MAX /* as a limit; 0 is one: nothing may be used */
 typedef struct {
     uint64_t used[QUOTA_RESOURCES], limit[QUOTA_RESOURCES];
+    bool own; /* the limits are this account's, not those of StoreOptions */
 } Quota;
 Quota account_quota(const Account *account);
 /* From now on this account has these limits and none of StoreOptions. */
@@ -364,9 +365,11 @@ PARKS Err mailbox_expunge(Mailbox *box, const UidSet *uids, bool even_undeleted,
 /* ---- annotations: of mailboxes and the server (RFC 5464), of messages (RFC 5257) ---- */
 enum { ANNOTATION_NAME_MOST = 200 };
 typedef struct {
-    Slice entry; /* its name, as the protocol has checked and folded it */
-    Slice value; /* at NULL: none; to set that takes it away */
-    bool shared; /* else it is private to the user who asks */
+    Slice entry;  /* its name, as the protocol has checked and folded it */
+    Slice value;  /* at NULL: none; to set that takes it away */
+    bool shared;  /* else it is private to the user who asks */
+    uint32_t who; /* private to this one instead; 0: to who asks. Only where the owner puts back
+                     what was there (restore) */
 } Annotation;
 typedef struct {
     Annotation *list;
@@ -380,6 +383,11 @@ PARKS Err mailbox_annotations(Mailbox *box, Arena *a, Annotations *out) MUST_USE
  * `who` may. */
 PARKS Err account_annotations(Account *account, uint32_t mailbox, uint32_t who, Arena *a,
                               Annotations *out) MUST_USE;
+/* Everybody's of a mailbox, or of a message: Annotation.who says whose. For who takes a copy of
+ * all, as the owner. */
+PARKS Err mailbox_annotations_of_all(Mailbox *box, Arena *a, Annotations *out) MUST_USE;
+PARKS Err message_annotations_of_all(Mailbox *box, const Message *m, Arena *a,
+                                     Annotations *out) MUST_USE;
 /* All or none, one commit; *role too, if not NULL. ERR_TOO_BIG: a value, ERR_LIMIT: too many,
  * ERR_OVER_QUOTA, ERR_FORBIDDEN, ERR_CANNOT: that role. Another mailbox that has it loses it. */
 PARKS Err mailbox_annotate(Mailbox *box, const Annotations *set, const Role *role) MUST_USE;
@@ -510,6 +518,17 @@ PARKS Err email_contains_folded(Account *account, uint32_t eid, Slice needle,
                                 void (*fold)(Buf *out, Slice utf8), bool body_only,
                                 bool *found) MUST_USE;
 
+/* The same of many messages at once, on helper threads: found[i] is of eids[i]; what cannot be read
+ * is not found. go_on is called now and then with how many have been asked; it may wait, and false
+ * ends it. What the index lacks of them it learns afterwards. */
+typedef struct {
+    Slice needle;
+    void (*fold)(Buf *out, Slice utf8); /* by which the needle is folded; NULL: casemap */
+    bool body_only;
+} TextQuestion;
+PARKS void emails_contain(Account *account, const TextQuestion *question, const uint32_t *eids,
+                          size_t n, bool *found, bool (*go_on)(void *arg, size_t asked), void *arg);
+
 /* What there is to look at, folded, at most MAIL_TEXT_MOST octets of it (mail/mail.h: MailTextOf);
  * MAIL_TEXT_ALL with the message's header in front. */
 PARKS Err email_text(Account *account, uint32_t eid, MailTextOf what, Buf *text) MUST_USE;
@@ -534,6 +553,9 @@ typedef struct {
     Slice prefix; /* header lines of this recipient only, e.g. "Delivered-To: a@b\r\n"; read as the
                      message's first octets. Few distinct ones per account. */
     Annotations annotations;
+    const uint32_t *seen_by; /* restore: other users who have seen it; \Seen among `flags` is the
+                                owner's */
+    size_t seen_by_count;
 } DraftPlace;
 /* On the mailbox's home loop. ERR_OVER_QUOTA, ERR_FORBIDDEN, ERR_NOT_FOUND (deleted meanwhile). */
 PARKS Err draft_commit(Draft *draft, Mailbox *box, const DraftPlace *place, uint32_t *uid) MUST_USE;

@@ -704,6 +704,37 @@ def test_dying(s, role):
     equal(f"{role}: then all works", enter(s).imap("NOOP")[0], "OK")
 
 
+# ---- a store that cannot be opened ----
+
+
+def test_corrupt(s, name, at, seconds=12):
+    """The house dies, and the next ones find a store that is no good: that is told, tried again more and more rarely, and all is well
+    once the store is."""
+    w = enter(s)
+    path = os.path.join(s.dir, name)
+    with open(path, "r+b") as f:
+        f.seek(at)
+        whole = f.read(64)
+        f.seek(at)
+        f.write(bytes(b ^ 0x55 for b in whole))
+    began, cpu = len(s.log()), s.cpu_seconds()
+    s.kill_role("house")
+    time.sleep(seconds)
+    log, used = s.log()[began:], max(0, s.cpu_seconds() - cpu)
+    ends = len(re.findall(r"event=role_ended role=house", log))
+    waits = [int(ms) for ms in re.findall(r"event=role_waits role=house ms=(\d+)", log)]
+    print(f"{name} damaged: {ends} ends of the house in {seconds} s, waits of {waits} ms, {used:.1f} s of processor time", flush=True)
+    check(f"{name}: tried again, more and more rarely", 3 <= ends <= 12 and waits == sorted(waits) and waits[-1:] >= [1600], (ends, waits))
+    check(f"{name}: what is wrong is told", re.search(r"level=error event=\S+ .*story=", log), s.tail())
+    check(f"{name}: nothing spins", used < seconds / 3, used)
+    with open(path, "r+b") as f:
+        f.seek(at)
+        f.write(whole)
+    check(f"{name}: another house when it is whole again", wait_for(lambda: "event=role_ready role=house" in s.log()[began:], 20), s.tail())
+    equal(f"{name}: a session of before goes on", w.imap("NOOP")[0], "OK")
+    equal(f"{name}: and others begin", enter(s).imap("NOOP")[0], "OK")
+
+
 # ---- handshakes while the keeper is away ----
 
 
@@ -770,12 +801,12 @@ def resident(pid):
 
 
 def test_large():
-    """20,000 messages in one mailbox, 500 accounts with some."""
+    """Many messages in one mailbox, 500 accounts with some."""
     s = House(600, ("throttle=no",)).start()
-    fill(s, "u00001", "INBOX", (sample(n % 50, 5) for n in range(20000)))
+    fill(s, "u00001", "INBOX", (sample(n % 50, 5) for n in range(ARGS.messages)))
     for n in range(2, 501):
         fill(s, f"u{n:05}", "INBOX", [sample(n, 5)] * 3)
-    test_gap(s, "20,000 messages, 500 accounts", 20)
+    test_gap(s, f"{ARGS.messages:,} messages, 500 accounts", 20)
     s.check_end()
 
 
@@ -787,6 +818,7 @@ def test():
         {"gap": lambda: test_gap(s, "10 accounts", 20), "flight": lambda: test_in_flight(s, 8), "load": lambda: test_load(s, 20),
          "upgrade": lambda: test_upgrade(s), "front": lambda: test_front(s), "dying": lambda: [test_dying(s, r) for r in ("house", "keeper", "runner")],
          "handshakes": lambda: test_handshakes(s, 5), "memory": lambda: test_memory(s), "large": test_large,
+         "corrupt": lambda: test_corrupt(s, "format", 0),
          "rest": lambda: test_at_rest(s, ARGS.rounds)}[ARGS.only]()
         if s:
             s.check_end()
@@ -800,6 +832,8 @@ def test():
     test_gap(s, "10 accounts", ARGS.kills)
     test_handshakes(s, 3)
     test_dying(s, "house")
+    s.check_end()
+    test_corrupt(s := House(10).start(), "format", 0)
     s.check_end()
     if ARGS.all:
         s = House(10).start()
@@ -815,6 +849,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kills", type=int, default=8, help="of the house under load, and where the gap is measured")
     parser.add_argument("--all", action="store_true", help="also the memory over 30 kills and a large store")
+    parser.add_argument("--messages", type=int, default=20000, help="of the large store")
     parser.add_argument("--only", default="")
     ARGS = parser.parse_args()
     main(test, 900)
