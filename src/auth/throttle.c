@@ -1,8 +1,8 @@
 #include "auth/throttle.h"
 
 #include "base/table.h"
+#include "run/sock.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 enum {
@@ -66,27 +66,10 @@ static Record *recall(Memory *m, Slice key)
     return r;
 }
 
-/* The first 64 bits of an IPv6 address belong to one customer (RFC 6177). */
-static Slice network_of(Slice address, char room[INET6_ADDRSTRLEN])
-{
-    struct in6_addr v6;
-    char text[INET6_ADDRSTRLEN] = {0};
-    if (address.len >= sizeof text || !address.len) return address;
-    memcpy(text, address.at, address.len);
-    if (inet_pton(AF_INET6, text, &v6) != 1) return address;
-    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
-        inet_ntop(AF_INET, v6.s6_addr + 12, room, INET6_ADDRSTRLEN);
-    } else {
-        memset(v6.s6_addr + 8, 0, 8);
-        inet_ntop(AF_INET6, &v6, room, INET6_ADDRSTRLEN);
-    }
-    return slice_of(room);
-}
-
 uint64_t throttle_network(Slice address)
 {
-    char room[INET6_ADDRSTRLEN];
-    return keyed_hash(network_of(address, room));
+    char room[NETWORK_ROOM];
+    return keyed_hash(address_network(address, room));
 }
 
 typedef struct {
@@ -103,8 +86,8 @@ static void decay(Record *r, int64_t now)
 
 static Records records_of(Throttle *t, Slice address, Slice login)
 {
-    char room[INET6_ADDRSTRLEN];
-    Slice network = network_of(address, room);
+    char room[NETWORK_ROOM];
+    Slice network = address_network(address, room);
     Buf both buf_scoped = {0};
     buf_bytes(&both, network);
     buf_add(&both, login);

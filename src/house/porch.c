@@ -6,6 +6,7 @@
 #include <malloc.h>
 #endif
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 const char *const service_names[SERVICE_COUNT] = {"imap", "imaps", "pop3", "pop3s",
@@ -26,19 +27,14 @@ static const Config *config_of(const Connection *c)
 
 /* ---- how many of whom ---- */
 
-/* IPv6: the first 64 bits stand for one customer. Unix sockets are not counted. */
+/* Unix sockets are not counted. */
 static void name_remote(Connection *c)
 {
     Address peer = stream_peer(c->stream);
-    Buf text buf_scoped = {0};
-    size_t colons = 0;
+    char room[NETWORK_ROOM];
     if (!peer.port) return;
-    address_print(&text, &peer);
-    Slice shown = slice_first(buf_slice(&text), sizeof c->remote - 1);
-    for (size_t i = 0; i < shown.len; i++) {
-        if (shown.at[i] == ':' && ++colons == 4) break;
-        c->remote[i] = shown.at[i];
-    }
+    Slice network = address_network(slice_of(peer.host), room);
+    snprintf(c->remote, sizeof c->remote, "%.*s", SP(network));
 }
 
 /* ---- what a crowd leaves behind ---- */

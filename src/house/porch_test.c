@@ -201,6 +201,10 @@ TEST(nobody_comes_in_while_memory_is_short)
     check_ok(stream_flush(a));
     check_slice(greeting(&p, a), S("a OK NOOP completed"));
     board_set_memory_short(p.w.house->board, false);
+    mem_deny(1); /* nobody says so yet, but there is none */
+    Stream *d scoped(stream) = come(&p, SERVICE_IMAP);
+    check(slice_starts(greeting(&p, d), S("* BYE [UNAVAILABLE]")));
+    mem_deny(0);
     c = come(&p, SERVICE_IMAP);
     check(slice_starts(greeting(&p, c), S("* OK")));
     stream_free(a), stream_free(b), stream_free(c);

@@ -47,3 +47,19 @@ void address_print(Buf *out, const Address *a)
 {
     buf_add(out, a->port ? slice_of(a->host) : S("unix"));
 }
+
+Slice address_network(Slice host, char room[NETWORK_ROOM])
+{
+    struct in6_addr v6;
+    char text[NETWORK_ROOM] = {0};
+    if (host.len >= sizeof text || !host.len) return host;
+    memcpy(text, host.at, host.len);
+    if (inet_pton(AF_INET6, text, &v6) != 1) return host;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+        inet_ntop(AF_INET, v6.s6_addr + 12, room, NETWORK_ROOM);
+    } else {
+        memset(v6.s6_addr + 8, 0, 8);
+        inet_ntop(AF_INET6, &v6, room, NETWORK_ROOM);
+    }
+    return slice_of(room);
+}

@@ -13,6 +13,10 @@ typedef struct {
     bool for_all;   /* a Unix socket to listen at: every user may connect; else only ours */
 } Address;
 Err address_parse(Slice text, Address *out) MUST_USE;
+/* An IPv6 address stands for one customer with its first 64 bits (RFC 6177): "2001:db8:1:2::". Any
+ * other text is what it is; one of IPv4 within IPv6 is of IPv4. In `room` or in `host`. */
+enum { NETWORK_ROOM = 48 };
+Slice address_network(Slice host, char room[NETWORK_ROOM]);
 void address_print(Buf *out,
                    const Address *a); /* "192.0.2.1", "2001:db8::1", "unix" - without the port */
 

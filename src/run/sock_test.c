@@ -5,6 +5,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* However it is written, one customer's. */
+TEST(networks)
+{
+    static const struct {
+        const char *host, *network;
+    } rows[] = {
+        {"192.0.2.1",                                       "192.0.2.1"     },
+        {"::ffff:192.0.2.1",                                "192.0.2.1"     },
+        {"2001:db8:1:2:3:4:5:6",                            "2001:db8:1:2::"},
+        {"2001:db8::7:aaaa:bbbb:1",                         "2001:db8::"    },
+        {"2001:db8::7:aaaa:bbbb:2",                         "2001:db8::"    },
+        {"2001:db8:0:1:0:0:0:1",                            "2001:db8:0:1::"},
+        {"::1",                                             "::"            },
+        {"fe80::fc:ff:fe00:1",                              "fe80::"        },
+        {"somebody",                                        "somebody"      },
+        {"",                                                ""              },
+        {"/a/path/that/is/longer/than/any/address/of/ipv6",
+         "/a/path/that/is/longer/than/any/address/of/ipv6"                  },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char room[NETWORK_ROOM];
+        check_slice(address_network(slice_of(rows[i].host), room), slice_of(rows[i].network));
+    }
+}
+
 TEST(addresses)
 {
     static const struct {
