@@ -304,8 +304,8 @@ static void slim_boxes(Account *a)
     for (uint32_t i = 0; i < a->box_count; i++) {
         Box *b = a->boxes[i];
         vanished_trim(b, false);
-        bool clean = !b->state && !b->slots_state && !b->vanished_state;
-        if (idle && !b->handles && b->page_count && clean) box_unload(b);
+        bool clean = !(b->state | b->slots_state | b->vanished_state);
+        if (idle && b->page_count && clean) box_unload(b); /* no handles: each refers to us */
     }
 }
 

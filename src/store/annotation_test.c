@@ -171,6 +171,57 @@ TEST(a_special_use_is_set_with_the_others_or_not_at_all)
     world_close(&w);
 }
 
+/* RFC 6154 5.4 is the owner's; and what is as it should be needs nobody's leave. */
+TEST(a_special_use_is_set_by_the_owner)
+{
+    World w;
+    uint32_t guest;
+    Mailbox *box = NULL;
+    Role archive = ROLE_ARCHIVE;
+    world_open(&w, NULL);
+    Mailbox *own = world_box(&w, "Archive");
+    Role now = mailbox_status(own).role;
+    Annotations list = SOME(&w.arena, {S("/comment"), S("v"), true});
+    check_ok(store_create_account(w.store, S("guest"), &guest));
+    check_ok(mailbox_set_acl(own, S("guest"), ACL_REPLACE, RIGHTS_ALL));
+    check_ok(mailbox_open(w.account, guest, S("Archive"), &box));
+    check_ok(mailbox_annotate(box, &list, &now));
+    check_ok(mailbox_annotate(own, &list, &now));
+    archive = now == ROLE_ARCHIVE ? ROLE_NONE : ROLE_ARCHIVE;
+    check_err(mailbox_annotate(box, &list, &archive), ERR_CANNOT);
+    check(mailbox_status(own).role == now);
+    mailbox_close(box);
+    mailbox_close(own);
+    world_close(&w);
+}
+
+/* Objects in the place of annotations that nobody writes, and a quota that a copy does not fit. */
+TEST(what_is_no_annotation_is_not_copied)
+{
+    World w;
+    char id[255] = {0};
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    set(&w, "INBOX", SOME(&w.arena, {S("/comment"), S("v"), true}));
+    memset(id + 8, 'n', sizeof id - 8);
+    id[3] = (char)mailbox_status(box).id;
+    mailbox_close(box);
+    const uint64_t limit[QUOTA_RESOURCES] = {QUOTA_NONE, QUOTA_NONE, QUOTA_NONE, used(&w) + 3},
+                   none[QUOTA_RESOURCES] = {QUOTA_NONE, QUOTA_NONE, QUOTA_NONE, QUOTA_NONE};
+    check_ok(account_set_quota(w.account, limit));
+    check_err(mailbox_rename(w.account, S("INBOX"), S("old")), ERR_OVER_QUOTA);
+    check_ok(account_set_quota(w.account, none));
+    check_ok(object_put(w.account, S("annotation"), slice(id, 8), S("v"), NULL));
+    check_ok(object_put(w.account, S("annotation"), slice(id, sizeof id), S("v"), NULL));
+    check_ok(mailbox_rename(w.account, S("INBOX"), S("old")));
+    check_slice(show(&w, "old"), S("/comment*=v"));
+    char name[ANNOTATION_NAME_MOST + 1];
+    memset(name, 'n', sizeof name);
+    Annotations list = SOME(&w.arena, {slice(name, sizeof name), S("v"), true});
+    check_err(store_annotate(w.store, &list), ERR_SYNTAX);
+    world_close(&w);
+}
+
 TEST(the_server_has_annotations_of_its_own)
 {
     World w;

@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "store/digest.h"
 #include "store/local.h"
 #include "store/test_world.h"
@@ -88,6 +89,75 @@ TEST(a_big_body_that_is_damaged_says_so)
     check_err(blob_read(store_engine(w.store), ref, ref.len + UINT64_C(1), out, 0), ERR_LIMIT);
     check_ok(blob_read(store_engine(w.store), ref, 5, out, 0));
     mailbox_close(box);
+    world_close(&w);
+}
+
+/* Whose checksum is right, but not what it says. */
+PARKS static void write_trailer(Slice path, uint64_t size, char *trailer)
+{
+    File *f scoped(file) = NULL;
+    Buf sum buf_scoped = {0};
+    buf_u32(&sum, crc32c(0, slice(trailer, 44)));
+    memcpy(trailer + 44, sum.at, 4);
+    Slice part = slice(trailer, 48);
+    check_ok(file_open(path, FILE_WRITE, &f));
+    check_ok(file_write_at(f, size - 48, &part, 1));
+}
+
+TEST(a_big_body_with_another_end_says_so)
+{
+    World w;
+    PathInfo info;
+    BlobRef ref;
+    File *f = NULL;
+    char trailer[48], out[1];
+    static const size_t places[] = {0, 40, 37}; /* of the SHA-256, the CRC, the octets */
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    uint32_t eid = add_big(&w, box);
+    check_ok(engine_checkpoint(store_engine(w.store)));
+    Slice path = file_of(&w, eid, &ref);
+    check_ok(path_info(path, &info));
+    check_ok(file_open(path, FILE_READ, &f));
+    check_ok(file_read_at(f, info.size - 48, trailer, sizeof trailer));
+    file_close(f);
+    for (size_t i = 0; i < COUNT(places); i++) {
+        trailer[places[i]] = (char)(trailer[places[i]] ^ 1);
+        write_trailer(path, info.size, trailer);
+        check_u64(scrub(&w), 1);
+        trailer[places[i]] = (char)(trailer[places[i]] ^ 1);
+    }
+    write_trailer(path, info.size, trailer);
+    check_u64(scrub(&w), 0);
+    check_ok(path_unlink(path));
+    Slice loop = arena_printf(&w.arena, "ln -s %.*s %.*s", SP(path), SP(path));
+    check(!system(arena_cstr(&w.arena, loop)));
+    check_err(email_read(w.account, eid, 0, out, 1), ERR_IO);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+/* A file where a folder has to be. */
+TEST(a_store_says_what_is_in_its_way)
+{
+    World w;
+    Store *store = NULL;
+    world_open(&w, NULL);
+    account_close(w.account);
+    store_close(w.store);
+    Slice big = arena_printf(&w.arena, "%s/big", w.dir);
+    Slice stray = arena_printf(&w.arena, "%s/big/zz", w.dir);
+    Slice away = arena_printf(&w.arena, "%s/away", w.dir);
+    check_ok(path_replace(stray, S("what")));
+    check(store_open(slice_of(w.dir), &w.options, &store) != OK);
+    check_ok(path_unlink(stray));
+    check_ok(path_rename(big, away));
+    check_ok(path_replace(big, S("what")));
+    check(store_open(slice_of(w.dir), &w.options, &store) != OK);
+    check_ok(path_unlink(big));
+    check_ok(path_rename(away, big));
+    w.account = NULL, w.store = NULL;
+    world_reopen(&w);
     world_close(&w);
 }
 

@@ -33,6 +33,96 @@ TEST(keywords_are_bounded)
     world_close(&w);
 }
 
+TEST(combinations_of_keywords_are_bounded)
+{
+    World w;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "one", 0);
+    check_ok(keyword(box, S("one"), CHANGE_ADD));
+    uint32_t count = w.account->kwset_count;
+    w.account->kwset_count = 60001;
+    check_err(keyword(box, S("new"), CHANGE_ADD), ERR_LIMIT);
+    w.account->kwset_count = count;
+    check_ok(keyword(box, S("new"), CHANGE_ADD));
+    check_slice(world_show(&w, box), S("1one new"));
+    mailbox_close(box);
+    world_close(&w);
+}
+
+/* Of a damaged page: numbers that stand for nothing. */
+TEST(keywords_that_nobody_has_defined_are_none)
+{
+    World w;
+    OpNumbers none = {0};
+    world_open(&w, NULL);
+    Account *a = w.account;
+    check_slice(account_keywords(a, 999), S(""));
+    check(!kwset_has(a, 999, 1));
+    Mailbox *box = world_box(&w, "INBOX");
+    world_append(&w, box, "one", 0);
+    check_ok(keyword(box, S("one"), CHANGE_ADD));
+    check_u64(kwset_change(a, 999, none, none, true), 0);
+    check_u64(kwset_change(a, 1, none, none, false), 1);
+    text_table_define(&a->keywords, 77, S("behind a gap"));
+    check_u64(a->keywords.count, 1);
+    check_u64(a->keywords.visible, 1);
+    mailbox_close(box);
+    world_close(&w);
+}
+
+/* RFC 4314 4: of a STORE the rights leave what they allow; of one that replaces, too. */
+TEST(a_guest_replaces_what_he_may)
+{
+    World w;
+    uint32_t guest;
+    Mailbox *box = NULL;
+    uint64_t modseq, none = 0;
+    Deletion d = {.deleted_to_trash = true};
+    FlagChange replace = {.how = CHANGE_REPLACE, .flags = FLAG_DELETED},
+               mark = {.how = CHANGE_ADD, .flags = FLAG_DELETED, .unchanged_since = &none};
+    world_open(&w, NULL);
+    Mailbox *own = world_box(&w, "Archive");
+    world_append(&w, own, "one", FLAG_FLAGGED | FLAG_ANSWERED);
+    UidSet all = world_uids(&w.arena, 1, 9);
+    check_ok(store_create_account(w.store, S("guest"), &guest));
+    check_ok(
+        mailbox_set_acl(own, S("guest"), ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ | RIGHT_WRITE));
+    check_ok(mailbox_open(w.account, guest, S("Archive"), &box));
+    check_ok(mailbox_change(box, &all, &replace, &w.arena, NULL, &modseq));
+    check_slice(world_show(&w, own), S("1"));
+    check_ok(mailbox_set_acl(own, S("guest"), ACL_REPLACE, RIGHT_LOOKUP | RIGHT_READ));
+    check_err(mailbox_change(box, &all, &replace, &w.arena, NULL, &modseq), ERR_FORBIDDEN);
+    check_ok(account_set_deletion(w.account, &d)); /* who may not expunge only marks */
+    check_ok(mailbox_set_acl(own, S("guest"), ACL_REPLACE,
+                             RIGHT_LOOKUP | RIGHT_READ | RIGHT_DELETE_MESSAGE));
+    check_ok(mailbox_change(box, &all, &mark, &w.arena, NULL, &modseq)); /* too late: nothing */
+    check_slice(world_show(&w, own), S("1"));
+    mark.unchanged_since = NULL;
+    check_ok(mailbox_change(box, &all, &mark, &w.arena, NULL, &modseq));
+    check_slice(world_show(&w, own), S("1D"));
+    mailbox_close(box);
+    mailbox_close(own);
+    world_close(&w);
+}
+
+/* A mailbox that is Trash by its name only. */
+TEST(what_is_marked_in_trash_stays_there)
+{
+    World w;
+    Deletion d = {.deleted_to_trash = true};
+    world_open(&w, NULL);
+    check_ok(account_set_deletion(w.account, &d));
+    Mailbox *trash = world_box(&w, "Trash");
+    if (mailbox_status(trash).role != ROLE_NONE)
+        check_ok(mailbox_set_role(w.account, S("Trash"), ROLE_NONE));
+    world_append_many(&w, trash, 2);
+    world_flag(trash, 1, 1, CHANGE_ADD, FLAG_DELETED);
+    check_slice(world_show(&w, trash), S("1D 2"));
+    mailbox_close(trash);
+    world_close(&w);
+}
+
 TEST(uids_that_are_used_up_are_not_given)
 {
     World w;

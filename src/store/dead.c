@@ -109,7 +109,7 @@ static bool purge_one(Purge *g, uint32_t eid)
     *e = (Email){0};
     email_dirty(a, p);
     free(number_table_take(&a->summaries, eid));
-    if (g->left) g->left--;
+    g->left--;
     return true;
 }
 

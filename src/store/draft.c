@@ -174,7 +174,7 @@ static void make_hashes(Draft *d)
     add_hash(d, d->summary.message_id);
     Slice refs = d->summary.references, rest = refs;
     add_hash(d, slice_first(refs, slice_find(refs, ' ')));
-    while (rest.len && d->hash_count < RECORD_HASHES_MOST) {
+    while (rest.len) {
         size_t space = slice_find_last(rest, ' ');
         bool first = space == rest.len;
         add_hash(d, first ? rest : slice_from(rest, space + 1));

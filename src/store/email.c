@@ -19,9 +19,8 @@ static void page_drop(Account *a, EmailPage *p)
 
 void email_pages_trim(Account *a, uint32_t keep)
 {
-    uint32_t tries = a->email_page_count;
     list_each (l, &a->email_pages) {
-        if (a->email_page_count <= keep || !tries--) return;
+        if (a->email_page_count <= keep) return;
         EmailPage *p = CONTAINER(l, EmailPage, link);
         if (!p->state) page_drop(a, p);
     }

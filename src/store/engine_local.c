@@ -198,7 +198,7 @@ static Engine *engine_new(Slice dir, const EngineOptions *options, const EngineH
 {
     Engine *e = NEW(Engine);
     e->dir = arena_copy(&e->memory, dir);
-    if (options) e->options = *options;
+    e->options = *options;
     defaults(&e->options);
     e->host = *host;
     e->log.last = &e->log.first;

@@ -93,10 +93,11 @@ static char *map_of(Slice path)
  * what is needed again costs a fault of a microsecond. */
 static void unmap_read(Lmdb *l)
 {
-    MDB_envinfo info;
-    MDB_stat stat;
+    MDB_envinfo info = {0}; /* what fills them fails only without an env */
+    MDB_stat stat = {0};
     if (atomic_fetch_add(&l->reads, 1) % READS_MOST != READS_MOST - 1 || !l->map) return;
-    if (mdb_env_info(l->env, &info) || mdb_env_stat(l->env, &stat)) return;
+    mdb_env_info(l->env, &info);
+    mdb_env_stat(l->env, &stat);
     madvise(l->map, (info.me_last_pgno + 1) * stat.ms_psize, MADV_DONTNEED);
 }
 
@@ -199,10 +200,10 @@ static int change_entry(MDB_txn *txn, MDB_dbi table, const IndexChange *c)
 static bool disk_is_full(const Lmdb *l)
 {
     enum { LITTLE = 16 << 20 };
-    const char *path;
+    const char *path = "";
     uint64_t left;
-    return !mdb_env_get_path(l->env, &path) && !path_free_space(slice_of(path), &left) &&
-           left < LITTLE;
+    mdb_env_get_path(l->env, &path);
+    return !path_free_space(slice_of(path), &left) && left < LITTLE;
 }
 
 static Err lmdb_write(Index *x, const IndexChange *changes, size_t count)

@@ -3,6 +3,8 @@
 
 #include "base/test.h"
 #include "run/file.h"
+#include "run/sim.h"
+#include "store/index_walk.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -261,5 +263,57 @@ TEST(more_readers_at_once_than_are_kept)
     check_ok(index_scan(n.x, S("p"), (Slice){0}, go_deeper, &n));
     check_u64(n.depth, 21);
     index_close(n.x);
+    place_done(&p);
+}
+
+/* ---- walked through without LMDB ---- */
+
+typedef struct {
+    Slice octets;
+    SimDiskPlan *plan;
+    uint64_t reads; /* of a whole walk */
+} Walked;
+
+static PARKS void walk_there(void *arg)
+{
+    Walked *w = arg;
+    IndexWalk whole = {0};
+    check_err(index_walk(S("nowhere"), &whole), ERR_NOT_FOUND);
+    check_ok(path_replace(S("index"), w->octets));
+    uint64_t before = w->plan->reads;
+    check_ok(index_walk(S("index"), &whole));
+    w->reads = w->plan->reads - before;
+    check(!whole.damaged && whole.entries == 300);
+    for (uint64_t at = 1; at <= w->reads; at++) {
+        IndexWalk walk = {0};
+        w->plan->fail_read_at = w->plan->reads + at;
+        Err err = index_walk(S("index"), &walk);
+        check(err == ERR_CORRUPT || err == ERR_IO || walk.damaged);
+        check(walk.entries < whole.entries || walk.damaged);
+    }
+}
+
+TEST(an_index_is_walked_on_a_failing_disk)
+{
+    Place p;
+    Index *x = NULL;
+    Walked w = {0};
+    SimDisk *disk = sim_disk_new(64 << 20);
+    Buf big buf_scoped = {0};
+    place_init(&p);
+    check_ok(index_open(&index_lmdb, p.file, MAP, &x));
+    for (unsigned i = 0; i < 300; i++) {
+        buf_clear(&big);
+        while (big.len < (i % 50 ? 30 : 9000))
+            buf_printf(&big, "value %u ", i);
+        IndexChange c = {.key = arena_printf(&p.arena, "key %u", i), .value = buf_slice(&big)};
+        check_ok(index_write(x, &c, 1));
+    }
+    index_close(x);
+    check_ok(path_read(p.file, MAP, &p.arena, &w.octets));
+    w.plan = sim_disk_plan(disk);
+    check_ok(sim_run(&(SimConfig){.seed = 1, .disk = disk, .loops = 1}, walk_there, &w));
+    check(w.reads > 10);
+    sim_disk_free(disk);
     place_done(&p);
 }
