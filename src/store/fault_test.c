@@ -8,7 +8,8 @@
  * operation again, and compares again.
  *
  * usage: fault_test [--errors] [STRIDE [NAME]]   every STRIDE-th call (1: all of them) of
- * operations called so; --errors: only those that fail and go on, no crashes
+ * operations called so; --errors: only those that fail and go on, no crashes, and each of the first
+ * 40 calls, whatever the stride
  */
 #include "store/fault_walk.h"
 
@@ -22,7 +23,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-enum { DISK_BYTES = 192 * 1024 * 1024, SAID_ROOM = 2000 };
+enum { DISK_BYTES = 192 * 1024 * 1024, SAID_ROOM = 2000, ERRORS_EACH = 40 };
 
 /* clang-format off */
 static const Fault faults[] = {
@@ -153,8 +154,10 @@ static void walk_fault(Walk *k, const Operation *op, const Fault *fault, uint64_
     bool good = true;
     /* Another offset for each, so that a stride does not always miss the same call. */
     uint64_t first = 1 + (k->stride > 1 ? (k->passed + k->failed) % MIN(stride, calls) : 0);
-    for (uint64_t at = first; at <= calls && good; at += stride, k->trials++)
+    for (uint64_t at = k->errors ? 1 : first; at <= calls && good; k->trials++) {
         good = one_trial(op, fault, at);
+        at += k->errors && at < ERRORS_EACH ? 1 : stride;
+    }
     *(good ? &k->passed : &k->failed) += 1;
 }
 
