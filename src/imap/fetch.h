@@ -111,7 +111,7 @@ PARKS void fetch_stored(Fetching *f, uint64_t at, uint64_t len);
 /* Whether this client may have to be shown a surrogate (RFC 6858) there. */
 bool surrogate_may_show(const Fetching *f, const Section *section);
 /* The same for a message that begins with these octets. */
-bool surrogate_shows(Slice beginning);
+bool surrogate_shows(const Fetching *f, Slice beginning);
 /* Tells the item with a surrogate; false: there is no need, and nothing was told. */
 PARKS bool surrogate_section(Fetching *f, const FetchItem *item);
 PARKS Slice surrogate_envelope(Fetching *f, Slice envelope); /* in f->arena, or the same */

@@ -84,7 +84,7 @@ PARKS static bool put_octets(Fetching *f, uint64_t at, uint64_t len, bool may_ne
     fetch_literal_head(out, len, false);
     head = out->len;
     Err err = put_piece(f, out, at, first);
-    if (!err && may_need_surrogate && surrogate_shows(slice_from(buf_slice(out), head))) {
+    if (!err && may_need_surrogate && surrogate_shows(f, slice_from(buf_slice(out), head))) {
         out->len = before;
         return false;
     }

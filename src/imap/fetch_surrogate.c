@@ -11,10 +11,10 @@ bool surrogate_may_show(const Fetching *f, const Section *section)
     return !imap_has(f->s, ENABLED_REV2 | ENABLED_UTF8) && !section->depth && has_header;
 }
 
-bool surrogate_shows(Slice beginning)
+bool surrogate_shows(const Fetching *f, Slice beginning)
 {
-    size_t end = slice_find_slice(beginning, S("\r\n\r\n"));
-    return !text_is_ascii(slice_first(beginning, end));
+    size_t len = email_header_length(mailbox_account(f->s->box), f->m.eid);
+    return !text_is_ascii(slice_first(beginning, len));
 }
 
 /* .at NULL: the header needs none, or cannot be read, which others will tell. */

@@ -2,15 +2,6 @@
 #include "base/text.h"
 #include "mail/header.h"
 
-size_t mail_header_length(Slice block)
-{
-    HeaderField f = {0};
-    while (header_next(block, &f))
-        ;
-    size_t end = slice_find(slice_from(block, f.next), '\n');
-    return MIN(f.next + end + 1, block.len);
-}
-
 bool mail_header_is_international(Slice header)
 {
     return !text_is_ascii(header) && utf8_is_valid(header);

@@ -4,8 +4,6 @@
  * reversible. Pure. */
 #include "base/base.h"
 
-/* Octets of the header with its empty line; all of `block` when it ends before. */
-size_t mail_header_length(Slice block);
 /* Not all ASCII, and UTF-8. What is in no charset that can be told is sent as it is. */
 bool mail_header_is_international(Slice header);
 /* `header` is valid UTF-8. Fields that are ASCII stay as they are to the octet. */

@@ -41,19 +41,3 @@ TEST(long_words_are_cut_between_characters)
     for (Slice rest = buf_slice(&out), line; slice_cut(&rest, '\n', &line);)
         check(line.len <= 86); /* "Subject: " and a word of 75 */
 }
-
-TEST(headers_have_a_length)
-{
-    static const struct {
-        Slice block;
-        size_t len;
-    } rows[] = {
-        {S(""),              0},
-        {S("\r\nx"),         2},
-        {S("A: b\r\n\r\nx"), 8},
-        {S("A: b\r\n"),      6},
-        {S("A: b\r\n\r\n"),  8},
-    };
-    for (size_t i = 0; i < COUNT(rows); i++)
-        check_u64(mail_header_length(rows[i].block), rows[i].len);
-}

@@ -2,6 +2,7 @@
  * of RFC 1939 3 and RFC 6856 2.1. The first octet says how the input is cut. */
 #include "base/fuzz.h"
 #include "base/text.h"
+#include "mail/header.h"
 #include "mail/surrogate.h"
 #include "pop3/pref.h"
 #include "pop3/stuff.h"
@@ -38,7 +39,10 @@ static void check_top(Slice in, size_t step, uint64_t lines)
 static void check_surrogate(Slice in)
 {
     Buf out buf_scoped = {0};
-    Slice header = slice_first(in, mail_header_length(in));
+    HeaderField f = {0};
+    while (header_next(in, &f))
+        ;
+    Slice header = slice_first(in, f.next);
     if (!utf8_is_valid(header)) return;
     mail_surrogate_header(&out, header);
     must(text_is_ascii(buf_slice(&out)));

@@ -42,7 +42,7 @@ PARKS static void add_first_block(Pop3 *s, Sending *sending, size_t len)
 {
     Buf *out = stream_out(s->stream);
     Slice block = slice(out->at + out->len, len);
-    Slice header = slice_first(block, mail_header_length(block));
+    Slice header = slice_first(block, email_header_length(s->account, sending->message->eid));
     if (s->utf8 || !mail_header_is_international(header)) {
         add_block(s, sending, len);
         return;

@@ -158,6 +158,12 @@ PARKS Err email_header(Account *a, uint32_t eid, Arena *arena, Slice *header)
     return OK;
 }
 
+size_t email_header_length(Account *a, uint32_t eid)
+{
+    Email *e;
+    return email_entry(a, eid, &e) ? SIZE_MAX : e->header_len;
+}
+
 PARKS Err email_details(Account *a, uint32_t eid, Arena *arena, EmailDetails *out)
 {
     Email *e;

@@ -489,7 +489,8 @@ void view_sync(View *view, bool expunges, Arena *a, ViewNews *news);
 PARKS Err email_read(Account *account, uint32_t eid, uint64_t offset, void *out,
                      size_t len) MUST_USE;
 PARKS Err email_header(Account *account, uint32_t eid, Arena *a,
-                       Slice *header) MUST_USE; /* with the empty line */
+                       Slice *header) MUST_USE;             /* with the empty line */
+size_t email_header_length(Account *account, uint32_t eid); /* of that; SIZE_MAX: it is gone */
 /* The stored summary (mail/mail.h: mail_summary_decode, _peek), borrowed until the next wait.
  * Offsets are right for email_read. */
 PARKS Err email_summary(Account *account, uint32_t eid, Slice *stored) MUST_USE;
