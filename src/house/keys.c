@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 enum { LOOK_MS = 10 * 1000, AUTHORITIES_MOST = 192 * 1024 };
+enum { SIGN_HERE_US = 1000 };
 
 /* The pair of now and the one before it, with which handshakes may be under way. */
 typedef struct {
@@ -24,7 +25,8 @@ struct Keys {
     Pair *now, *before;
     Buf chain, authorities, tickets;
     CertificateSeen seen;
-    Link waiting; /* fibers that wait for news */
+    Link waiting;      /* fibers that wait for news */
+    int64_t signed_us; /* when a slow signature was asked for last */
 };
 
 typedef struct {
@@ -233,6 +235,16 @@ static void sign_aside(void *arg)
     s->err = tls_key_sign(s->key, s->scheme, s->octets, s->signature);
 }
 
+/* Two threads that wake each other cost a tenth of a signature; others wait for us meanwhile, so a
+ * helper is left out only now and then. */
+static bool wants_helper(Keys *k, const TlsKey *key)
+{
+    if (!tls_key_is_slow(key)) return false;
+    int64_t now = now_us(), before = k->signed_us;
+    k->signed_us = now;
+    return now - before < SIGN_HERE_US;
+}
+
 PARKS static Err sign(Keys *k, const Memo *q, Memo *answer, Buf *memory)
 {
     Pair *p = q->number[0] == k->now->number                   ? k->now
@@ -241,7 +253,7 @@ PARKS static Err sign(Keys *k, const Memo *q, Memo *answer, Buf *memory)
     if (!p) return fail(ERR_NOT_FOUND, "no key %u", (unsigned)q->number[0]);
     Signing s = {p->key, (uint16_t)q->number[1], q->text[0], memory, OK};
     p->users++;
-    if (tls_key_is_slow(p->key))
+    if (wants_helper(k, p->key))
         aside(sign_aside, &s);
     else
         sign_aside(&s);

@@ -64,8 +64,8 @@ void helpers_queue(Helpers *h, Job *job)
     h->last = &job->next;
     h->queued++;
     if (h->queued > h->idle && h->started < h->most) start_one(h);
-    pthread_cond_signal(&h->work);
     pthread_mutex_unlock(&h->lock);
+    pthread_cond_signal(&h->work); /* now: who is woken wants the lock */
 }
 
 Helpers *helpers_new(Run *run, unsigned most)

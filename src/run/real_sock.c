@@ -25,6 +25,7 @@ typedef struct {
     Sock sock;
     int fd;
     bool tells_room;   /* epoll tells that there is room to write */
+    bool is_armed;     /* it listens, and epoll tells of who comes */
     InternetName from; /* who was accepted; else nothing */
 } RealSock;
 
@@ -129,14 +130,24 @@ static Err set_interest(const RealSock *r, int operation)
     RealLoop *loop = r->sock.loop->of_world;
     struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
                             .data.ptr = (void *)(uintptr_t)r};
-    if (r->sock.asks) e.events = EPOLLIN | EPOLLONESHOT; /* it listens */
+    if (r->sock.asks) e.events = r->is_armed ? EPOLLIN : 0; /* it listens */
     if (r->tells_room) e.events |= EPOLLOUT;
     return epoll_ctl(loop->epoll, operation, r->fd, &e) ? sock_failed("epoll_ctl") : OK;
+}
+
+/* A listener is told of as long as somebody waits at its door: nobody accepts for a while when
+ * there is no room. */
+static void set_armed(Sock *s, bool armed)
+{
+    if (real(s)->is_armed == armed) return;
+    real(s)->is_armed = armed;
+    must(!set_interest(real(s), EPOLL_CTL_MOD));
 }
 
 void real_sock_event(Sock *s, unsigned epoll_events)
 {
     unsigned events = 0;
+    if (s->asks && !s->reader) set_armed(s, false);
     if (epoll_events & EPOLLOUT && s->ready & SOCK_WRITABLE) { /* nobody needs to know any more */
         real(s)->tells_room = false;
         (void)set_interest(real(s), EPOLL_CTL_MOD);
@@ -163,9 +174,9 @@ Err real_sock_attach(Sock *s)
 void real_sock_will_wait(Sock *s, SockEvents what)
 {
     RealSock *r = real(s);
-    bool wants_room = what & SOCK_WRITABLE && !r->tells_room;
-    if (!s->asks && !wants_room) return;
-    r->tells_room |= wants_room;
+    if (s->asks) set_armed(s, true);
+    if (!(what & SOCK_WRITABLE) || r->tells_room) return;
+    r->tells_room = true;
     must(!set_interest(r, EPOLL_CTL_MOD));
 }
 

@@ -301,7 +301,7 @@ void engine_close(Engine *e)
 PARKS static Err run_checkpoint(Engine *e, Request *r)
 {
     (void)r;
-    e->dirty = false;
+    maintenance_clean(e);
     return checkpoint_run(e);
 }
 

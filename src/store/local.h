@@ -123,7 +123,8 @@ struct Engine {
     uint64_t segment_tick;
     LogPosition applied;      /* all completions of what is before have run */
     uint64_t octets_unfolded; /* written since the last checkpoint began */
-    bool wake_posted;
+    bool told;                /* maintenance was woken since its last round began */
+    bool wake_posted;         /* it is about to be */
     Task wake_task;
     NumberTable pins;     /* at -> Pin */
     NumberTable reading;  /* at -> count of reads under way */
@@ -249,6 +250,9 @@ void number_table_clear(NumberTable *t);       /* frees the values too */
 /* maintenance.c */
 void maintenance_fiber(void *engine);
 void maintenance_wake(Task *task);
+/* Loop 0: from here on a flush wakes it again. What is durable and not yet applied is left to the
+ * next round. */
+void maintenance_clean(Engine *e);
 /* Runs r->run in the maintenance fiber and waits. Any loop. */
 PARKS Err maintenance_ask(Engine *e, Request *r) MUST_USE;
 

@@ -219,6 +219,13 @@ static void note_big_refs(Engine *e, const Commit *list)
             number_table_put(&e->big_refs, c->ref.at, e);
 }
 
+/* With the lock. Who is waiting for the time of the next checkpoint need not be woken again, only
+ * when there is too much for that. */
+static bool has_to_wake(const Engine *e)
+{
+    return !e->wake_posted && (!e->told || e->octets_unfolded >= e->options.checkpoint_octets);
+}
+
 /* The batch is known before the first completion can run, and the maintenance fiber after. */
 static LogBatch *flush_is_durable(Engine *e, const Flush *f)
 {
@@ -232,8 +239,9 @@ static LogBatch *flush_is_durable(Engine *e, const Flush *f)
     Segment *s = segment_find(e, lsn_segment(l->position.lsn));
     s->end = lsn_offset(l->position.lsn);
     e->octets_unfolded += f->octets;
-    bool wake = !e->wake_posted;
-    e->wake_posted = true;
+    bool wake = has_to_wake(e);
+    e->told = true;
+    e->wake_posted |= wake;
     mutex_unlock(&e->lock);
     if (wake) loop_post(loop_at(0), &e->wake_task);
     return b;

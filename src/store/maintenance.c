@@ -19,6 +19,14 @@ void maintenance_wake(Task *task)
     cond_broadcast(&e->wake);
 }
 
+void maintenance_clean(Engine *e)
+{
+    mutex_lock(&e->lock);
+    e->told = false;
+    e->dirty = e->log.batches != NULL;
+    mutex_unlock(&e->lock);
+}
+
 static bool log_is_long(Engine *e)
 {
     mutex_lock(&e->lock);
@@ -103,9 +111,10 @@ PARKS void maintenance_fiber(void *engine)
             continue;
         }
         bool last = e->closing;
-        e->dirty = false;
+        maintenance_clean(e);
         Err err = checkpoint_run(e);
-        if (err) e->dirty = !last && err == ERR_DISK_FULL;
+        if (err) maintenance_clean(e);
+        if (err == ERR_DISK_FULL) e->dirty = !last;
         if (last) break;
         work_that_is_due(e);
     }
