@@ -11,6 +11,10 @@ enum {
     GROW_LEAST = 64 * 1024,
     AHEAD_LEAST = 4 * 1024 * 1024, /* of a new segment */
     ZEROS = 64 * 1024,
+    BLOCK = 4096,
+    ZEROS_LEAST = 64 * 1024, /* ahead of the tail, before more are written */
+    ZEROS_AT_ONCE = 512 * 1024,
+    FEW = 16 * 1024, /* octets of a flush: so few that writing them twice is no matter */
 };
 
 /* ---- room ahead ---- */
@@ -56,9 +60,39 @@ static Err log_allocate(Engine *e, uint64_t len)
     if (e->options.zero_ahead) {
         TRY(write_zeros(l->file, l->allocated, len));
         TRY(file_sync(l->file));
+        l->zeroed = l->allocated + len;
     }
     l->allocated += len;
     return OK;
+}
+
+/* Flushing into blocks that are allocated and were never written costs the file system a change of
+ * its own each time, which is as much to write and to wait for as the commit (with a journal,
+ * more). Where flushes are small, blocks are written before their time; where they are large they
+ * share that cost, and twice the writing would be felt. */
+static uint64_t zeros_from(const Log *l)
+{
+    uint64_t tail = (lsn_offset(l->position.lsn) + BLOCK - 1) / BLOCK * BLOCK;
+    return MAX(l->zeroed, tail);
+}
+
+bool log_wants_zeros(const Engine *e)
+{
+    const Log *l = &e->log;
+    uint64_t from = zeros_from(l);
+    bool is_near = from < lsn_offset(l->position.lsn) + ZEROS_LEAST;
+    return is_near && from < l->allocated && l->usual < FEW && !l->in_reserve;
+}
+
+Err log_zero_some(Engine *e)
+{
+    Log *l = &e->log;
+    uint64_t from = zeros_from(l);
+    uint64_t len = MIN(l->allocated - from, (uint64_t)ZEROS_AT_ONCE);
+    l->zeroed = from + len;
+    Err err = write_zeros(l->file, from, len);
+    if (err == ERR_DISK_FULL) return OK; /* one that copies what is written; nothing is lost */
+    return err ? err : file_sync(l->file);
 }
 
 Err log_grow(Engine *e, uint64_t need)
@@ -92,6 +126,7 @@ static Err next_file(Engine *e, Arena *a, bool small, File **file, uint64_t *all
 {
     Slice path;
     bool is_free = take_free_segment(e, a, &path);
+    e->log.zeroed = is_free ? UINT64_MAX : 0;
     if (!is_free) path = engine_path(e, a, "log/next");
     TRY(file_open(path, FILE_WRITE | FILE_CREATE | (is_free ? 0 : FILE_EMPTY), file));
     *allocated = MIN((uint64_t)AHEAD, e->options.segment_bytes);

@@ -70,6 +70,8 @@ typedef struct {
     File *file;
     LogPosition position;
     uint64_t allocated;
+    uint64_t zeroed; /* of the segment, blocks before it have been written, if only with zeros */
+    uint64_t usual;  /* octets of a flush, lately */
     uint32_t epoch;
     bool has_reserve; /* log/reserve is there */
     bool in_reserve;  /* and when not: the tail is in it */
@@ -209,6 +211,9 @@ void log_work(Job *job);
 /* ahead.c: for the writer only. `small`: it may go on in the reserve. */
 Err log_reserve(Engine *e) MUST_USE; /* log/reserve is there, or ERR_DISK_FULL */
 Err log_grow(Engine *e, uint64_t need) MUST_USE;
+/* Behind a flush, with nobody waiting for the next: zeros ahead of the tail, where that pays. */
+bool log_wants_zeros(const Engine *e);
+Err log_zero_some(Engine *e) MUST_USE;
 Err log_roll(Engine *e, bool small) MUST_USE;
 
 bool log_is_idle(Engine *e);

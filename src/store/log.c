@@ -203,6 +203,7 @@ static Err write_and_sync(Engine *e, Flush *f)
     TRY(file_write_at(e->log.file, f->at, f->parts, f->part_count));
     if (FAULT("log.sync")) return fail(ERR_IO, "log.sync: a fault was asked for");
     if (!PLANTED("no_sync")) TRY(file_sync(e->log.file));
+    e->log.usual = (7 * e->log.usual + f->octets) / 8;
     mutex_lock(&e->lock);
     e->counters.flushes++;
     e->counters.flush_us_total += (uint64_t)(now_us() - began);
@@ -351,6 +352,12 @@ static Commit *take_queue(Log *l, size_t *count, uint64_t *staged)
     return list;
 }
 
+static void prepare_room(Engine *e)
+{
+    Err err = log_zero_some(e);
+    if (err) engine_read_only(e, err, err_story());
+}
+
 void log_work(Job *job)
 {
     Engine *e = CONTAINER(job, Engine, log.job);
@@ -358,12 +365,17 @@ void log_work(Job *job)
     for (;;) {
         size_t count = 0;
         uint64_t staged = 0;
+        bool prepares = log_wants_zeros(e) && !engine_health(e);
         mutex_lock(&e->lock);
         Commit *list = take_queue(l, &count, &staged);
-        if (!list) l->writing = false;
+        if (!list && !prepares) l->writing = false;
         mutex_unlock(&e->lock);
-        if (!list) return;
-        write_commits(e, list, count, staged);
+        if (list)
+            write_commits(e, list, count, staged);
+        else if (prepares)
+            prepare_room(e);
+        else
+            return;
     }
 }
 
