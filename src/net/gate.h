@@ -47,6 +47,8 @@ struct Relay {
     uint32_t hops;    /* its moves in the house */
     uint64_t sent;    /* octets of the client said to this house */
     uint64_t kept_at; /* how many of them the record knows */
+    uint64_t answered_at,
+        last_said; /* how many when it answered last; those since the time before */
     Buf record, queue, returned;
     bool keeps;           /* the record is the last we heard; it can be taken up */
     bool quiet;           /* the house has said nothing to the client since the record */

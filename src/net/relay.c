@@ -40,6 +40,18 @@ PARKS static void start_tls(Relay *r, Slice alpn)
     });
 }
 
+/* Whoever says LOGOUT or QUIT waits for the answer. Of one who pours there may be more on its way.
+ */
+PARKS static void finish(Relay *r)
+{
+    enum { A_LINE = 512 };
+    bool waits = r->sent == r->answered_at && r->last_said <= A_LINE;
+    if (waits && !inbox_waiting(&r->client->in).len)
+        stream_finish_at_once(r->client);
+    else
+        stream_finish(r->client);
+}
+
 /* The house hands it back: from here on it tells what it had not read. */
 static void come_back(Relay *r, Slice record, Buf *back)
 {
@@ -91,7 +103,7 @@ PARKS static Course do_frame(Relay *r, uint8_t kind, Slice fields, Buf *back)
         come_back(r, fields, back);
         return GOES_ON;
     case MEMO_CONN_FINISH:
-        if (!r->returns) stream_finish(r->client);
+        if (!r->returns) finish(r);
         return last_of_all(r, kind);
     default:
         return last_of_all(r, kind);
@@ -163,7 +175,7 @@ static void try_open(Relay *r)
     if (!r->opened) return;
     if (r->tries) metric_add(METRIC_RESUMED, 1);
     r->credit = TUNNEL_CREDIT;
-    r->sent = r->kept_at = 0;
+    r->sent = r->kept_at = r->answered_at = r->last_said = 0;
     r->keeps = r->quiet = true;
 }
 

@@ -132,11 +132,19 @@ bool gate_open(Relay *r, Memo *open)
 
 /* ---- frames from the house ---- */
 
+static void note_answer(Relay *r)
+{
+    if (r->sent == r->answered_at) return;
+    r->last_said = r->sent - r->answered_at;
+    r->answered_at = r->sent;
+}
+
 static Err take_octets(Relay *r, Slice octets)
 {
     if (!octets.len || octets.len > TUNNEL_CREDIT - r->unpaid)
         return fail(ERR_SYNTAX, "%zu octets beyond the credit", octets.len);
     r->unpaid += (uint32_t)octets.len;
+    note_answer(r);
     if (r->returns) {
         buf_add(&r->returned, octets);
         r->written += (uint32_t)octets.len;

@@ -216,17 +216,20 @@ void stream_rest(Stream *s)
     if (!s->out.len) buf_done(&s->out);
 }
 
+PARKS static void say_last(Stream *s)
+{
+    (void)stream_flush(s);
+    stream_end_tls(s);
+    sock_shutdown(s->sock);
+}
+
 /* Closing with octets unread makes the kernel reset the connection, and the reset may overtake our
  * last words on their way: a client that sends too much would never learn why it was cut off. */
 #define LINGER_MS     2000
 #define LINGER_OCTETS ((size_t)2 << 20)
 
-PARKS void stream_finish(Stream *s)
+PARKS static void linger(Stream *s)
 {
-    if (s->adrift) return;
-    (void)stream_flush(s);
-    stream_end_tls(s);
-    sock_shutdown(s->sock);
     int64_t until = stream_from_now(LINGER_MS);
     for (size_t thrown = 0; thrown < LINGER_OCTETS && now_ms() < until;) {
         char waste[1024];
@@ -235,6 +238,24 @@ PARKS void stream_finish(Stream *s)
         thrown += got;
         if (!got && sock_wait(s->sock, SOCK_READABLE, until, false) != WOKEN_READY) break;
     }
+}
+
+PARKS void stream_finish(Stream *s)
+{
+    if (s->adrift) return;
+    say_last(s);
+    linger(s);
+    stream_fail(s, ERR_END);
+}
+
+PARKS void stream_finish_at_once(Stream *s)
+{
+    if (s->adrift) return;
+    say_last(s);
+    char waste[64];
+    size_t got = 0;
+    sock_recheck(s->sock);
+    if (!sock_try_read(s->sock, waste, sizeof waste, &got) && got) linger(s);
     stream_fail(s, ERR_END);
 }
 

@@ -65,6 +65,9 @@ void stream_rest(Stream *s); /* at rest: gives empty buffers back; every wait fo
 /* The orderly end, before stream_free: flushes, ends TLS, closes our half, and reads away what the
  * peer still sends for two seconds at most, so that our last words are not lost to a reset. */
 PARKS void stream_finish(Stream *s);
+/* The same, but the peer is not waited for unless it has said something more: for one that has said
+ * little and waits for our answer. */
+PARKS void stream_finish_at_once(Stream *s);
 
 /* ---- TLS ---- */
 /* The name this conversation has in ALPN ("imap", RFC 7301), before the handshake. A server refuses

@@ -112,6 +112,11 @@ Err sock_try_read(Sock *s, void *out, size_t len, size_t *got)
     return s->world->sock_try_read(s, out, len, got);
 }
 
+void sock_recheck(Sock *s)
+{
+    s->ready |= SOCK_READABLE;
+}
+
 void sock_more(Sock *s, bool more)
 {
     s->more = more;

@@ -35,6 +35,8 @@ Address sock_local(const Sock *s);
 /* got or sent 0 with OK: nothing to be had now, sock_wait first. ERR_END: the peer has closed. */
 Err sock_try_read(Sock *s, void *out, size_t len, size_t *got) MUST_USE;
 Err sock_try_write(Sock *s, const Slice *parts, size_t count, size_t *sent) MUST_USE;
+/* The next try to read looks, also when the loop has not been told of anything. */
+void sock_recheck(Sock *s);
 /* While it is true a write is followed by another at once: the kernel may join them. The last one
  * is written with it false. */
 void sock_more(Sock *s, bool more);
