@@ -23,12 +23,21 @@ typedef struct {
     Slot slots[];
 } Shared;
 
+typedef struct Watch Watch;
+
 struct Board {
+    Watch *watch;
     _Atomic(uint64_t) reserve; /* of memory: who watches it, reads it again and again */
     Shared *shared;
     Slot *own;
     unsigned slots;
     bool alone;
+};
+
+struct Watch {
+    Board *board; /* NULL: it is gone */
+    MemoryGauge *gauge;
+    uint64_t left;
 };
 
 static size_t octets_of(unsigned slots)
@@ -120,6 +129,7 @@ Board *board_new(void)
 void board_free(Board *b)
 {
     if (!b) return;
+    if (b->watch) b->watch->board = NULL; /* it may be looking right now */
     metrics_use(NULL);
     if (b->alone)
         free(b->shared);
@@ -190,12 +200,6 @@ void board_leave(Board *b, Slice address)
 
 /* ---- the rest ---- */
 
-typedef struct {
-    Board *board;
-    MemoryGauge *gauge;
-    uint64_t left;
-} Watch;
-
 static void look(void *arg)
 {
     Watch *w = arg;
@@ -208,6 +212,7 @@ PARKS static void watch(void *arg)
     Watch *w = arg;
     do {
         aside(look, w);
+        if (!w->board) break;
         bool is_short = w->left < atomic_load(&w->board->reserve);
         if (is_short && !board_memory_is_short(w->board))
             log_event(LOG_LEVEL_WARN, "memory_short", KV_NUM("octets_left", w->left),
@@ -215,7 +220,8 @@ PARKS static void watch(void *arg)
         if (!is_short && board_memory_is_short(w->board))
             log_event(LOG_LEVEL_INFO, "memory_enough", KV_NUM("octets_left", w->left));
         board_set_memory_short(w->board, is_short);
-    } while (fiber_sleep(LOOK_MS) != WOKEN_CANCELLED);
+    } while (fiber_sleep(LOOK_MS) != WOKEN_CANCELLED && w->board);
+    if (w->board) w->board->watch = NULL;
     memory_gauge_close(w->gauge);
     free(w);
 }
@@ -224,6 +230,7 @@ void board_watch_memory(Board *b, uint64_t reserve_octets)
 {
     Watch *w = NEW(Watch);
     *w = (Watch){.board = b, .gauge = memory_gauge_open()};
+    b->watch = w;
     board_set_reserve(b, reserve_octets);
     fiber_start("memory", watch, w);
 }
