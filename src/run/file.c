@@ -263,3 +263,9 @@ bool path_is_network(Slice path)
     CPATH(p, path);
     return world->path_is_network(p.at);
 }
+
+bool path_overwrites(Slice path)
+{
+    CPATH(p, path);
+    return world->path_overwrites(p.at);
+}

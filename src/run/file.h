@@ -55,3 +55,6 @@ Err path_info(Slice path, PathInfo *info) MUST_USE;
 Err path_list(Slice path, Arena *a, Slice **names, size_t *count) MUST_USE;
 Err path_free_space(Slice path, uint64_t *bytes) MUST_USE;
 bool path_is_network(Slice path); /* NFS, CephFS, SMB ... */
+/* What is written goes where it was before: known of ext4, XFS and tmpfs. Others may want new room
+ * for each change (Btrfs, ZFS). */
+bool path_overwrites(Slice path);

@@ -364,6 +364,7 @@ const World real_world = {
     .path_list = real_path_list,
     .path_free_space = real_path_free_space,
     .path_is_network = real_path_is_network,
+    .path_overwrites = real_path_overwrites,
     .sock_listen = real_sock_listen,
     .sock_try_accept = real_sock_try_accept,
     .sock_connect_begin = real_sock_connect_begin,

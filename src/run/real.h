@@ -41,6 +41,7 @@ Err real_path_info(const char *path, PathInfo *info);
 Err real_path_list(const char *path, Arena *a, Slice **names, size_t *count);
 Err real_path_free_space(const char *path, uint64_t *bytes);
 bool real_path_is_network(const char *path);
+bool real_path_overwrites(const char *path);
 
 Err real_sock_listen(const Address *at, Sock **listener);
 Err real_sock_try_accept(Sock *listener, Sock **conn);

@@ -248,6 +248,15 @@ Err real_path_free_space(const char *path, uint64_t *bytes)
     return OK;
 }
 
+static bool is_one_of(const char *path, const unsigned long *kinds, size_t count)
+{
+    struct statfs s;
+    if (statfs(path, &s) != 0) return false;
+    for (size_t i = 0; i < count; i++)
+        if ((unsigned long)(uint32_t)s.f_type == kinds[i]) return true;
+    return false;
+}
+
 bool real_path_is_network(const char *path)
 {
     /* statfs(2); CephFS from the kernel's ceph_fs.h */
@@ -255,9 +264,12 @@ bool real_path_is_network(const char *path)
         0x6969 /* NFS */,      0x517B /* SMB */,    0xFF534D42 /* CIFS */, 0xFE534D42 /* SMB2 */,
         0x00C36400 /* Ceph */, 0x01021997 /* 9P */, 0x5346414F /* AFS */,  0x0BD00BD0 /* Lustre */,
     };
-    struct statfs s;
-    if (statfs(path, &s) != 0) return false;
-    for (size_t i = 0; i < COUNT(network); i++)
-        if ((unsigned long)(uint32_t)s.f_type == network[i]) return true;
-    return false;
+    return is_one_of(path, network, COUNT(network));
+}
+
+bool real_path_overwrites(const char *path)
+{
+    static const unsigned long known[] = {0xEF53 /* ext4 */, 0x58465342 /* XFS */,
+                                          0x01021994 /* tmpfs */};
+    return is_one_of(path, known, COUNT(known));
 }

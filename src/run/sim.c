@@ -291,6 +291,7 @@ const World sim_world = {
     .path_list = sim_path_list,
     .path_free_space = sim_path_free_space,
     .path_is_network = sim_path_is_network,
+    .path_overwrites = sim_path_overwrites,
     .sock_listen = sim_sock_listen,
     .sock_try_accept = sim_sock_try_accept,
     .sock_connect_begin = sim_sock_connect_begin,

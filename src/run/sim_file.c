@@ -427,6 +427,12 @@ Err sim_path_free_space(const char *path, uint64_t *bytes)
     return OK;
 }
 
+bool sim_path_overwrites(const char *path)
+{
+    (void)path;
+    return true;
+}
+
 bool sim_path_is_network(const char *path)
 {
     (void)path;

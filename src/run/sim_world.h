@@ -66,6 +66,7 @@ Err sim_path_info(const char *path, PathInfo *info);
 Err sim_path_list(const char *path, Arena *a, Slice **names, size_t *count);
 Err sim_path_free_space(const char *path, uint64_t *bytes);
 bool sim_path_is_network(const char *path);
+bool sim_path_overwrites(const char *path);
 
 Err sim_sock_listen(const Address *at, Sock **listener);
 Err sim_sock_try_accept(Sock *listener, Sock **conn);

@@ -59,6 +59,7 @@ struct World {
     Err (*path_list)(const char *path, Arena *a, Slice **names, size_t *count); /* any order */
     Err (*path_free_space)(const char *path, uint64_t *bytes);
     bool (*path_is_network)(const char *path);
+    bool (*path_overwrites)(const char *path);
 
     Err (*sock_listen)(const Address *at, Sock **listener);
     /* OK and NULL: nobody there; else of no loop. */

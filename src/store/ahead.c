@@ -69,7 +69,8 @@ static Err log_allocate(Engine *e, uint64_t len)
 /* Flushing into blocks that are allocated and were never written costs the file system a change of
  * its own each time, which is as much to write and to wait for as the commit (with a journal,
  * more). Where flushes are small, blocks are written before their time; where they are large they
- * share that cost, and twice the writing would be felt. */
+ * share that cost, and twice the writing would be felt. Where all that is written is written
+ * elsewhere, it would use up the room that was allocated. */
 static uint64_t zeros_from(const Log *l)
 {
     uint64_t tail = (lsn_offset(l->position.lsn) + BLOCK - 1) / BLOCK * BLOCK;
@@ -80,8 +81,8 @@ bool log_wants_zeros(const Engine *e)
 {
     const Log *l = &e->log;
     uint64_t from = zeros_from(l);
-    bool is_near = from < lsn_offset(l->position.lsn) + ZEROS_LEAST;
-    return is_near && from < l->allocated && l->usual < FEW && !l->in_reserve;
+    if (!e->overwrites || l->in_reserve || l->usual >= FEW) return false;
+    return from < l->allocated && from < lsn_offset(l->position.lsn) + ZEROS_LEAST;
 }
 
 Err log_zero_some(Engine *e)
@@ -91,8 +92,8 @@ Err log_zero_some(Engine *e)
     uint64_t len = MIN(l->allocated - from, (uint64_t)ZEROS_AT_ONCE);
     l->zeroed = from + len;
     Err err = write_zeros(l->file, from, len);
-    if (err == ERR_DISK_FULL) return OK; /* one that copies what is written; nothing is lost */
-    return err ? err : file_sync(l->file);
+    if (!err) err = file_sync(l->file);
+    return err == ERR_DISK_FULL ? OK : err; /* zeros are no loss */
 }
 
 Err log_grow(Engine *e, uint64_t need)

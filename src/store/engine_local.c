@@ -118,6 +118,7 @@ static Err make_dirs(Engine *e)
         return fail(ERR_CONFIG,
                     "%.*s is on a network file system: its locks and syncs are not to be trusted",
                     SP(e->dir));
+    e->overwrites = path_overwrites(e->dir);
     TRY(path_mkdir(engine_path(e, &a, "log")));
     TRY(path_mkdir(engine_path(e, &a, "big")));
     TRY(path_mkdir(engine_path(e, &a, "idx")));

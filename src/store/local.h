@@ -125,6 +125,7 @@ struct Engine {
     uint64_t segment_tick;
     LogPosition applied;      /* all completions of what is before have run */
     uint64_t octets_unfolded; /* written since the last checkpoint began */
+    bool overwrites;          /* its file system does, see path_overwrites */
     bool told;                /* maintenance was woken since its last round began */
     bool wake_posted;         /* it is about to be */
     Task wake_task;
