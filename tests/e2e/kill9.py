@@ -29,6 +29,8 @@ def rounds(kills, seed):
         slowest = max(slowest, time.monotonic() - began)
         problems = verify(server, accounts, rng)
         failed += [f"round {n}: {p}" for p in problems]
+        if n % 25 == 24:
+            print(f"       {n + 1} kills, {operations} operations, {len(failed)} problems", flush=True)
         if len(failed) > 20:
             break
     check(f"{kills} kills, {operations} operations, seed {seed}: nothing lost, nothing twice, nothing back", not failed,

@@ -59,6 +59,8 @@ def campaign(kind, cuts, seed, most, shelf):
         worked, wrong = round_of(disk, server, accounts, rng, seed * 1_000_000 + n * 100, most)
         operations += worked
         problems += [f"cut {n}: {p}" for p in wrong]
+        if n % 10 == 9:
+            print(f"       {n + 1} cuts, {operations} operations, {len(problems)} problems", flush=True)
         if len(problems) > 20:
             break
     check(f"{kind}: {cuts} power cuts, {operations} operations, seed {seed}: nothing lost, nothing twice, nothing back",
