@@ -156,6 +156,11 @@ TEST(a_store_says_what_is_in_its_way)
     check(store_open(slice_of(w.dir), &w.options, &store) != OK);
     check_ok(path_unlink(big));
     check_ok(path_rename(away, big));
+    Slice format = arena_printf(&w.arena, "%s/format", w.dir);
+    check_ok(path_rename(format, away));
+    check_ok(path_replace(format, S("posthouse store 1")));
+    check_err(store_open(slice_of(w.dir), &w.options, &store), ERR_CORRUPT);
+    check_ok(path_rename(away, format));
     w.account = NULL, w.store = NULL;
     world_reopen(&w);
     world_close(&w);

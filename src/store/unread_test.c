@@ -79,20 +79,46 @@ static PARKS Err append(Unread *u)
     return draft_commit(d, u->inbox, &(DraftPlace){0}, &uid);
 }
 
+/* What is granted to a login without an account waits in the directory. */
+static PARKS Err grant_later(Unread *u)
+{
+    TRY(mailbox_set_acl(u->other, S("nobody"), ACL_REPLACE, RIGHT_READ));
+    return mailbox_set_acl(u->other, S("nobody"), ACL_DELETE, 0);
+}
+
+static PARKS Err be_born(Unread *u)
+{
+    uint32_t acct;
+    TRY(mailbox_set_acl(u->other, S("born"), ACL_REPLACE, RIGHT_READ));
+    Err err = store_create_account(u->w->store, S("born"), &acct);
+    if (err && err != ERR_EXISTS) return err;
+    return store_remove_account(u->w->store, S("born"));
+}
+
+static PARKS Err renew(Unread *u)
+{
+    uint64_t given_up;
+    return store_renew(u->w->store, &given_up);
+}
+
 static const struct {
     const char *name;
     Err (*call)(Unread *u);
+    bool steps; /* the first may have been done */
 } calls[] = {
-    {"rename INBOX", rename_inbox},
-    {"delete",       delete_noted},
-    {"mark",         mark        },
-    {"copy",         copy        },
-    {"move",         move        },
-    {"expunge",      expunge     },
-    {"annotate",     annotate    },
-    {"header",       read_header },
-    {"text",         read_text   },
-    {"append",       append      },
+    {"rename INBOX", rename_inbox, false},
+    {"delete",       delete_noted, false},
+    {"mark",         mark,         false},
+    {"copy",         copy,         false},
+    {"move",         move,         false},
+    {"expunge",      expunge,      false},
+    {"annotate",     annotate,     false},
+    {"header",       read_header,  false},
+    {"text",         read_text,    false},
+    {"append",       append,       false},
+    {"grant later",  grant_later,  true },
+    {"be born",      be_born,      true },
+    {"renew",        renew,        true },
 };
 
 /* Whatever the last call has done: there is something for each. */
@@ -157,7 +183,7 @@ static PARKS bool refuse(World *w, size_t i, unsigned at, bool memory)
         test_failed(__FILE__, __LINE__, "%s, %u: %s", calls[i].name, at, err_name(err));
     check(came || !err);
     bool applied = u.a->broken != OK; /* it is in the log, and counts once it is read again */
-    if (err && !applied) check_u64(account_seq(u.a), seq);
+    if (err && !applied && !calls[i].steps) check_u64(account_seq(u.a), seq);
     if (err && !applied) check_ok(calls[i].call(&u));
     forgotten(&u);
     if (applied) load_again(w);
@@ -174,6 +200,28 @@ TEST(what_cannot_be_read_is_said_and_changes_nothing)
             for (unsigned at = 1; at < 20 && refuse(&w, i, at, memory); at++)
                 refused++;
     check(refused > COUNT(calls));
+    world_close(&w);
+}
+
+/* More ancestors than are looked for: the root and the nearest ones are. */
+TEST(a_reply_with_many_references_finds_its_thread)
+{
+    World w;
+    Buf reply buf_scoped = {0};
+    EmailDetails one, other;
+    world_open(&w, NULL);
+    Mailbox *box = world_box(&w, "INBOX");
+    uint32_t root = world_append_octets(&w, box, S("Message-ID: <r@x>\r\nSubject: s\r\n\r\n"),
+                                        &(DraftPlace){0});
+    buf_printf(&reply, "Message-ID: <b@x>\r\nSubject: Re: s\r\nReferences: <r@x>");
+    for (int i = 0; i < 12; i++)
+        buf_printf(&reply, " <%d@x>", i);
+    buf_add(&reply, S("\r\n\r\n"));
+    uint32_t last = world_append_octets(&w, box, buf_slice(&reply), &(DraftPlace){0});
+    check_ok(email_details(w.account, mailbox_message(box, root)->eid, &w.arena, &one));
+    check_ok(email_details(w.account, mailbox_message(box, last)->eid, &w.arena, &other));
+    check_u64(one.thread_id, other.thread_id);
+    mailbox_close(box);
     world_close(&w);
 }
 
