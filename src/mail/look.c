@@ -67,7 +67,7 @@ static Slice without_tags(MailLook *l, Slice utf8)
 
 bool mail_look_at_body(MailLook *l, const MailPart *p, Slice header, Slice body)
 {
-    Slice text = as_utf8(l, p, decoded(l, p, slice_first(body, MAIL_LOOK_MOST)));
+    Slice text = as_utf8(l, p, decoded(l, p, slice_first(body, MAIL_TEXT_MOST)));
     if (is_html(header)) text = without_tags(l, text);
     buf_clear(&l->folded);
     body_text_fold(&l->folded, text, l->fold, MAIL_TEXT_MOST);

@@ -9,11 +9,11 @@ typedef struct {
     MailFold *fold; /* by which it was; NULL: casemap */
     Buf raw, utf8, text, folded;
 } MailLook;
-enum { MAIL_LOOK_MOST = MAIL_TEXT_MOST }; /* of a body; of longer ones a scan knows where to stop */
 
 /* The header of a part or of an embedded message, at most MAIL_HEADER_MOST of it; what its file is
  * called, too. */
 bool mail_look_at_header(MailLook *l, Slice header);
-/* The body of a PART_TEXT; `header` is the part's, of part 0 the message's. */
+/* The body of a PART_TEXT, at most MAIL_TEXT_MOST of it; `header` is the part's, of part 0 the
+ * message's. */
 bool mail_look_at_body(MailLook *l, const MailPart *p, Slice header, Slice body);
 void mail_look_done(MailLook *l);

@@ -134,7 +134,7 @@ __attribute__((noinline)) static void check_looks(Slice message, MailTextOf what
     for (uint16_t i = 0; i < m->part_count; i++) {
         const MailPart *p = &m->parts[i];
         Slice header = slice(message.at + p->header_at, p->header_len);
-        comparable &= p->header_len <= MAIL_HEADER_MOST && p->body_len <= MAIL_LOOK_MOST;
+        comparable &= p->header_len <= MAIL_HEADER_MOST && p->body_len <= MAIL_TEXT_MOST;
         for (int body = what == MAIL_TEXT_BODIES || !i; body < 2; body++) {
             if (body && p->kind != PART_TEXT) continue;
             if (body)

@@ -155,7 +155,7 @@ static bool is_asked(const Hunt *h, const MailPart *p)
 static bool is_within(const Item *m, const MailPart *p)
 {
     if (p->header_len > MAIL_HEADER_MOST || end_of(p) > m->octets.size) return false;
-    return p->kind != PART_TEXT || p->body_len <= MAIL_LOOK_MOST;
+    return p->kind != PART_TEXT || p->body_len <= MAIL_TEXT_MOST;
 }
 
 /* Of all parts those that are asked for; false: a scan has to look. */
