@@ -269,6 +269,14 @@ void *number_table_take(NumberTable *t, uint64_t key)
     return value;
 }
 
+void number_table_reserve(NumberTable *t, size_t count)
+{
+    size_t room = MAX(t->room, (size_t)FIRST_ROOM);
+    while (is_full(count, room))
+        room *= 2;
+    if (room > t->room) number_table_resize(t, room);
+}
+
 bool number_table_next(const NumberTable *t, size_t *cursor, uint64_t *key, void **value)
 {
     while (*cursor < t->room) {

@@ -23,6 +23,8 @@ typedef struct {
 void *number_table_get(const NumberTable *t, uint64_t key);
 void *number_table_put(NumberTable *t, uint64_t key, void *value);
 void *number_table_take(NumberTable *t, uint64_t key);
+/* Room for so many: growing by itself, a table of a million moves all of them at once. */
+void number_table_reserve(NumberTable *t, size_t count);
 bool number_table_next(const NumberTable *t, size_t *cursor, uint64_t *key, void **value);
 void number_table_done(NumberTable *t);
 

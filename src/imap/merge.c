@@ -26,6 +26,7 @@ PARKS static void merge(Merge *m, size_t left, size_t middle, size_t right)
 /* Mail comes nearly in order of date: then there is nothing to merge. */
 PARKS static void merge_or_copy(Merge *m, size_t left, size_t middle, size_t right)
 {
+    if (++m->work % BREATH == 0) breathe();
     if (middle < right && m->comes_before(m->arg, m->from[middle], m->from[middle - 1]))
         merge(m, left, middle, right);
     else

@@ -41,6 +41,7 @@ static Slice with_limit(Imap *s, const char *status, Slice text)
 PARKS static Err tagged(Imap *s, const char *status, Slice text)
 {
     imap_go_back(s);
+    imap_settle(s);
     if (s->state == SELECTED && s->command && !(s->command->ways & QUIET))
         imap_tell_news(s, may_expunge(s));
     if (s->account) imap_warn_quota(s, slice_eq(slice_of(status), S("OK")));

@@ -64,13 +64,25 @@ static uint32_t as_told(Imap *s, View *view, uint32_t uid)
     return s->by_uid ? uid : view_number(view, uid);
 }
 
+/* Where all UIDs of a range exist, so do all numbers. */
+static void add_numbers(Imap *s, View *view, UidRange r, UidSet *numbers)
+{
+    uint32_t first = view_number(view, r.first), last = view_number(view, r.last);
+    if (first && last && last - first == r.last - r.first) {
+        uidset_add(&s->arena, numbers, first, last);
+        return;
+    }
+    for (uint32_t uid = r.first; uid && uid <= r.last; uid++) {
+        uint32_t n = view_number(view, uid);
+        uidset_add(&s->arena, numbers, n, n);
+    }
+}
+
 void search_put_set(Imap *s, View *view, const UidSet *uids, Buf *out)
 {
     UidSet numbers = {0};
-    for (uint32_t uid = 1; !s->by_uid && uid && uidset_next(uids, &uid); uid++) {
-        uint32_t n = view_number(view, uid);
-        uidset_add(&s->arena, &numbers, n, n);
-    }
+    for (size_t i = 0; !s->by_uid && i < uids->count; i++)
+        add_numbers(s, view, uids->ranges[i], &numbers);
     uidset_print(out, s->by_uid ? uids : &numbers);
 }
 

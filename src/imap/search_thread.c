@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+enum { BREATH = 4096 };
+
 typedef struct {
     bool is_built;
     Threads threads;
@@ -67,8 +69,10 @@ PARKS static Err in_thread(Keys *k, SearchKey *key, Threaded *t)
     TRY(search_run(k->s, k->view, NULL, key->child, &found));
     const Threads *threads = &t->threads;
     bool *has_one = t->wanted + threads->count + 1;
-    for (uint32_t i = 1; i <= threads->count; i++)
+    for (uint32_t i = 1; i <= threads->count; i++) {
         if (uidset_has(&found.uids, threads->messages[i].uid)) has_one[t->thread_of[i]] = true;
+        if (i % BREATH == 0) breathe();
+    }
     for (uint32_t i = 1; i <= threads->count; i++)
         t->wanted[i] = has_one[t->thread_of[i]];
     return OK;
@@ -76,13 +80,15 @@ PARKS static Err in_thread(Keys *k, SearchKey *key, Threaded *t)
 
 /* "Does not have any extant parent", "no extant children in the same mailbox": dummies do not
  * count. */
-static void ends(const SearchKey *key, Threaded *t)
+PARKS static void ends(const SearchKey *key, Threaded *t)
 {
+    uint32_t seen = 0;
     const Threads *threads = &t->threads;
     for (uint32_t n = threads_next(threads, 0); n; n = threads_next(threads, n)) {
         const ThreadNode *node = &threads->nodes[n];
         bool is_root = !node->parent || !threads->nodes[node->parent].message;
         t->wanted[node->message] = key->type == KEY_THREADROOT ? is_root : !node->first;
+        if (++seen % BREATH == 0) breathe();
     }
 }
 

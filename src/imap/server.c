@@ -108,9 +108,18 @@ static bool comes_too_early(const Imap *s)
     return s->config->utf8_only && needs_utf8 && !imap_has(s, ENABLED_UTF8 | ENABLED_REV2);
 }
 
+/* A NOOP beside somebody's change of a million messages does not wait for it. */
+PARKS void imap_settle(Imap *s)
+{
+    const ImapCommand *c = s->command;
+    if (!s->account || !c || c->allowed & STRANGER || c->ways & NAMELESS) return;
+    account_settle(s->box ? mailbox_account(s->box) : s->account);
+}
+
 PARKS static Err run_command(Imap *s)
 {
     TRY(read_command(s));
+    imap_settle(s);
     if (s->user.guest && !(s->command->allowed & STRANGER) && !(s->command->ways & LOOKS))
         return imap_no(s, "[NOPERM] A guest changes nothing");
     if ((s->command->allowed & KNOWN) == SELECTED && imap_lost_access(s)) return OK;

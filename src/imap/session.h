@@ -179,6 +179,8 @@ Slice imap_object_id(In *in); /* objectid */
 /* Brings the view up to date and tells it: VANISHED or EXPUNGE if allowed, EXISTS, RECENT, FETCH.
  */
 PARKS void imap_tell_news(Imap *s, bool expunges);
+/* Before and behind a command that may tell MODSEQs: until no change is half there. */
+PARKS void imap_settle(Imap *s);
 /* The beginning of every FETCH response, "* n FETCH (", or "* uid UIDFETCH (" once UIDONLY is
  * enabled (RFC 9586 3.3). */
 void imap_begin_fetch(Imap *s, uint32_t number, uint32_t uid);

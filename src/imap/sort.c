@@ -99,6 +99,7 @@ PARKS static void tell_plain(Imap *s, const Search *search, const SearchResult *
     for (uint64_t i = 0; i < r->count && !stream_drain(s->stream); i++) {
         buf_char(out, ' ');
         buf_number(out, as_told(s, r->sorted[i]));
+        if (i % 1024 == 0) breathe();
     }
     if (search->uses_modseq && r->count)
         buf_printf(out, " (MODSEQ %llu)", (unsigned long long)r->found.modseq);

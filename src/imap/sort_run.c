@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { BREATH = 64, BLOCK = 64 * 1024 };
+enum { BREATH = 64, MANY = 4096, BLOCK = 64 * 1024 };
 static const uint64_t TEXT_MOST = 1024 * 1024 * 1024;
 
 /* Texts of more than eight octets: behind the pointer a length of four octets, then the text. */
@@ -162,8 +162,10 @@ PARKS Err sort_run(Imap *s, const SortProgram *p, const UidSet *uids, uint32_t *
     Err err = gather(r, uids);
     uint32_t *rows = err ? NULL : merged(r);
     if (!err) err = trouble(r);
-    for (size_t i = 0; !err && i < r->count; i++)
+    for (size_t i = 0; !err && i < r->count; i++) {
         rows[i] = r->uids[rows[i]];
+        if (i % MANY == 0) breathe();
+    }
     *sorted = err ? NULL : rows;
     *count = err ? 0 : r->count;
     if (err) free(rows);

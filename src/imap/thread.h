@@ -49,7 +49,7 @@ PARKS void threads_build(Threads *t, ThreadAlgorithm algorithm);
 
 /* For every message, from 1: the node of the thread it is in (a child of the root). Needs a build.
  */
-void threads_mark(const Threads *t, uint32_t *thread_of_message);
+PARKS void threads_mark(const Threads *t, uint32_t *thread_of_message);
 /* The next node, parents before children, siblings in order; begin and end with 0. */
 uint32_t threads_next(const Threads *t, uint32_t node);
 
@@ -67,7 +67,8 @@ void thread_append(Threads *t, uint32_t parent, uint32_t node);
 /* Gives the children of a node to another one. */
 void thread_move_children(Threads *t, uint32_t from, uint32_t to);
 /* The message that a child of the root goes by: its own, or its first child's (by sent date). */
-uint32_t thread_head(const Threads *t, uint32_t node);
+PARKS uint32_t thread_head(const Threads *t, uint32_t node);
+PARKS uint32_t thread_count_children(const Threads *t, uint32_t parent);
 /* RFC 5256 2.2: by sent date, then in mailbox order. */
 bool thread_is_before(const Threads *t, uint32_t message, uint32_t other);
 PARKS void thread_sort_children(Threads *t, uint32_t parent);

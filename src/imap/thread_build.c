@@ -47,8 +47,10 @@ static void settle(Threads *t, uint32_t node)
 PARKS static void prune(Threads *t)
 {
     uint32_t *queue = mem_new(array_bytes(t->node_count + 1, sizeof *queue)), end = 0;
-    for (uint32_t i = 1; i < t->node_count; i++)
+    for (uint32_t i = 1; i < t->node_count; i++) {
         if (!t->nodes[i].kids) queue[end++] = i;
+        if (i % BREATH == 0) breathe();
+    }
     for (uint32_t i = 0; i < end; i++) {
         uint32_t parent = t->nodes[queue[i]].parent;
         settle(t, queue[i]);
@@ -56,8 +58,11 @@ PARKS static void prune(Threads *t)
         if (i % BREATH == 0) breathe();
     }
     must(end + 1 == t->node_count); /* or there is a loop */
-    for (uint32_t c = t->nodes[0].first; c; c = t->nodes[c].next)
+    uint32_t done = 0;
+    for (uint32_t c = t->nodes[0].first; c; c = t->nodes[c].next) {
         t->nodes[c].parent = 0;
+        if (++done % BREATH == 0) breathe();
+    }
     free(queue);
 }
 
@@ -78,12 +83,14 @@ bool thread_is_before(const Threads *t, uint32_t message, uint32_t other)
     return a != b ? a < b : message < other;
 }
 
-uint32_t thread_head(const Threads *t, uint32_t node)
+PARKS uint32_t thread_head(const Threads *t, uint32_t node)
 {
-    uint32_t head = t->nodes[node].message;
+    uint32_t head = t->nodes[node].message, seen = 0;
     if (head) return head;
-    for (uint32_t c = t->nodes[node].first; c; c = t->nodes[c].next)
+    for (uint32_t c = t->nodes[node].first; c; c = t->nodes[c].next) {
         if (!head || thread_is_before(t, t->nodes[c].message, head)) head = t->nodes[c].message;
+        if (++seen % BREATH == 0) breathe();
+    }
     return head;
 }
 
@@ -105,10 +112,11 @@ static bool arrived_later(const Threads *t, uint32_t message, uint32_t other)
 }
 
 /* The message of the thread that arrived last. */
-static uint32_t latest(const Threads *t, uint32_t thread)
+PARKS static uint32_t latest(const Threads *t, uint32_t thread)
 {
-    uint32_t node = thread, found = 0;
+    uint32_t node = thread, found = 0, seen = 0;
     do {
+        if (++seen % BREATH == 0) breathe();
         uint32_t m = t->nodes[node].message;
         if (m && (!found || arrived_later(t, m, found))) found = m;
         node = threads_next(t, node);
@@ -123,11 +131,17 @@ static bool arrived_before(const void *arg, uint32_t a, uint32_t b)
     return arrived_later(s->t, s->heads[b], s->heads[a]);
 }
 
+PARKS uint32_t thread_count_children(const Threads *t, uint32_t parent)
+{
+    uint32_t count = 0;
+    for (uint32_t c = t->nodes[parent].first; c; c = t->nodes[c].next)
+        if (++count % BREATH == 0) breathe();
+    return count;
+}
+
 PARKS static void sort_list(Threads *t, uint32_t parent, bool by_arrival)
 {
-    uint32_t count = 0, i = 0;
-    for (uint32_t c = t->nodes[parent].first; c; c = t->nodes[c].next)
-        count++;
+    uint32_t count = thread_count_children(t, parent), i = 0;
     uint32_t *nodes = mem_new(array_bytes(count + 1, sizeof *nodes));
     uint32_t *heads = mem_new(array_bytes(count + 1, sizeof *heads));
     uint32_t *rows = mem_new(array_bytes(count + 1, sizeof *rows));
@@ -138,8 +152,10 @@ PARKS static void sort_list(Threads *t, uint32_t parent, bool by_arrival)
     }
     merge_sort(rows, count, by_arrival ? arrived_before : sibling_is_before, &(Siblings){t, heads});
     t->nodes[parent].first = t->nodes[parent].last = 0;
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
         thread_append(t, parent, nodes[rows[i]]);
+        if (i % BREATH == 0) breathe();
+    }
     free(nodes), free(heads), free(rows);
 }
 
@@ -162,10 +178,11 @@ PARKS static void sort_all_but_root(Threads *t)
     }
 }
 
-void threads_mark(const Threads *t, uint32_t *thread_of_message)
+PARKS void threads_mark(const Threads *t, uint32_t *thread_of_message)
 {
-    uint32_t thread = 0;
+    uint32_t thread = 0, seen = 0;
     for (uint32_t n = threads_next(t, 0); n; n = threads_next(t, n)) {
+        if (++seen % BREATH == 0) breathe();
         if (!t->nodes[n].parent) thread = n;
         thread_of_message[t->nodes[n].message] = thread; /* a dummy's goes to 0 */
     }

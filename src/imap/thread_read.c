@@ -41,6 +41,7 @@ PARKS static Err add(const Reading *r, const Message *m, Arena *a, Threads *t)
 PARKS static Err gather(const Reading *r, Arena *a, Threads *t)
 {
     uint64_t goal = uidset_size(r->uids);
+    number_table_reserve(&t->ids, (size_t)MIN(goal, (uint64_t)view_exists(r->view)));
     for (uint32_t uid = 1; uid && uidset_next(r->uids, &uid); uid++) {
         Message m;
         bool gone;

@@ -68,20 +68,14 @@ static bool merge_thread(Subjects *s, uint32_t node, uint64_t subject)
     return true;
 }
 
-static uint32_t count_children(const Threads *t, uint32_t node)
-{
-    uint32_t count = 0;
-    for (uint32_t c = t->nodes[node].first; c; c = t->nodes[c].next)
-        count++;
-    return count;
-}
-
 /* "Each child of the root", as step 4 left them. */
 PARKS static void list_threads(Subjects *s)
 {
     Threads *t = s->t;
-    s->threads = mem_new(array_bytes(count_children(t, 0) + 1, sizeof *s->threads));
-    s->of = mem_new(array_bytes(count_children(t, 0) + 1, sizeof *s->of));
+    size_t count = thread_count_children(t, 0);
+    s->threads = mem_new(array_bytes(count + 1, sizeof *s->threads));
+    s->of = mem_new(array_bytes(count + 1, sizeof *s->of));
+    number_table_reserve(&s->subjects, count);
     for (uint32_t c = t->nodes[0].first; c; c = t->nodes[c].next) {
         s->threads[s->count] = c;
         s->of[s->count++] = t->messages[thread_head(t, c)].subject;

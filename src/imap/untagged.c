@@ -81,7 +81,7 @@ void imap_tell_flags(Imap *s, uint32_t number, const Message *m)
     buf_add(out, S(")\r\n"));
 }
 
-static void tell_expunges(Imap *s, const ViewNews *news)
+PARKS static void tell_expunges(Imap *s, const ViewNews *news)
 {
     Buf *out = stream_out(s->stream);
     if (imap_has(s, ENABLED_QRESYNC | ENABLED_UIDONLY)) { /* RFC 7162 3.2.10, RFC 9586 3.4 */
@@ -95,6 +95,7 @@ static void tell_expunges(Imap *s, const ViewNews *news)
         buf_add(out, S("* "));
         buf_number(out, news->expunged[i]);
         buf_add(out, S(" EXPUNGE\r\n"));
+        if (stream_drain(s->stream)) return;
     }
 }
 

@@ -215,7 +215,7 @@ Err account_load(Store *store, uint32_t number, Account **account)
 {
     Home *home = home_here(store);
     Account *a = number_table_get(&home->table, number);
-    if (a && a->broken && !a->refs && !a->in_flight) {
+    if (a && a->broken && !a->refs && !a->in_flight && !home->gathering) {
         account_unload(a);
         a = NULL;
     }
@@ -372,6 +372,12 @@ Store *account_store(const Account *a)
 uint64_t account_seq(const Account *a)
 {
     return a->h.seq;
+}
+
+PARKS void account_settle(Account *a)
+{
+    while (a->in_pieces)
+        cond_wait(&a->quiet, NEVER);
 }
 
 uint64_t account_names_seq(const Account *a)

@@ -17,7 +17,16 @@ typedef struct {
     uint32_t news_count;           /* beyond COUNT(news): tell all */
     uint16_t old_kwset, new_kwset; /* of the message flagged last: the next has mostly the same */
     bool kwset_known;
+    void (*pause)(void);  /* NULL: all at once */
+    uint32_t piece, done; /* how many messages between two rests, and since the last */
 } Applying;
+
+static void rest(Applying *ap, size_t did)
+{
+    if (!ap->pause || (ap->done += (uint32_t)did) < ap->piece) return;
+    ap->done = 0;
+    ap->pause();
+}
 
 static void note_news(Applying *ap, uint32_t mailbox)
 {
@@ -163,7 +172,6 @@ static Err link_message(Applying *ap, Box *b, const Message *m)
     e->staged = false;
     email_dirty(a, p);
     quota_add(a, b, m);
-    box_changed(ap, b);
     return OK;
 }
 
@@ -184,7 +192,9 @@ static Err apply_link(Applying *ap, const Op *op)
                  .flags = op->flags,
                  .kwset = kwset_change(a, 0, op->keywords, none, true)};
     came(b, m.uid, m.uid);
-    return link_message(ap, b, &m);
+    TRY(link_message(ap, b, &m));
+    box_changed(ap, b);
+    return OK;
 }
 
 static Err unlink_message(Applying *ap, const Box *b, const Message *m)
@@ -207,29 +217,103 @@ static Err unlink_message(Applying *ap, const Box *b, const Message *m)
 
 /* ---- many messages ---- */
 
-typedef struct {
-    Message *list;
-    size_t count;
-} Messages;
+enum { PIECE = 1024, OP_WEIGHT = 16 /* ADD takes as long as so many messages */ };
 
-static Err expunged(Applying *ap, Box *b, const Messages *gone)
+/* The messages of an operation, so many at once that nobody waits long for them. What is seen
+ * between two pieces holds together: messages are in one mailbox or the other, and views know who
+ * has gone. */
+typedef struct {
+    Box *box;
+    OpRanges uids;
+    UidRange range; /* what is left of the one we are in */
+    bool inside;
+    uint32_t nth; /* of the uids listed, that of range.first */
+    UidRange now; /* the piece ... */
+    uint32_t now_nth;
+    Message *messages; /* ... and who was taken or listed there */
+    size_t count;
+    uint32_t all, last; /* how many so far, and the last of them */
+} Pieces;
+
+static Pieces pieces_of(Box *b, OpRanges uids)
 {
-    if (!gone->count) return OK;
-    if (b->s.uid_next == gone->list[gone->count - 1].uid + 1 && PLANTED("uid_again"))
-        b->s.uid_next = --b->next_uid;
-    TRY(vanished_add(b, ap->seq, gone->list, gone->count));
-    views_expunged(b, gone->list, gone->count, ap->seq);
+    size_t room = MIN(b->s.exists, (uint32_t)PIECE) + 1;
+    return (Pieces){
+        .box = b, .uids = uids, .messages = mem_new(array_bytes(room, sizeof(Message)))};
+}
+
+static bool range_next(Pieces *p)
+{
+    if (p->inside) p->nth += p->range.last - p->range.first + 1;
+    return p->inside = op_range_next(&p->uids, &p->range);
+}
+
+static bool piece_next(Pieces *p)
+{
+    uint32_t most = piece_of(PIECE);
+    for (;;) {
+        const Message *m = p->inside ? box_next(p->box, p->range.first) : NULL;
+        if (m && m->uid <= p->range.last) {
+            p->now_nth = p->nth + (m->uid - p->range.first);
+            p->now = (UidRange){m->uid, m->uid + MIN(most - 1, p->range.last - m->uid)};
+            return true;
+        }
+        if (!range_next(p)) return false;
+    }
+}
+
+/* Behind the piece. */
+static void piece_done(Applying *ap, Pieces *p)
+{
+    uint32_t next = p->now.last + 1, step = next - p->range.first;
+    p->all += (uint32_t)p->count;
+    if (p->count) p->last = p->messages[p->count - 1].uid;
+    rest(ap, p->count);
+    if (p->now.last == p->range.last) {
+        range_next(p);
+        return;
+    }
+    p->nth += step;
+    p->range.first = next;
+}
+
+static void piece_take(Pieces *p)
+{
+    p->count = box_take(p->box, p->now, p->messages);
+}
+
+static void piece_list(Pieces *p)
+{
+    p->count = 0;
+    const Message *m = box_next(p->box, p->now.first);
+    for (; m && m->uid <= p->now.last; m = box_next(p->box, m->uid + 1))
+        p->messages[p->count++] = *m;
+}
+
+static Err piece_expunged(Applying *ap, const Pieces *p)
+{
+    TRY(vanished_add(p->box, ap->seq, p->messages, p->count));
+    views_expunged(p->box, p->messages, p->count, ap->seq);
+    return OK;
+}
+
+static Err all_expunged(Applying *ap, const Pieces *p)
+{
+    Box *b = p->box;
+    if (!p->all) return OK;
+    if (b->s.uid_next == p->last + 1 && PLANTED("uid_again")) b->s.uid_next = --b->next_uid;
+    TRY(vanished_forget(b));
     happened(ap->account, about(HAPPENED_EXPUNGED, b));
     box_changed(ap, b);
     return OK;
 }
 
-static void take_ranges(Box *b, OpRanges uids, Messages *out)
+static Err unlink_piece(Applying *ap, Pieces *p)
 {
-    UidRange range;
-    out->list = mem_new(array_bytes(MAX(b->s.exists, 1u), sizeof(Message)));
-    while (op_range_next(&uids, &range))
-        out->count += box_take(b, range, out->list + out->count);
+    piece_take(p);
+    for (size_t i = 0; i < p->count; i++)
+        TRY(unlink_message(ap, p->box, &p->messages[i]));
+    return OK;
 }
 
 static Err apply_unlink(Applying *ap, const Op *op)
@@ -237,43 +321,16 @@ static Err apply_unlink(Applying *ap, const Op *op)
     Box *b = box_by_id(ap->account, op->mailbox);
     if (!b) return OK;
     TRY(box_load(b));
-    Messages gone = {0};
-    take_ranges(b, op->uids, &gone);
+    Pieces p = pieces_of(b, op->uids);
     Err err = OK;
-    for (size_t i = 0; i < gone.count && !err; i++)
-        err = unlink_message(ap, b, &gone.list[i]);
-    if (!err) err = expunged(ap, b, &gone);
-    free(gone.list);
+    while (!err && piece_next(&p)) {
+        err = unlink_piece(ap, &p);
+        if (!err) err = piece_expunged(ap, &p);
+        piece_done(ap, &p);
+    }
+    if (!err) err = all_expunged(ap, &p);
+    free(p.messages);
     return err;
-}
-
-/* The i-th listed uid becomes first + i; the copies carry that in `uid`, the sources stay in
- * `sources`. */
-static void number_copies(const Op *op, const Messages *sources, Message *copies, uint64_t seq)
-{
-    OpRanges uids = op->uids;
-    UidRange range;
-    uint32_t first = op->uid;
-    size_t i = 0;
-    while (op_range_next(&uids, &range)) {
-        for (; i < sources->count && sources->list[i].uid <= range.last; i++) {
-            copies[i] = sources->list[i];
-            copies[i].uid = first + (sources->list[i].uid - range.first);
-            copies[i].modseq = seq;
-        }
-        first += range.last - range.first + 1;
-    }
-}
-
-static void list_ranges(Box *b, OpRanges uids, Messages *out)
-{
-    UidRange range;
-    out->list = mem_new(array_bytes(MAX(b->s.exists, 1u), sizeof(Message)));
-    while (op_range_next(&uids, &range)) {
-        const Message *m = box_next(b, range.first);
-        for (; m && m->uid <= range.last; m = box_next(b, m->uid + 1))
-            out->list[out->count++] = *m;
-    }
 }
 
 static Err move_message(Applying *ap, Box *from, Box *to, const Message *was, const Message *copy)
@@ -293,30 +350,24 @@ static Err move_message(Applying *ap, Box *from, Box *to, const Message *was, co
     return OK;
 }
 
-static Err copy_all(Applying *ap, const Op *op, Box *from, Box *to)
+/* The i-th listed uid becomes op->uid + i. */
+static Err copy_piece(Applying *ap, const Op *op, Box *to, Pieces *p, UidRange *copies)
 {
-    Messages sources = {0};
+    NotesCopy notes = {p->box->s.id, to->s.id, op->who, op->on};
     bool move = op->kind == OP_MOVE;
-    if (move)
-        take_ranges(from, op->uids, &sources);
-    else
-        list_ranges(from, op->uids, &sources);
-    Message *copies = mem_new(array_bytes(MAX(sources.count, 1), sizeof *copies));
-    number_copies(op, &sources, copies, ap->seq);
-    NotesCopy notes = {from->s.id, to->s.id, op->who, op->on};
     Err err = OK;
-    for (size_t i = 0; i < sources.count; i++)
-        notes_apply_copy(ap->account, ap->seq, &notes, &sources.list[i], &copies[i]);
-    for (size_t i = 0; i < sources.count && !err; i++)
-        err = move ? move_message(ap, from, to, &sources.list[i], &copies[i])
-                   : link_message(ap, to, &copies[i]);
-    if (move && !err) err = expunged(ap, from, &sources);
-    if (sources.count) {
-        came(to, copies[0].uid, copies[sources.count - 1].uid);
-        box_changed(ap, to);
+    move ? piece_take(p) : piece_list(p);
+    for (size_t i = 0; i < p->count && !err; i++) {
+        const Message *source = &p->messages[i];
+        Message copy = *source;
+        copy.uid = op->uid + p->now_nth + (source->uid - p->now.first);
+        copy.modseq = ap->seq;
+        notes_apply_copy(ap->account, ap->seq, &notes, source, &copy);
+        err = move ? move_message(ap, p->box, to, source, &copy) : link_message(ap, to, &copy);
+        if (!copies->first) copies->first = copy.uid;
+        copies->last = copy.uid;
     }
-    free(sources.list);
-    free(copies);
+    if (move && !err) err = piece_expunged(ap, p);
     return err;
 }
 
@@ -325,7 +376,20 @@ static Err apply_copy(Applying *ap, const Op *op)
     Box *from = box_by_id(ap->account, op->mailbox), *to = box_by_id(ap->account, op->to);
     if (!from || !to) return OK;
     TRY(box_load(from));
-    return copy_all(ap, op, from, to);
+    Pieces p = pieces_of(from, op->uids);
+    UidRange copies = {0};
+    Err err = OK;
+    while (!err && piece_next(&p)) {
+        err = copy_piece(ap, op, to, &p, &copies);
+        piece_done(ap, &p);
+    }
+    if (op->kind == OP_MOVE && !err) err = all_expunged(ap, &p);
+    if (copies.first) {
+        came(to, copies.first, copies.last);
+        box_changed(ap, to);
+    }
+    free(p.messages);
+    return err;
 }
 
 /* ---- flags ---- */
@@ -361,8 +425,11 @@ static Err apply_flag(Applying *ap, const Op *op)
     ap->kwset_known = false;
     while (op_range_next(&uids, &range)) {
         Message *m = box_next(b, range.first);
-        for (; m && m->uid <= range.last; m = box_next(b, m->uid + 1))
+        for (uint32_t uid; m && m->uid <= range.last; m = box_next(b, uid + 1)) {
+            uid = m->uid;
             flag_message(ap, op, b, m);
+            rest(ap, 1);
+        }
         if (op->who) TRY(flag_for_other(ap, op, b, range));
     }
     Happening h = about(HAPPENED_FLAGS, b);
@@ -397,10 +464,12 @@ static Err apply_annotate(Applying *ap, const Op *op)
     UidRange range;
     while (op_range_next(&uids, &range)) {
         Message *m = box_next(b, range.first);
-        for (; m && m->uid <= range.last; m = box_next(b, m->uid + 1)) {
+        for (uint32_t uid; m && m->uid <= range.last; m = box_next(b, uid + 1)) {
+            uid = m->uid;
             notes_apply(ap->account, ap->seq, b->s.id, m, op->value);
             views_overlaid(b, m);
             box_flag(b, m, m->flags, m->kwset, ap->seq);
+            rest(ap, 1);
         }
         tell_notes(b, op, range);
     }
@@ -481,13 +550,16 @@ static Err apply_delete(Applying *ap, const Op *op)
     Box *b = box_by_id(a, op->mailbox);
     if (!b) return OK;
     TRY(box_load(b));
-    Messages gone = {.list = mem_new(array_bytes(MAX(b->s.exists, 1u), sizeof(Message)))};
-    gone.count = box_take(b, (UidRange){1, UINT32_MAX}, gone.list);
+    Pieces p = pieces_of(b, (OpRanges){0});
+    p.range = (UidRange){1, UINT32_MAX};
+    p.inside = true;
     Err err = OK;
-    for (size_t i = 0; i < gone.count && !err; i++)
-        err = unlink_message(ap, b, &gone.list[i]);
-    if (!err) views_expunged(b, gone.list, gone.count, ap->seq);
-    free(gone.list);
+    while (!err && piece_next(&p)) {
+        err = unlink_piece(ap, &p);
+        if (!err) views_expunged(b, p.messages, p.count, ap->seq);
+        piece_done(ap, &p);
+    }
+    free(p.messages);
     TRY(err);
     happened(a, about(HAPPENED_DELETED, b));
     boxes_changed(ap, b->s.id);
@@ -689,9 +761,10 @@ static void tell(Applying *ap)
     if (all) tell_box(a, 0);
 }
 
-Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body)
+static Err apply(Account *a, uint64_t seq, Slice record, BlobRef body, void (*pause)(void))
 {
-    Applying ap = {.account = a, .seq = seq, .body = body};
+    Applying ap = {.account = a, .seq = seq, .body = body, .pause = pause};
+    ap.piece = piece_of(PIECE);
     RecordReader r;
     Op op;
     TRY(record_open(record, &r));
@@ -699,12 +772,23 @@ Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body)
     for (bool more = true; more;) {
         TRY(record_next(&r, &op, &more));
         if (more) TRY(apply_op(&ap, &op));
+        rest(&ap, OP_WEIGHT);
     }
     loose_ends(&ap);
     a->h.seq = seq;
     account_touch(a);
     tell(&ap);
     return OK;
+}
+
+Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body)
+{
+    return apply(a, seq, record, body, NULL);
+}
+
+PARKS Err apply_in_pieces(Account *a, uint64_t seq, Slice record, BlobRef body)
+{
+    return apply(a, seq, record, body, breathe);
 }
 
 Err apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now)

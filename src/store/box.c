@@ -59,8 +59,8 @@ void box_note_kwset(Box *b, uint16_t kwset)
 
 /* ---- pages ---- */
 
-/* The first page whose number is not smaller. UIDs are mostly dense, so the guess mostly hits. */
-static uint32_t page_index(const Box *b, uint32_t number)
+/* UIDs are mostly dense, so the guess mostly hits. */
+uint32_t box_page_place(const Box *b, uint32_t number)
 {
     if (!b->page_count || b->pages[b->page_count - 1].number < number) return b->page_count;
     if (number <= b->pages[0].number) return 0;
@@ -134,7 +134,7 @@ static Err page_fetch(Box *b, uint32_t index, uint32_t number, bool make, SlotPa
 
 Err box_page(Box *b, uint32_t number, bool make, SlotPage **page)
 {
-    uint32_t index = page_index(b, number);
+    uint32_t index = box_page_place(b, number);
     *page = NULL;
     if (index < b->page_count && b->pages[index].number == number) {
         *page = &b->pages[index];
@@ -153,21 +153,23 @@ static void page_dirty(Box *b, SlotPage *p)
 
 /* ---- loading ---- */
 
+enum { LOAD_AT_ONCE = 128 }; /* pages */
+
 typedef struct {
     Box *box;
     Err err;
+    uint32_t left, next; /* how many more this time; where the others begin */
+    bool more;
 } Loading;
 
-static Err load_one(Box *b, Slice key, Slice value)
+static Err load_one(Box *b, uint32_t number, Slice value)
 {
-    uint32_t numbers[2];
     SlotPage page;
     Reader in;
-    if (!page_key_numbers(key, numbers, 2)) return fail(ERR_CORRUPT, "the key of a slot page");
-    uint32_t index = page_index(b, numbers[1]);
-    if (index < b->page_count && b->pages[index].number == numbers[1]) return OK; /* is newer */
+    uint32_t index = box_page_place(b, number);
+    if (index < b->page_count && b->pages[index].number == number) return OK; /* is newer */
     TRY(page_open(value, &in));
-    TRY(page_decode(&in, numbers[1], &page));
+    TRY(page_decode(&in, number, &page));
     page_file(b, index, &page);
     return OK;
 }
@@ -175,8 +177,14 @@ static Err load_one(Box *b, Slice key, Slice value)
 static bool load_page(void *arg, Slice key, Slice value)
 {
     Loading *l = arg;
-    l->err = load_one(l->box, key, value);
-    return !l->err;
+    uint32_t numbers[2];
+    if (!page_key_numbers(key, numbers, 2))
+        l->err = fail(ERR_CORRUPT, "the key of a slot page");
+    else if (!l->left--)
+        l->more = true, l->next = numbers[1];
+    else
+        l->err = load_one(l->box, numbers[1], value);
+    return !l->err && !l->more;
 }
 
 /* Counters are derived too: when they are not what the slots say, the slots are right. */
@@ -196,16 +204,42 @@ static void recount(Box *b)
     account_touch(b->account);
 }
 
+/* The next ones, at most `most`. */
+static Err load_some(Box *b, Loading *l, uint32_t most)
+{
+    PageKey prefix = page_key_1('s', b->s.id), from = page_key_2('s', b->s.id, l->next);
+    l->left = most;
+    l->more = false;
+    TRY(engine_scan(b->account->store->engine, b->account->number, page_key_slice(&prefix),
+                    page_key_slice(&from), load_page, l));
+    return l->err;
+}
+
+static Err loaded(Box *b)
+{
+    b->loaded = true;
+    recount(b);
+    return OK;
+}
+
 Err box_load(Box *b)
 {
     if (b->loaded) return OK;
     Loading l = {.box = b};
-    PageKey prefix = page_key_1('s', b->s.id);
-    TRY(engine_scan(b->account->store->engine, b->account->number, page_key_slice(&prefix),
-                    (Slice){0}, load_page, &l));
-    TRY(l.err);
-    b->loaded = true;
-    recount(b);
+    TRY(load_some(b, &l, UINT32_MAX));
+    return loaded(b);
+}
+
+/* What is in memory already is newer than its page, so others may change the mailbox meanwhile, or
+ * load what is left. */
+PARKS Err box_load_calmly(Box *b)
+{
+    Loading l = {.box = b};
+    while (!b->loaded && !b->gone) {
+        TRY(load_some(b, &l, piece_of(LOAD_AT_ONCE)));
+        if (!l.more) return loaded(b);
+        breathe();
+    }
     return OK;
 }
 
@@ -252,7 +286,7 @@ static uint32_t slot_index(const SlotPage *p, uint32_t uid)
 
 Message *box_next(Box *b, uint32_t uid)
 {
-    for (uint32_t i = page_index(b, uid / SLOTS); i < b->page_count; i++) {
+    for (uint32_t i = box_page_place(b, uid / SLOTS); i < b->page_count; i++) {
         uint32_t slot = slot_index(&b->pages[i], uid);
         if (slot < b->pages[i].count) return &b->pages[i].messages[slot];
     }
@@ -261,7 +295,7 @@ Message *box_next(Box *b, uint32_t uid)
 
 Message *box_message(Box *b, uint32_t uid)
 {
-    uint32_t i = page_index(b, uid / SLOTS);
+    uint32_t i = box_page_place(b, uid / SLOTS);
     if (i == b->page_count || b->pages[i].number != uid / SLOTS) return NULL;
     uint32_t slot = slot_index(&b->pages[i], uid);
     bool found = slot < b->pages[i].count && b->pages[i].messages[slot].uid == uid;
@@ -271,7 +305,7 @@ Message *box_message(Box *b, uint32_t uid)
 Message *box_next_changed(Box *b, uint32_t uid, uint64_t modseq)
 {
     if (b->s.highest_modseq <= modseq) return NULL;
-    for (uint32_t i = page_index(b, uid / SLOTS); i < b->page_count; i++) {
+    for (uint32_t i = box_page_place(b, uid / SLOTS); i < b->page_count; i++) {
         SlotPage *p = &b->pages[i];
         if (p->max_modseq <= modseq) continue;
         for (uint32_t slot = slot_index(p, uid); slot < p->count; slot++)
@@ -282,7 +316,7 @@ Message *box_next_changed(Box *b, uint32_t uid, uint64_t modseq)
 
 Message *box_next_unseen(Box *b, uint32_t uid)
 {
-    for (uint32_t i = page_index(b, uid / SLOTS); i < b->page_count; i++) {
+    for (uint32_t i = box_page_place(b, uid / SLOTS); i < b->page_count; i++) {
         SlotPage *p = &b->pages[i];
         if (!p->unseen) continue;
         for (uint32_t slot = slot_index(p, uid); slot < p->count; slot++)
@@ -293,7 +327,7 @@ Message *box_next_unseen(Box *b, uint32_t uid)
 
 Message *box_next_deleted(Box *b, uint32_t uid)
 {
-    for (uint32_t i = page_index(b, uid / SLOTS); i < b->page_count; i++) {
+    for (uint32_t i = box_page_place(b, uid / SLOTS); i < b->page_count; i++) {
         SlotPage *p = &b->pages[i];
         if (!p->deleted) continue;
         for (uint32_t slot = slot_index(p, uid); slot < p->count; slot++)
@@ -313,7 +347,7 @@ static void count_before(Box *b, uint32_t count)
 uint32_t box_rank(Box *b, uint32_t uid)
 {
     if (!b->page_count) return 0;
-    uint32_t i = page_index(b, uid / SLOTS);
+    uint32_t i = box_page_place(b, uid / SLOTS);
     if (i == b->page_count) {
         count_before(b, i);
         return b->pages[i - 1].before + b->pages[i - 1].count;
@@ -392,7 +426,7 @@ static size_t page_take(Box *b, SlotPage *p, UidRange range, Message *out)
 size_t box_take(Box *b, UidRange range, Message *out)
 {
     size_t n = 0;
-    for (uint32_t i = page_index(b, range.first / SLOTS); i < b->page_count; i++) {
+    for (uint32_t i = box_page_place(b, range.first / SLOTS); i < b->page_count; i++) {
         if (b->pages[i].number > range.last / SLOTS) break;
         n += page_take(b, &b->pages[i], range, out + n);
     }
@@ -401,7 +435,7 @@ size_t box_take(Box *b, UidRange range, Message *out)
 
 void box_flag(Box *b, Message *m, uint8_t flags, uint16_t kwset, uint64_t modseq)
 {
-    SlotPage *p = &b->pages[page_index(b, m->uid / SLOTS)];
+    SlotPage *p = &b->pages[box_page_place(b, m->uid / SLOTS)];
     bool was_unseen = !(m->flags & FLAG_SEEN), unseen = !(flags & FLAG_SEEN);
     if (was_unseen && !unseen) less(&b->s.unseen), p->unseen--;
     if (!was_unseen && unseen) b->s.unseen++, p->unseen++;

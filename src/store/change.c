@@ -1,5 +1,7 @@
 #include "store/model.h"
 
+enum { BREATH = 1024 }; /* messages looked at while nobody else may change anything */
+
 /* Flags, copy, move, expunge: each one record, whatever the number of messages. Flag changes are
  * masks over uid ranges and stay valid behind records in flight; those that answer with what they
  * did (COPYUID, EXPUNGE, UNCHANGEDSINCE) look first, and so wait until nothing is in flight. */
@@ -107,13 +109,18 @@ static void look_at(Flagging *f, const Message *m)
     if (now != m->flags || keywords_change(f, m)) uidset_add(f->arena, &f->changed, m->uid, m->uid);
 }
 
-static void look_at_all(Flagging *f, const UidSet *uids)
+/* Alone it may take its time. */
+PARKS static void look_at_all(Flagging *f, const UidSet *uids, bool alone)
 {
+    uint32_t seen = 0, uid;
     for (size_t i = 0; i < uids->count; i++) {
         UidRange range = uids->ranges[i];
         const Message *m = mailbox_next(f->box, range.first);
-        for (; m && m->uid <= range.last; m = mailbox_next(f->box, m->uid + 1))
+        for (; m && m->uid <= range.last; m = mailbox_next(f->box, uid + 1)) {
+            uid = m->uid;
             look_at(f, m);
+            if (alone && ++seen % BREATH == 0) breathe();
+        }
     }
 }
 
@@ -149,17 +156,28 @@ static Err check_expunges(Flagging *f)
 }
 
 /* In the same record, behind the marks: who looks sees \Deleted, and then that it went. */
-static Err expunge_changed(Flagging *f, Change *c)
+PARKS static Err expunge_changed(Flagging *f, Change *c)
 {
     UidSet doomed = {0};
+    uint32_t seen = 0, uid;
     if (!f->expunges) return OK;
     for (size_t i = 0; i < f->changed.count; i++) {
         UidRange r = f->changed.ranges[i];
         const Message *m = box_next(f->box->box, r.first);
-        for (; m && m->uid <= r.last; m = box_next(f->box->box, m->uid + 1))
-            uidset_add(f->arena, &doomed, m->uid, m->uid);
+        for (; m && m->uid <= r.last; m = box_next(f->box->box, uid + 1)) {
+            uid = m->uid;
+            uidset_add(f->arena, &doomed, uid, uid);
+            if (++seen % BREATH == 0) breathe();
+        }
     }
     return change_trash(c, f->box->box, &doomed, f->arena);
+}
+
+/* So many that looking at them takes longer than others should wait for: then nobody may change
+ * them meanwhile. */
+static bool is_much(const Mailbox *box, const UidSet *uids)
+{
+    return MIN(uidset_size(uids), (uint64_t)box->box->s.exists) > piece_of(BREATH);
 }
 
 PARKS Err mailbox_change(Mailbox *box, const UidSet *uids, const FlagChange *change, Arena *a,
@@ -170,7 +188,8 @@ PARKS Err mailbox_change(Mailbox *box, const UidSet *uids, const FlagChange *cha
     *modseq = 0;
     TRY(allow(&f));
     TRY(check_expunges(&f));
-    if (change->unchanged_since || f.expunges)
+    bool alone = change->unchanged_since || f.expunges || is_much(box, uids);
+    if (alone)
         TRY(change_begin_alone(box->account, &c));
     else
         TRY(change_begin(box->account, &c));
@@ -178,7 +197,7 @@ PARKS Err mailbox_change(Mailbox *box, const UidSet *uids, const FlagChange *cha
     TRY(box_load(box->box));
     if (f.keywords) TRY(change_keywords(&c, change->keywords, a, &f.ids));
     f.id_count = f.keywords ? change->keywords.count : 0;
-    look_at_all(&f, uids);
+    look_at_all(&f, uids, alone);
     if (!f.changed.count) return OK;
     flag_op(&f, &c);
     TRY(expunge_changed(&f, &c));
@@ -197,27 +216,32 @@ typedef struct {
 static const UidRange every_uid = {1, UINT32_MAX};
 static const UidSet whole = {.ranges = (UidRange *)&every_uid, .count = 1};
 
-static void choose(Box *b, const UidSet *uids, Arena *a, Chosen *out)
+PARKS static void choose(Box *b, const UidSet *uids, Arena *a, Chosen *out)
 {
+    uint32_t uid;
     if (!uids) uids = &whole;
     for (size_t i = 0; i < uids->count; i++) {
         const Message *m = box_next(b, uids->ranges[i].first);
-        for (; m && m->uid <= uids->ranges[i].last; m = box_next(b, m->uid + 1)) {
-            uidset_add(a, &out->uids, m->uid, m->uid);
+        for (; m && m->uid <= uids->ranges[i].last; m = box_next(b, uid + 1)) {
+            uid = m->uid;
+            uidset_add(a, &out->uids, uid, uid);
             out->octets += m->size;
-            out->messages++;
             out->annotations += notes_octets(b->account, b->s.id, m);
+            if (++out->messages % BREATH == 0) breathe();
         }
     }
 }
 
-Err warm_emails(Box *b, const UidSet *uids)
+PARKS Err warm_emails(Box *b, const UidSet *uids)
 {
+    uint32_t seen = 0, uid;
     for (size_t i = 0; i < uids->count; i++) {
         const Message *m = box_next(b, uids->ranges[i].first);
-        for (; m && m->uid <= uids->ranges[i].last; m = box_next(b, m->uid + 1)) {
+        for (; m && m->uid <= uids->ranges[i].last; m = box_next(b, uid + 1)) {
             EmailPage *p;
+            uid = m->uid;
             TRY(email_page(b->account, m->eid / EMAILS, &p));
+            if (++seen % BREATH == 0) breathe();
         }
     }
     return OK;
@@ -235,8 +259,8 @@ static Err copy_allowed(const Mailbox *from, const Mailbox *to, bool move)
 
 /* RFC 4314 4: COPY sets only the flags that the rights allow; and what this user has seen of
  * somebody else's mailbox he has seen of the copies. */
-static void flag_copies(Change *c, Mailbox *from, const Mailbox *to, const UidSet *uids,
-                        uint32_t first, uint32_t count, Arena *a)
+PARKS static void flag_copies(Change *c, Mailbox *from, const Mailbox *to, const UidSet *uids,
+                              uint32_t first, uint32_t count, Arena *a)
 {
     bool other = to->who != to->account->number;
     uint8_t may = rights_flags(to->rights);
@@ -255,6 +279,7 @@ static void flag_copies(Change *c, Mailbox *from, const Mailbox *to, const UidSe
         for (uint32_t uid = uids->ranges[i].first; uid <= uids->ranges[i].last; uid++, at++) {
             const Message *m = mailbox_message(from, uid);
             if (m && m->flags & FLAG_SEEN) uidset_add(a, &seen, at, at);
+            if (at % BREATH == 0) breathe();
         }
     if (!seen.count) return;
     Op op = {.kind = OP_FLAG, .mailbox = to->box->s.id, .who = to->who, .flags = FLAG_SEEN};
@@ -278,7 +303,7 @@ static PARKS Err copy_or_move(Mailbox *from, const UidSet *uids, Mailbox *to, bo
     if (!move || box_is_kept(from->box)) TRY(change_reserve(&c, chosen.octets, chosen.messages));
     if (!move) TRY(change_reserve_one(&c, QUOTA_ANNOTATION, chosen.annotations));
     TRY(warm_emails(from->box, &chosen.uids));
-    uint32_t first = to->box->next_uid;
+    uint32_t first = to->box->next_uid; /* nobody else takes one: we are alone */
     if (chosen.messages > UINT32_MAX - 1 - first) return fail(ERR_LIMIT, "uids are used up");
     change_op(&c,
               &(Op){.kind = move ? OP_MOVE : OP_COPY,
@@ -310,12 +335,16 @@ PARKS Err mailbox_move(Mailbox *from, const UidSet *uids, Mailbox *to, Arena *a,
     return copy_or_move(from, uids, to, true, a, result);
 }
 
-static void choose_deleted(Box *b, const UidSet *all, Arena *a, UidSet *out)
+PARKS static void choose_deleted(Box *b, const UidSet *all, Arena *a, UidSet *out)
 {
+    uint32_t seen = 0, uid;
     for (size_t i = 0; i < all->count; i++) {
         const Message *m = box_next_deleted(b, all->ranges[i].first);
-        for (; m && m->uid <= all->ranges[i].last; m = box_next_deleted(b, m->uid + 1))
-            uidset_add(a, out, m->uid, m->uid);
+        for (; m && m->uid <= all->ranges[i].last; m = box_next_deleted(b, uid + 1)) {
+            uid = m->uid;
+            uidset_add(a, out, uid, uid);
+            if (++seen % BREATH == 0) breathe();
+        }
     }
 }
 

@@ -25,17 +25,19 @@ static void unreserve(Change *c)
     }
 }
 
-static void committed(Commit *commit)
+typedef Err Apply(Account *a, uint64_t seq, Slice record, BlobRef body);
+
+static void finish(Change *c, Apply *apply)
 {
-    Change *c = CONTAINER(commit, Change, commit);
+    Commit *commit = &c->commit;
     Account *a = c->account;
-    a->in_flight--;
-    unreserve(c);
     must(commit->err || a->broken || commit->seq == a->h.seq + 1);
     a->by = c->by;
     if (!commit->err && !a->broken)
-        a->broken = apply_record(a, commit->seq, buf_slice(&c->record), commit->ref);
+        a->broken = apply(a, commit->seq, buf_slice(&c->record), commit->ref);
     a->by = NULL;
+    a->in_flight--;
+    unreserve(c);
     if (!commit->err) commit->err = a->broken;
     if (commit->err) a->failing = true;
     if (a->failing && !a->in_flight) numbers_anew(a);
@@ -44,11 +46,62 @@ static void committed(Commit *commit)
     if (!a->in_flight) cond_broadcast(&a->quiet);
 }
 
+/* ---- what changes very much comes into memory in pieces ---- */
+
+enum { MANY_MESSAGES = 4096, LONG_RECORD_KB = 64 };
+
+static bool is_long(const Change *c)
+{
+    if (c->commit.err) return false;
+    return c->touches > piece_of(MANY_MESSAGES) || c->record.len > piece_of(LONG_RECORD_KB) * 1024;
+}
+
+PARKS static void apply_waiting(void *arg)
+{
+    Account *a = arg;
+    for (Change *c; (c = a->waiting);) {
+        if (a->held) {
+            cond_wait(&a->quiet, NEVER);
+            continue;
+        }
+        a->waiting = c->next;
+        finish(c, is_long(c) ? apply_in_pieces : apply_record);
+    }
+    a->in_pieces = false;
+    cond_broadcast(&a->quiet);
+    views_nudge_again(a);
+    account_close(a);
+}
+
+/* Those behind a long one wait for it. For the checkpoint it is done: gather (fold.c) waits, too.
+ */
+static void apply_later(Change *c)
+{
+    Account *a = c->account;
+    c->next = NULL;
+    *(a->waiting ? &a->waiting_last->next : &a->waiting) = c;
+    a->waiting_last = c;
+    account_touch(a);
+    if (a->in_pieces) return;
+    a->in_pieces = true;
+    account_ref(a);
+    fiber_start("apply", apply_waiting, a);
+}
+
+static void committed(Commit *commit)
+{
+    Change *c = CONTAINER(commit, Change, commit);
+    if (c->account->in_pieces || c->account->held || is_long(c))
+        apply_later(c);
+    else
+        finish(c, apply_record);
+}
+
 static PARKS Err begin(Account *a, Change *c, bool alone, bool last)
 {
     *c = (Change){.account = a, .by = fiber_current()};
     account_ref(a);
-    while (a->alone || a->failing)
+    while (a->alone || a->failing || a->in_pieces)
         cond_wait(&a->quiet, NEVER);
     if (alone) {
         c->alone = a->alone = true;
@@ -78,6 +131,9 @@ PARKS Err change_begin_last(Account *a, Change *c)
 
 void change_op(Change *c, const Op *op, const OpLists *lists)
 {
+    if (lists && lists->uids) c->touches += uidset_size(lists->uids);
+    const Box *b = op->kind == OP_DELETE ? box_by_id(c->account, op->mailbox) : NULL;
+    if (b) c->touches += b->s.exists;
     record_op(&c->record, op, lists);
 }
 

@@ -7,7 +7,10 @@
  * kept in pages of bits, so a crash leaks nothing. What an account keeps after an expunge is in a
  * mailbox (kept.c), so it does not come here before it is purged. */
 
-enum { PURGE_AT_ONCE = 8192 }; /* emails per account and checkpoint */
+enum {
+    PURGE_AT_ONCE = 8192, /* emails per account and checkpoint */
+    BREATH = 512
+};
 
 static DeadPage *dead_page(Account *a, uint32_t number)
 {
@@ -113,12 +116,14 @@ static bool purge_one(Purge *g, uint32_t eid)
     return true;
 }
 
-static void purge_page(Purge *g, DeadPage *p)
+PARKS static void purge_page(Purge *g, DeadPage *p)
 {
+    uint32_t seen = 0;
     g->oldest = UINT32_MAX;
     for (uint32_t word = 0; word < COUNT(p->d.bits); word++) {
         for (uint64_t bits = p->d.bits[word]; bits && g->left; bits &= bits - 1) {
             uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+            if (++seen % BREATH == 0) breathe();
             if (!purge_one(g, p->number * DEADS + word * 64 + bit)) continue;
             p->d.bits[word] &= ~(UINT64_C(1) << bit);
             p->state |= PAGE_DIRTY;
@@ -153,7 +158,7 @@ bool dead_is_due(Account *a)
     return false;
 }
 
-void dead_purge(Account *a)
+PARKS void dead_purge(Account *a)
 {
     size_t cursor = 0;
     uint64_t number;

@@ -104,18 +104,22 @@ static bool has_copy(const Expunge *x, Email *e, const Message *m)
     return false;
 }
 
-static Err sort_out(Expunge *x)
+PARKS static Err sort_out(Expunge *x)
 {
+    enum { BREATH = 1024 };
+    uint32_t seen = 0, uid;
     Box *b = x->from;
     for (size_t i = 0; i < x->doomed->count; i++) {
         const Message *m = box_next(b, x->doomed->ranges[i].first);
-        for (; m && m->uid <= x->doomed->ranges[i].last; m = box_next(b, m->uid + 1)) {
+        for (; m && m->uid <= x->doomed->ranges[i].last; m = box_next(b, uid + 1)) {
             Email *e;
+            uid = m->uid;
             TRY(email_entry(b->account, m->eid, &e));
             bool copy = has_copy(x, e, m);
             uidset_add(x->arena, copy ? &x->copies : &x->last, m->uid, m->uid);
             x->count += !copy;
             x->marked |= !copy && m->flags & FLAG_DELETED;
+            if (++seen % BREATH == 0) breathe();
         }
     }
     return OK;
@@ -151,7 +155,7 @@ static Err move_op(Expunge *x, Box *to, uint32_t id)
     return OK;
 }
 
-static Err expunge(Expunge *expunge, bool to_trash, bool keep)
+PARKS static Err expunge(Expunge *expunge, bool to_trash, bool keep)
 {
     Expunge x = *expunge;
     Change *c = x.change;
@@ -172,7 +176,7 @@ static Err expunge(Expunge *expunge, bool to_trash, bool keep)
     return move_op(&x, to, id);
 }
 
-Err change_expunge(Change *c, Box *b, const UidSet *doomed, bool may_trash, Arena *a)
+PARKS Err change_expunge(Change *c, Box *b, const UidSet *doomed, bool may_trash, Arena *a)
 {
     Expunge x = {.change = c, .from = b, .doomed = doomed, .arena = a};
     Deletion d;
@@ -180,7 +184,7 @@ Err change_expunge(Change *c, Box *b, const UidSet *doomed, bool may_trash, Aren
     return expunge(&x, may_trash && d.expunge_to_trash, d.keep_days);
 }
 
-Err change_trash(Change *c, Box *b, const UidSet *doomed, Arena *a)
+PARKS Err change_trash(Change *c, Box *b, const UidSet *doomed, Arena *a)
 {
     Expunge x = {.change = c, .from = b, .doomed = doomed, .arena = a, .marked = true};
     if (b == find_trash(c->account) || box_is_kept(b)) return OK;
@@ -196,14 +200,19 @@ static void keep_name(Change *c, const Box *b, Arena *a)
               NULL);
 }
 
-Err change_expunge_all(Change *c, Box *b, Arena *a)
+PARKS Err change_expunge_all(Change *c, Box *b, Arena *a)
 {
+    enum { BREATH = 4096 };
+    uint32_t seen = 0, uid;
     UidSet all = {0};
     Deletion d;
-    TRY(box_load(b));
+    TRY(box_load_calmly(b));
     TRY(account_deletion(c->account, &d));
-    for (const Message *m = box_next(b, 1); m; m = box_next(b, m->uid + 1))
-        uidset_add(a, &all, m->uid, m->uid);
+    for (const Message *m = box_next(b, 1); m; m = box_next(b, uid + 1)) {
+        uid = m->uid;
+        uidset_add(a, &all, uid, uid);
+        if (++seen % BREATH == 0) breathe();
+    }
     if (d.keep_days) keep_name(c, b, a);
     if (!all.count) return OK;
     return change_expunge(c, b, &all, true, a);

@@ -14,7 +14,10 @@ typedef struct {
     Account *account;
     PageBatch *batch;
     Buf *out; /* scratch */
+    uint32_t done;
 } Fold;
+
+enum { BREATH = 64 }; /* pages */
 
 static bool take_dirty(uint8_t *state)
 {
@@ -40,23 +43,38 @@ static void drop(Fold *f, const PageKey *key)
     batch_delete(f->batch, f->account->number, page_key_slice(key));
 }
 
-static void fold_slots(Fold *f, Box *b)
+/* Nothing is applied to the account meanwhile (Account.held), so what is folded before and behind a
+ * rest is of the same record; but pages may be read and others thrown away. */
+PARKS static void rest(Fold *f)
+{
+    if (++f->done % piece_of(BREATH) == 0) breathe();
+}
+
+static void fold_slot_page(Fold *f, Box *b, const SlotPage *p)
+{
+    PageKey key = page_key_2('s', b->s.id, p->number);
+    if (!p->count) {
+        drop(f, &key);
+        return;
+    }
+    start(f);
+    slots_encode(f->out, p->messages, p->count);
+    put(f, &key);
+}
+
+PARKS static void fold_slots(Fold *f, Box *b)
 {
     for (uint32_t i = 0; i < b->page_count; i++) {
         SlotPage *p = &b->pages[i];
+        uint32_t number = p->number;
         if (!take_dirty(&p->state)) continue;
-        PageKey key = page_key_2('s', b->s.id, p->number);
-        if (!p->count) {
-            drop(f, &key);
-            continue;
-        }
-        start(f);
-        slots_encode(f->out, p->messages, p->count);
-        put(f, &key);
+        fold_slot_page(f, b, p);
+        rest(f);
+        i = box_page_place(b, number);
     }
 }
 
-static void fold_vanished(Fold *f, Box *b)
+PARKS static void fold_vanished(Fold *f, Box *b)
 {
     for (uint32_t i = 0; i < b->vanished_count; i++) {
         VanishedPage *p = &b->vanished[i];
@@ -72,7 +90,7 @@ static void fold_vanished(Fold *f, Box *b)
     }
 }
 
-static void fold_box(Fold *f, Box *b)
+PARKS static void fold_box(Fold *f, Box *b)
 {
     if (take_dirty(&b->slots_state)) fold_slots(f, b);
     if (take_dirty(&b->vanished_state)) fold_vanished(f, b);
@@ -147,12 +165,21 @@ static void fold_emails(Fold *f, EmailPage *p)
     }
 }
 
-static void fold_email_pages(Fold *f)
+/* Their list changes while we rest; those in hand stay, for they are not clean. */
+PARKS static void fold_email_pages(Fold *f)
 {
-    list_each (l, &f->account->email_pages) {
+    Account *a = f->account;
+    uint32_t count = 0;
+    EmailPage **list = mem_new(array_bytes(a->email_page_count + 1, sizeof(EmailPage *)));
+    list_each (l, &a->email_pages) {
         EmailPage *p = CONTAINER(l, EmailPage, link);
-        if (take_dirty(&p->state)) fold_emails(f, p);
+        if (take_dirty(&p->state)) list[count++] = p;
     }
+    for (uint32_t i = 0; i < count; i++) {
+        fold_emails(f, list[i]);
+        rest(f);
+    }
+    free(list);
 }
 
 static int order_summaries(const void *a, const void *b)
@@ -194,7 +221,7 @@ static void fold_summary_page(Fold *f, uint32_t number, NewSummary **list, uint3
     put(f, &key);
 }
 
-static void fold_summaries(Fold *f)
+PARKS static void fold_summaries(Fold *f)
 {
     NumberTable *t = &f->account->summaries;
     if (!t->count) return;
@@ -211,6 +238,7 @@ static void fold_summaries(Fold *f)
         for (end = i; end < n && list[end]->eid / SUMMARIES == number;)
             end++;
         fold_summary_page(f, number, list + i, end - i);
+        rest(f);
     }
     free(list);
 }
@@ -309,11 +337,10 @@ static void fold_drops(Fold *f)
     a->drops_telling = a->drop_count;
 }
 
-static void fold_account(Fold *f)
+PARKS static void fold_account(Fold *f)
 {
     Account *a = f->account;
     PageKey key = page_key('h');
-    dead_purge(a);
     fold_drops(f);
     for (uint32_t i = 0; i < a->box_count; i++)
         fold_box(f, a->boxes[i]);
@@ -330,16 +357,36 @@ static void fold_account(Fold *f)
     put(f, &key);
 }
 
-static void gather(void *ctx, PageBatch *batch)
+/* What becomes dirty while we are at it is for the next checkpoint: its position is behind this
+ * one's, and the head page, which says up to which record this account is folded, comes last. */
+PARKS static void gather_account(Account *a, PageBatch *batch)
+{
+    Home *home = a->home;
+    Fold f = {.account = a, .batch = batch, .out = &home->page};
+    account_settle(a);
+    a->held = true;
+    dead_purge(a);
+    if (!a->folding.next) list_add(&home->folding, &a->folding); /* it stays */
+    list_remove(&a->dirty);
+    fold_account(&f);
+    a->held = false;
+    cond_broadcast(&a->quiet);
+}
+
+PARKS static void gather(void *ctx, PageBatch *batch)
 {
     Home *home = home_here(ctx);
-    list_each (l, &home->dirty) {
-        Account *a = CONTAINER(l, Account, dirty);
-        Fold f = {.account = a, .batch = batch, .out = &home->page};
-        fold_account(&f);
-        list_remove(&a->dirty);
-        if (!a->folding.next) list_add(&home->folding, &a->folding);
-    }
+    size_t count = 0, i = 0;
+    list_each (l, &home->dirty)
+        count++;
+    Account **list = mem_new(array_bytes(count + 1, sizeof *list));
+    list_each (l, &home->dirty)
+        list[i++] = CONTAINER(l, Account, dirty);
+    home->gathering = true; /* what is not clean is not unloaded */
+    for (i = 0; i < count; i++)
+        gather_account(list[i], batch);
+    home->gathering = false;
+    free(list);
 }
 
 /* ---- folded ---- */
@@ -472,12 +519,13 @@ static void folded(void *ctx, bool ok)
 
 /* While the store opens, the tail comes in steps. Later a loaded account is as new as its last
  * done: what the tail has beyond it is about to be applied by commit.c. */
-static Err touch(void *ctx, uint32_t acct)
+PARKS static Err touch(void *ctx, uint32_t acct)
 {
     Store *store = ctx;
     bool loaded = number_table_get(&home_here(store)->table, acct);
     Account *a;
     TRY(account_load(store, acct, &a));
+    account_settle(a); /* or a body whose record waits would be moved behind its back */
     return loaded && !store->is_open ? account_replay(a) : OK;
 }
 

@@ -47,12 +47,14 @@ static Mailbox *handle(Account *a, uint32_t who, Slice login, Box *b)
     return m;
 }
 
-static Err open_box(Account *a, uint32_t who, Slice login, Box *b, Mailbox **box)
+static PARKS Err open_box(Account *a, uint32_t who, Slice login, Box *b, Mailbox **box)
 {
     if (a->broken) return a->broken;
     TRY(box_need(b, login, 0));
-    TRY(box_load(b));
-    *box = handle(a, who, login, b);
+    Mailbox *m scoped(mailbox) = handle(a, who, login, b);
+    TRY(box_load_calmly(b));
+    *box = m;
+    m = NULL;
     return OK;
 }
 

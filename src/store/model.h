@@ -147,7 +147,10 @@ struct Account {
     bool failing;       /* one failed: wait until none is in flight, then hand out numbers anew */
     bool alone;         /* somebody has change_begin_alone */
     bool closing;       /* it is being removed: takes nothing but change_begin_last */
-    Cond quiet;         /* one of the three changed */
+    bool in_pieces;     /* a fiber applies those that wait, and rests in the middle of one */
+    bool held;          /* a gather is at it: nothing is applied */
+    struct Change *waiting, *waiting_last; /* durable, to be applied in this order */
+    Cond quiet;                            /* one of these changed */
     uint32_t gathering; /* Drafts: emails that are in no mailbox yet are waited for */
     uint64_t pending[QUOTA_RESOURCES]; /* reserved by records in flight */
     uint32_t *dead_boxes;              /* ids of deleted mailboxes whose pages are to be deleted */
@@ -243,7 +246,7 @@ struct Home {
     Fiber *keeper;
     Slice swept;         /* malloc: the login up to which kept_sweep has come */
     int64_t sweep_at_ms; /* when it goes on */
-    bool keeper_runs, stopping;
+    bool keeper_runs, stopping, gathering;
     Cond keeper_ended;
     Buf page; /* scratch for encoding */
 };
@@ -283,14 +286,16 @@ void home_slim(Home *home); /* and gives back what those in use can read again *
 Err engine_page(Account *a, const PageKey *key, Arena *arena, Reader *in) MUST_USE; /* get, check */
 
 /* ---- commit.c ---- */
-typedef struct {
+typedef struct Change {
     Commit commit;
-    Account *account; /* a reference */
+    struct Change *next; /* Account.waiting */
+    Account *account;    /* a reference */
     Buf record;
     Cond done;
     uint64_t reserved[QUOTA_RESOURCES]; /* of the quota */
     const Fiber *by;
     uint32_t told_keywords, told_prefixes; /* up to which this record defines them */
+    uint64_t touches;                      /* messages */
     bool alone, sent, finished;
 } Change;
 /* Waits until records may be made; then nobody must wait until change_send. `alone` also waits
@@ -313,13 +318,24 @@ void change_done(Change *c); /* always, in the end, when nothing of it is in fli
 /* ---- apply.c ---- */
 /* `body`: where this record's own body is. An error means damage: the account is unusable. */
 Err apply_record(Account *a, uint64_t seq, Slice record, BlobRef body) MUST_USE;
+/* The same, resting in between: what is seen then holds together, but is not all there, and h.seq
+ * is still the one before. */
+PARKS Err apply_in_pieces(Account *a, uint64_t seq, Slice record, BlobRef body) MUST_USE;
+/* How many things may be done without a rest, where `most` would be right; in the simulated world
+ * hardly any, so that what happens in between is played. */
+static inline uint32_t piece_of(uint32_t most)
+{
+    return run_is_simulated() ? 2 : most;
+}
 Err apply_relocation(Account *a, uint32_t eid, uint64_t old_at, BlobRef now) MUST_USE;
 
 /* ---- box.c: the slots of a mailbox ---- */
 Box *box_by_name(const Account *a, Slice name); /* NULL */
 Box *box_by_id(Account *a, uint32_t id);
 Err box_load(Box *b) MUST_USE; /* all slot pages */
-void box_unload(Box *b);       /* gives the slots back; clean, no handles */
+/* The same, a few at a time. Somebody has a handle. */
+PARKS Err box_load_calmly(Box *b) MUST_USE;
+void box_unload(Box *b); /* gives the slots back; clean, no handles */
 void box_free(Box *b);
 Err box_page(Box *b, uint32_t number, bool make, SlotPage **page) MUST_USE; /* NULL: none */
 Message *box_message(Box *b, uint32_t uid);
@@ -330,6 +346,8 @@ Message *box_next_deleted(Box *b, uint32_t uid);     /* marked \Deleted */
 uint32_t box_rank(Box *b, uint32_t uid);             /* how many have smaller uids */
 Message *box_nth(Box *b, uint32_t index);            /* from 0 */
 uint32_t box_position(const Account *a, Slice name); /* in Account.boxes */
+/* In b->pages: the first page whose number is not smaller. */
+uint32_t box_page_place(const Box *b, uint32_t number);
 /* These change visible state: apply.c only. They keep the counters. */
 Err box_insert(Box *b, const Message *m) MUST_USE;
 size_t box_take(Box *b, UidRange range, Message *out); /* out has room for s.exists */
@@ -340,6 +358,7 @@ void box_note_kwset(Box *b, uint16_t kwset);
 
 /* ---- vanished.c ---- */
 Err vanished_add(Box *b, uint64_t seq, const Message *gone, size_t count) MUST_USE;
+Err vanished_forget(Box *b) MUST_USE; /* after a change: the oldest, when there are too many */
 /* Tombstones of changes after `modseq`, in no order; those before vanished_floor are missing. In
  * the arena. */
 Err vanished_after(Box *b, uint64_t modseq, Arena *a, Vanished **list, size_t *count) MUST_USE;
@@ -374,7 +393,7 @@ Err dead_pages_load(Account *a) MUST_USE;
 void dead_mark(Account *a, uint32_t eid, uint32_t time);
 void dead_clear(Account *a, uint32_t eid);
 /* Removes those that nobody needs any more; their blobs join Account.drops. */
-void dead_purge(Account *a);
+PARKS void dead_purge(Account *a);
 void dead_pages_trim(Account *a); /* empty clean ones */
 bool dead_is_due(Account *a);     /* there is something for dead_purge */
 
@@ -525,11 +544,12 @@ static inline bool box_is_kept(const Box *b)
 /* Adds to the record what becomes of messages that are expunged from b: by the account's Deletion
  * they go, or move to Trash or among those kept. c is alone, b is loaded, all of `doomed` exist.
  * may_trash false: they do not go to Trash (a draft that a newer one replaces). */
-Err change_expunge(Change *c, Box *b, const UidSet *doomed, bool may_trash, Arena *a) MUST_USE;
+PARKS Err change_expunge(Change *c, Box *b, const UidSet *doomed, bool may_trash,
+                         Arena *a) MUST_USE;
 /* By deleted=trash: to Trash, whatever an expunge means. */
-Err change_trash(Change *c, Box *b, const UidSet *doomed, Arena *a) MUST_USE;
+PARKS Err change_trash(Change *c, Box *b, const UidSet *doomed, Arena *a) MUST_USE;
 /* The same for all messages of a mailbox that is about to be deleted. */
-Err change_expunge_all(Change *c, Box *b, Arena *a) MUST_USE;
+PARKS Err change_expunge_all(Change *c, Box *b, Arena *a) MUST_USE;
 /* The name under which the kept messages of this account are shown now; empty: they are not. */
 Slice kept_view_name(Account *a);
 bool kept_view_has(Account *a, Slice name); /* the name is that, or would be below it */
@@ -539,7 +559,7 @@ PARKS void kept_sweep(Home *home);
 /* ---- change.c ---- */
 uint8_t rights_flags(Rights rights); /* the flags these rights may change */
 /* All email pages that applying will need, so that damage shows before anything is written. */
-Err warm_emails(Box *b, const UidSet *uids) MUST_USE;
+PARKS Err warm_emails(Box *b, const UidSet *uids) MUST_USE;
 Err change_keywords(Change *c, Keywords names, Arena *arena, uint32_t **ids) MUST_USE;
 void change_texts(Change *c, OpKind kind, const TextTable *t); /* those not defined yet */
 
@@ -567,6 +587,7 @@ void views_expunged(Box *b, const Message *gone, size_t count, uint64_t seq); /*
 /* Before m, by a flag change, gets a new modseq. */
 void views_overlaid(Box *b, const Message *m);
 void views_nudge(Box *b);
+void views_nudge_again(Account *a); /* those that could not be told while a record was in pieces */
 /* How many messages of the view have smaller uids. */
 uint32_t view_rank(View *v, uint32_t uid);
 uint64_t views_floor(Account *a); /* the smallest gone_since; UINT64_MAX: none */

@@ -68,6 +68,9 @@ uint32_t account_number(const Account *account);
 Slice account_login(const Account *account);
 Store *account_store(const Account *account);
 uint64_t account_seq(const Account *account);
+/* Waits while a change of many messages comes into memory piece by piece. In between some of them
+ * have a MODSEQ that no HIGHESTMODSEQ has reached yet: who tells MODSEQs waits before and after. */
+PARKS void account_settle(Account *account);
 /* The last change of names, rights or subscriptions of mailboxes. */
 uint64_t account_names_seq(const Account *account);
 

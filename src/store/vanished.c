@@ -52,19 +52,6 @@ static Err last_page(Box *b, VanishedPage **page)
     return OK;
 }
 
-/* Forgets the oldest page; its key is deleted when the box is folded (fold.c). */
-static Err forget_oldest(Box *b)
-{
-    if (b->s.vanished_next - b->s.vanished_first <= PAGES_MOST) return OK;
-    VanishedPage p;
-    TRY(page_read(b, b->s.vanished_first, &p));
-    if (p.count) b->s.vanished_floor = MAX(b->s.vanished_floor, p.list[p.count - 1].seq);
-    free(p.list);
-    b->s.vanished_first++;
-    b->state |= PAGE_DIRTY;
-    return OK;
-}
-
 static bool extend(VanishedPage *p, uint64_t seq, const Message *m)
 {
     Vanished *v = p->count ? &p->list[p->count - 1] : NULL;
@@ -94,7 +81,31 @@ Err vanished_add(Box *b, uint64_t seq, const Message *gone, size_t count)
     }
     b->vanished_state |= PAGE_DIRTY;
     account_touch(b->account);
-    return forget_oldest(b);
+    return OK;
+}
+
+static void forget_page(Box *b, const VanishedPage *p)
+{
+    if (p->count) b->s.vanished_floor = MAX(b->s.vanished_floor, p->list[p->count - 1].seq);
+    b->s.vanished_first++;
+    b->state |= PAGE_DIRTY;
+}
+
+/* The page may be one that is not folded yet. Its key is deleted when the box is (fold.c). */
+Err vanished_forget(Box *b)
+{
+    uint32_t number = b->s.vanished_first;
+    if (b->s.vanished_next - number <= PAGES_MOST) return OK;
+    for (uint32_t i = 0; i < b->vanished_count; i++)
+        if (b->vanished[i].number == number) {
+            forget_page(b, &b->vanished[i]);
+            return OK;
+        }
+    VanishedPage p;
+    TRY(page_read(b, number, &p));
+    forget_page(b, &p);
+    free(p.list);
+    return OK;
 }
 
 void vanished_trim(Box *b, bool all)
@@ -130,12 +141,15 @@ static Err page_get(Box *b, uint32_t number, Arena *a, VanishedPage *page)
     return OK;
 }
 
-static void add_gaps(Box *b, Arena *a, UidSet *vanished)
+/* Who goes meanwhile is told of as one that has just gone. */
+PARKS static void add_gaps(Box *b, Arena *a, UidSet *vanished)
 {
-    uint32_t next = 1;
-    for (const Message *m = box_next(b, 1); m; m = box_next(b, m->uid + 1)) {
+    enum { BREATH = 4096 };
+    uint32_t next = 1, seen = 0;
+    for (const Message *m = box_next(b, 1); m; m = box_next(b, next)) {
         if (m->uid > next) uidset_add(a, vanished, next, m->uid - 1);
         next = m->uid + 1;
+        if (++seen % BREATH == 0) breathe();
     }
     if (next < b->s.uid_next) uidset_add(a, vanished, next, b->s.uid_next - 1);
 }

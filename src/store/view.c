@@ -49,6 +49,14 @@ void views_nudge(Box *b)
     }
 }
 
+void views_nudge_again(Account *a)
+{
+    list_each (l, &a->views) {
+        View *v = CONTAINER(l, View, of_account);
+        if (v->news && v->fiber) fiber_nudge(v->fiber);
+    }
+}
+
 uint64_t views_floor(Account *a)
 {
     uint64_t floor = UINT64_MAX;
@@ -159,7 +167,7 @@ void view_listen(View *v, Fiber *fiber)
 
 bool view_has_news(const View *v)
 {
-    return v->news;
+    return v->news && !v->mailbox->account->in_pieces;
 }
 
 void view_mark_own(View *v, uint64_t modseq)
@@ -276,9 +284,15 @@ static void report_expunged(View *v, Arena *a, ViewNews *news)
 {
     Box *b = v->mailbox->box;
     news->expunged = arena_array(a, uint32_t, v->gone_count);
+    uint32_t rank = 0, behind = 0; /* of all up to the next message that is there */
     for (uint32_t i = 0; i < v->gone_count; i++) {
         uint32_t uid = v->gone[i].uid;
-        news->expunged[news->expunged_count++] = box_rank(b, uid) + 1;
+        if (uid >= behind) {
+            const Message *next = box_next(b, uid);
+            rank = box_rank(b, uid);
+            behind = next ? next->uid : UINT32_MAX;
+        }
+        news->expunged[news->expunged_count++] = rank + 1;
         uidset_add(a, &news->vanished, uid, uid);
         if (view_is_recent(v, uid) && v->recent) v->recent--, v->recent_changed = true;
     }
@@ -286,25 +300,36 @@ static void report_expunged(View *v, Arena *a, ViewNews *news)
     gone_forget(v);
 }
 
-static void add_changed(Arena *a, ViewNews *news, size_t *room, uint32_t uid)
+static void changed_room(Arena *a, ViewNews *news, size_t *room)
 {
-    if (news->changed_count == *room) {
-        *room = MAX(*room * 2, (size_t)16);
-        uint32_t *more = arena_array(a, uint32_t, *room);
-        if (news->changed_count) memcpy(more, news->changed, news->changed_count * sizeof *more);
-        news->changed = more;
-    }
-    news->changed[news->changed_count++] = uid;
+    if (news->changed_count + SLOTS <= *room) return;
+    *room = *room * 2 + SLOTS;
+    uint32_t *more = arena_array(a, uint32_t, *room);
+    if (news->changed_count) memcpy(more, news->changed, news->changed_count * sizeof *more);
+    news->changed = more;
 }
 
+static bool is_news(const View *v, const Message *m)
+{
+    return m->modseq > v->synced && m->uid < v->uid_end &&
+           (!is_own(v, m->modseq) || uidset_has(&v->overlaid, m->uid));
+}
+
+/* Page by page: a million may have changed. */
 static void report_changed(View *v, Arena *a, ViewNews *news)
 {
     Box *b = v->mailbox->box;
     size_t room = 0;
-    const Message *m = box_next_changed(b, 1, v->synced);
-    for (; m && m->uid < v->uid_end; m = box_next_changed(b, m->uid + 1, v->synced))
-        if (!is_own(v, m->modseq) || uidset_has(&v->overlaid, m->uid))
-            add_changed(a, news, &room, m->uid);
+    const Message *first = box_next_changed(b, 1, v->synced);
+    for (uint32_t i = first ? box_page_place(b, first->uid / SLOTS) : b->page_count;
+         i < b->page_count; i++) {
+        const SlotPage *p = &b->pages[i];
+        if (p->max_modseq <= v->synced) continue;
+        changed_room(a, news, &room);
+        for (uint32_t slot = 0; slot < p->count; slot++)
+            if (is_news(v, &p->messages[slot]))
+                news->changed[news->changed_count++] = p->messages[slot].uid;
+    }
     arena_done(&v->overlaid_arena);
     v->overlaid = (UidSet){0};
 }
@@ -328,7 +353,7 @@ static void report_new(View *v, ViewNews *news)
 void view_sync(View *v, bool expunges, Arena *a, ViewNews *news)
 {
     *news = (ViewNews){.mailbox_deleted = v->mailbox->box->gone};
-    if (!v->news) return;
+    if (!view_has_news(v)) return;
     uint32_t recent = v->recent;
     report_changed(v, a, news);
     if (expunges && v->gone_count) report_expunged(v, a, news);

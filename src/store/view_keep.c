@@ -46,12 +46,12 @@ static void put_gone(const View *v, Buf *out)
 }
 
 /* With nobody gone, tombstones since the last sync say all: so the record stays the same while only
- * other mailboxes change. */
+ * other mailboxes change. In the middle of a change nobody could say as of when it is. */
 bool view_keep(const View *v, Buf *out)
 {
     bool fits = v->gone_count <= GONE_MOST && v->own_count <= OWN_MOST &&
                 v->recent_uids.count <= RANGES_MOST && v->overlaid.count <= RANGES_MOST;
-    if (!fits || v->mailbox->box->gone) return false;
+    if (!fits || v->mailbox->box->gone || v->mailbox->account->in_pieces) return false;
     buf_varint(out, v->mailbox->box->s.uid_validity);
     buf_varint(out, v->synced);
     buf_varint(out, v->gone_count ? v->mailbox->account->h.seq : v->synced);
