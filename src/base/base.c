@@ -1,6 +1,7 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +92,13 @@ static void account_for(size_t bytes)
 {
     if (__builtin_expect(mem_plan.counting, 0) && ++mem_plan.count == mem_plan.refuse_at)
         out_of_memory(bytes);
+}
+
+void mem_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 /* malloc(0) may answer NULL; one byte more costs nothing and keeps the promise. */

@@ -45,6 +45,9 @@ _Noreturn void out_of_memory(size_t bytes); /* says so and stops */
 void *mem_new(size_t bytes) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *mem_zero(size_t bytes) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *mem_grow(void *old, size_t bytes) __attribute__((alloc_size(2), returns_nonnull));
+/* What was freed goes back to the system, wherever it is. Takes milliseconds: for helper threads.
+ */
+void mem_trim(void);
 /* Is there memory for so many octets, which a peer or what is stored wants to have? Asked before
  * they are taken; false: refuse it (ERR_NO_MEMORY) and go on. What is of our own size is not asked
  * for: when it is not to be had, a cushion kept for that is given up, and mem_fits says no until

@@ -3,7 +3,6 @@
 #include "net/refusal.h"
 
 #ifdef __GLIBC__
-#include <malloc.h>
 #endif
 #include <stdatomic.h>
 #include <stdio.h>
@@ -45,9 +44,7 @@ static atomic_bool giving_back;
 static void give_back(Job *job)
 {
     (void)job;
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
+    mem_trim();
 }
 
 static void gave_back(Job *job)

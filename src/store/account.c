@@ -5,7 +5,10 @@
 #include <stdlib.h>
 
 enum {
-    IDLE_MS = 60 * 1000,      /* an account nobody uses stays loaded so long */
+    IDLE_MS = 15 * 1000,      /* an account nobody uses stays loaded so long */
+    BIG_BOX_MS = 5 * 1000,    /* and the slots of a large mailbox nobody has open, so long */
+    BIG_BOX = 64,             /* from so many pages on */
+    TRIM_AT_ONCE = 64,        /* accounts, before somebody else has his turn */
     IDLE_ACCOUNTS = 4096,     /* and so many of them at a loop */
     IDLE_PAGES_MS = 5 * 1000, /* pages it has not asked for are given back */
 };
@@ -305,7 +308,10 @@ static void slim_boxes(Account *a)
         Box *b = a->boxes[i];
         vanished_trim(b, false);
         bool clean = !(b->state | b->slots_state | b->vanished_state);
-        if (idle && b->page_count && clean) box_unload(b); /* no handles: each refers to us */
+        bool big = b->page_count > BIG_BOX && b->idle_since + BIG_BOX_MS < now_ms();
+        if (!(idle || big) || b->handles || !b->page_count || !clean) continue;
+        a->home->freed_much |= big;
+        box_unload(b);
     }
 }
 
@@ -318,27 +324,35 @@ static void account_slim(Account *a)
     slim_boxes(a);
 }
 
-void home_trim(Home *home)
+bool home_trim(Home *home)
 {
     int64_t old = now_ms() - IDLE_MS;
+    uint32_t unloaded = 0;
     list_each (l, &home->accounts) {
         Account *a = CONTAINER(l, Account, link);
-        if (home->account_count <= IDLE_ACCOUNTS && a->idle_since > old) return;
-        if (account_is_clean(a) && !a->in_flight) account_unload(a);
+        if (home->account_count <= IDLE_ACCOUNTS && a->idle_since > old) return true;
+        if (!account_is_clean(a) || a->in_flight) continue;
+        if (++unloaded > TRIM_AT_ONCE) return false;
+        account_unload(a);
     }
+    return true;
 }
 
-void home_slim(Home *home)
+PARKS void home_slim(Home *home)
 {
     size_t cursor = 0;
     uint64_t number;
     void *value;
-    home_trim(home);
+    while (!home_trim(home)) {
+        home->freed_much = true;
+        breathe();
+    }
     while (number_table_next(&home->table, &cursor, &number, &value)) {
         Account *a = value;
         account_slim(a);
         if (dead_is_due(a)) account_touch(a);
     }
+    summary_cache_rest(home);
 }
 
 /* The engine is closed: what could not be folded is in the log. */

@@ -232,7 +232,7 @@ Err box_load(Box *b)
 
 /* What is in memory already is newer than its page, so others may change the mailbox meanwhile, or
  * load what is left. */
-PARKS Err box_load_calmly(Box *b)
+static PARKS Err load_pieces(Box *b)
 {
     Loading l = {.box = b};
     while (!b->loaded && !b->gone) {
@@ -241,6 +241,14 @@ PARKS Err box_load_calmly(Box *b)
         breathe();
     }
     return OK;
+}
+
+PARKS Err box_load_calmly(Box *b)
+{
+    b->handles++; /* what is loaded already stays */
+    Err err = load_pieces(b);
+    b->handles--;
+    return err;
 }
 
 void box_unload(Box *b)

@@ -64,6 +64,8 @@ Err engine_get(Engine *e, uint32_t acct, Slice key, Arena *a,
  * not empty. */
 Err engine_scan(Engine *e, uint32_t acct, Slice prefix, Slice from,
                 bool (*each)(void *arg, Slice key, Slice value), void *arg) MUST_USE;
+/* Gives back the memory that reading has taken: for when it is quiet. */
+PARKS void engine_rest(Engine *e);
 typedef enum { TAIL_CHANGE, TAIL_RELOCATION } TailType;
 typedef struct {
     TailType type;

@@ -362,6 +362,16 @@ static uint64_t disk_octets(Engine *e, const char *dir)
     return sum;
 }
 
+static void rest_aside(void *engine)
+{
+    index_rest(((Engine *)engine)->index);
+}
+
+PARKS void engine_rest(Engine *e)
+{
+    aside(rest_aside, e);
+}
+
 void engine_status(Engine *e, EngineStatus *out)
 {
     mutex_lock(&e->lock);

@@ -34,6 +34,7 @@ typedef struct {
     Err (*scan)(Index *x, Slice prefix, Slice from, IndexEach *each, void *arg);
     Err (*write)(Index *x, const IndexChange *changes, size_t count);
     Err (*copy_to)(Index *x, Slice path); /* complete and synced when it returns */
+    void (*rest)(Index *x);               /* NULL: there is nothing to give back */
 } IndexKind;
 struct Index {
     const IndexKind *kind;
@@ -72,6 +73,11 @@ static inline Err index_scan(Index *x, Slice prefix, Slice from, IndexEach *each
 static inline Err index_write(Index *x, const IndexChange *changes, size_t count)
 {
     return x->kind->write(x, changes, count);
+}
+/* Gives back what reading has taken. Blocks for milliseconds. */
+static inline void index_rest(Index *x)
+{
+    if (x->kind->rest) x->kind->rest(x);
 }
 static inline Err index_copy_to(Index *x, Slice path)
 {

@@ -24,8 +24,8 @@ typedef struct {
     Mutex lock; /* of the idle readers */
     MDB_txn *idle[READERS_KEPT];
     size_t idle_count;
-    char *map; /* of the file; NULL: not known */
-    atomic_uint reads;
+    char *map;                 /* of the file; NULL: not known */
+    atomic_uint reads, rested; /* the reads when it rested last */
 } Lmdb;
 
 static Lmdb *lmdb_of(Index *x)
@@ -91,14 +91,27 @@ static char *map_of(Slice path)
 /* A page that was read is mapped, with its neighbours, and would count as ours for ever, though it
  * is only the system's cache: 10,000 accounts opened once were 90 MB. Now and then all is unmapped;
  * what is needed again costs a fault of a microsecond. */
-static void unmap_read(Lmdb *l)
+static void unmap(Lmdb *l)
 {
     MDB_envinfo info = {0}; /* what fills them fails only without an env */
     MDB_stat stat = {0};
-    if (atomic_fetch_add(&l->reads, 1) % READS_MOST != READS_MOST - 1 || !l->map) return;
+    if (!l->map) return;
     mdb_env_info(l->env, &info);
     mdb_env_stat(l->env, &stat);
     madvise(l->map, (info.me_last_pgno + 1) * stat.ms_psize, MADV_DONTNEED);
+}
+
+static void unmap_read(Lmdb *l)
+{
+    if (atomic_fetch_add(&l->reads, 1) % READS_MOST == READS_MOST - 1) unmap(l);
+}
+
+/* For the last ones, behind which nothing is read any more. */
+static void lmdb_rest(Index *x)
+{
+    Lmdb *l = lmdb_of(x);
+    unsigned reads = atomic_load(&l->reads);
+    if (atomic_exchange(&l->rested, reads) != reads) unmap(l);
 }
 
 /* ---- readers ---- */
@@ -329,4 +342,5 @@ const IndexKind index_lmdb = {
     .scan = lmdb_scan,
     .write = lmdb_write,
     .copy_to = lmdb_copy_to,
+    .rest = lmdb_rest,
 };

@@ -115,6 +115,7 @@ void mailbox_close(Mailbox *m)
         return;
     }
     list_remove(&m->of_box);
+    m->box->idle_since = now_ms();
     if (!--m->box->handles && m->box->gone) box_free(m->box);
     account_close(m->account);
     free((char *)m->login.at);

@@ -53,8 +53,9 @@ struct Box {
     bool gone;           /* deleted; kept while handles are open */
     bool was_wrong;      /* counters were not what the slots said when they were loaded */
     uint32_t handles;
-    Link opened;     /* Mailbox.of_box */
-    SlotPage *pages; /* by number; may contain empty ones */
+    int64_t idle_since; /* without handles */
+    Link opened;        /* Mailbox.of_box */
+    SlotPage *pages;    /* by number; may contain empty ones */
     uint32_t page_count, page_room;
     uint32_t before_valid; /* pages[0 .. before_valid) know `before` */
     uint64_t *kwsets;      /* bit set of combinations that occur (or did since loading) */
@@ -242,6 +243,8 @@ struct Home {
     bool burying;
     Cond buried;
     uint64_t summary_octets;
+    int64_t summary_used; /* when one was asked for last */
+    bool freed_much;      /* worth a look at what malloc keeps */
     SummaryCodec *codec;
     Fiber *keeper;
     Slice swept;         /* malloc: the login up to which kept_sweep has come */
@@ -281,8 +284,8 @@ void account_unload(Account *a);         /* clean, no references */
 void account_touch(Account *a);          /* it has something to fold */
 bool account_is_clean(const Account *a);
 void home_done(Home *home);
-void home_trim(Home *home); /* unloads idle accounts */
-void home_slim(Home *home); /* and gives back what those in use can read again */
+bool home_trim(Home *home);       /* unloads idle accounts; false: there are more */
+PARKS void home_slim(Home *home); /* all of them, and what those in use can read again */
 Err engine_page(Account *a, const PageKey *key, Arena *arena, Reader *in) MUST_USE; /* get, check */
 
 /* ---- commit.c ---- */
@@ -386,6 +389,7 @@ void email_unpin(const EmailOctets *o);
 void email_pages_trim(Account *a, uint32_t keep); /* clean ones, least recently used first */
 Err summary_page_read(Account *a, uint32_t number, SummaryPage *page) MUST_USE; /* past the cache */
 void summary_cache_forget(Home *home, uint32_t acct, uint32_t number);
+PARKS void summary_cache_rest(Home *home); /* gives back what has not been used for seconds */
 PARKS void summary_cache_done(Home *home);
 
 /* ---- dead.c: emails in no mailbox, until their blob is dropped ---- */

@@ -168,7 +168,8 @@ static void sort_known(SigFile *f)
     f->known = out, f->known_room = f->known_count, f->known_count = f->sorted = n;
 }
 
-static const Known *find_known(const SigFile *f, uint32_t eid)
+/* The first one that is not smaller. */
+static size_t known_place(const SigFile *f, uint32_t eid)
 {
     size_t low = 0, high = f->known_count;
     while (low < high) {
@@ -178,7 +179,13 @@ static const Known *find_known(const SigFile *f, uint32_t eid)
         else
             high = middle;
     }
-    return low < f->known_count && f->known[low].eid == eid ? &f->known[low] : NULL;
+    return low;
+}
+
+static const Known *find_known(const SigFile *f, uint32_t eid)
+{
+    size_t i = known_place(f, eid);
+    return i < f->known_count && f->known[i].eid == eid ? &f->known[i] : NULL;
 }
 
 bool sigfile_knows(SigFile *f, uint32_t eid)
@@ -240,7 +247,8 @@ size_t sigfile_filter(SigFile *f, const BloomNeedle *needle, uint32_t *eids, siz
 {
     sort_known(f);
     f->question++;
-    const Known *k = f->known, *end = k + f->known_count;
+    if (!n) return 0;
+    const Known *k = f->known + known_place(f, eids[0]), *end = f->known + f->known_count;
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         while (k < end && k->eid < eids[i])

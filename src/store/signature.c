@@ -75,6 +75,7 @@ void signature_header_text(Buf *out, Slice header, MailFold *fold)
 static Err write_pending(Search *s)
 {
     if (s->broken) return OK;
+    if (s->file && !s->writing.len) return OK; /* nothing has come since it was tidy */
     if (!s->file) {
         TRY(sigfile_open(buf_slice(&s->path), s->acct, &s->file));
     }

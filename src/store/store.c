@@ -28,12 +28,28 @@ Loop *store_home(const Store *store, uint32_t acct)
 
 /* ---- the keeper of a loop: gives back what nobody has used for a while ---- */
 
+static void trim_aside(void *nothing)
+{
+    (void)nothing;
+    mem_trim();
+}
+
+/* What is freed is mostly between what is not, where malloc keeps it. */
+static PARKS void give_back(Home *home)
+{
+    if (home == home->store->homes && home->store->is_open) engine_rest(home->store->engine);
+    if (!home->freed_much) return;
+    home->freed_much = false;
+    aside(trim_aside, NULL);
+}
+
 static PARKS void keeper(void *arg)
 {
     Home *home = arg;
     home->keeper = fiber_current();
     while (!home->stopping && fiber_park(now_ms() + KEEPER_MS) != WOKEN_CANCELLED) {
         home_slim(home);
+        give_back(home);
         kept_sweep(home);
     }
     home->keeper = NULL;

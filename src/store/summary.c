@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { IDLE_MS = 5000 };
+
 /* Summaries: those not yet in a durable page are in Account.summaries; the others come from y
  * pages, decoded once and kept in a cache of the loop, so that reading emails in order costs one
  * decode in sixteen. */
@@ -41,6 +43,20 @@ void summary_cache_forget(Home *home, uint32_t acct, uint32_t number)
 {
     SummaryPage *p = number_table_get(&home->summary_table, (uint64_t)acct << 32 | number);
     if (p) cache_drop(home, p);
+}
+
+/* Decoded summaries that nobody has asked for go: what a session of a large mailbox has read. */
+PARKS void summary_cache_rest(Home *home)
+{
+    enum { AT_ONCE = 128 };
+    uint32_t dropped = 0;
+    while (!list_is_empty(&home->summary_pages) && home->summary_used + IDLE_MS < now_ms()) {
+        cache_drop(home, CONTAINER(home->summary_pages.next, SummaryPage, link));
+        if (++dropped % AT_ONCE) continue;
+        while (home->burying)
+            cond_wait(&home->buried, NEVER);
+    }
+    home->freed_much |= dropped > AT_ONCE;
 }
 
 PARKS void summary_cache_done(Home *home)
@@ -112,6 +128,7 @@ PARKS Err email_summary(Account *a, uint32_t eid, Slice *stored)
         }
     }
     Home *home = a->home;
+    home->summary_used = now_ms();
     uint32_t number = eid / SUMMARIES;
     SummaryPage *p = number_table_get(&home->summary_table, (uint64_t)a->number << 32 | number);
     if (p && !p->summaries.stored[eid % SUMMARIES].len) {
