@@ -108,7 +108,7 @@ struct BlobWriter {
     Buf staged;
     uint32_t crc;
     Digest *digest;
-    bool ended, new_dir;
+    bool ended;
     Err err;
     char story[STORY_ROOM];
 };
@@ -119,9 +119,7 @@ static Err create(BlobWriter *w)
     Engine *e = w->e;
     w->at = BLOB_BIG | random_u64();
     unsigned low = (unsigned)(w->at & 0xFF);
-    PathInfo info;
-    w->new_dir = path_info(engine_path(e, &a, "big/%02x", low), &info) != OK;
-    if (w->new_dir) TRY(path_mkdir(engine_path(e, &a, "big/%02x", low)));
+    TRY(path_mkdir(engine_path(e, &a, "big/%02x", low)));
     TRY(file_open(big_path(e, &a, w->at), FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE, &w->file));
     Buf buf_scoped header = {0};
     buf_add(&header, S("posthouB"));
@@ -223,14 +221,30 @@ static Err write_trailer(BlobWriter *w)
     return file_write_at(w->file, at, &part, 1);
 }
 
+/* Names in big/ are durable once somebody has synced it. That the directory is there says nothing:
+ * who has made it may not have come to that. */
+static Err sync_big(Engine *e, Arena *a, unsigned low)
+{
+    mutex_lock(&e->lock);
+    bool durable = e->big_dirs[low];
+    mutex_unlock(&e->lock);
+    if (durable) return OK;
+    TRY(path_sync_dir(engine_path(e, a, "big")));
+    mutex_lock(&e->lock);
+    e->big_dirs[low] = true;
+    mutex_unlock(&e->lock);
+    return OK;
+}
+
 static Err finish(BlobWriter *w)
 {
     Arena arena_scoped a = {0};
+    unsigned low = (unsigned)(w->at & 0xFF);
     TRY(write_pending(w, true));
     TRY(write_trailer(w));
     TRY(file_sync(w->file));
-    TRY(path_sync_dir(engine_path(w->e, &a, "big/%02x", (unsigned)(w->at & 0xFF))));
-    return w->new_dir ? path_sync_dir(engine_path(w->e, &a, "big")) : OK;
+    TRY(path_sync_dir(engine_path(w->e, &a, "big/%02x", low)));
+    return sync_big(w->e, &a, low);
 }
 
 static void end_aside(void *arg)

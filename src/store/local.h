@@ -138,6 +138,7 @@ struct Engine {
     NumberTable big_refs; /* ids of big bodies that records refer to, not yet in the index */
     uint64_t checkpoints_begun, commits_begun;
     size_t pins_ending; /* of the pins, those with nobody left */
+    bool big_dirs[256]; /* which of those in big/ are durable, for all that this process knows */
     uint64_t punch_failures;
     bool has_ballast;  /* idx/reserve is whole */
     unsigned troubles; /* posted, not told yet */
