@@ -17,8 +17,9 @@ sys.path.insert(0, os.path.join(TOP, "tests"))
 from hostile.mail import MAIL  # noqa: E402
 
 DELIVERY_MOST_S, DELIVERY_MOST_KIB, VIEW_MOST_S = 0.5, 64 * 1024, 0.05
+TRIES = 5  # the least of: other work on the machine takes the caches
 PLAIN = b"Subject: plain\r\n\r\n" + (b"x" * 78 + b"\r\n") * 131_072
-PLAIN_S = 0.009
+PLAIN_S = 0.006
 
 
 def processes(root):
@@ -167,7 +168,7 @@ def slowness(s, m):
 
 def view_imap(s, w, command, name, worst):
     best, state, said = 9, None, None
-    for _ in range(3):
+    for _ in range(TRIES):
         cost = Cost(s)
         w.send(b"v " + command.encode() + b"\r\n")
         said = until(w, rb"(?:^|\r\n)v (OK|NO|BAD) .*\r\n$")
@@ -189,7 +190,7 @@ def view_pop3(s, name, number, worst):
         w.line()
     for command in (b"TOP %d 0", b"TOP %d 100", b"RETR %d", b"UIDL %d", b"LIST %d"):
         best = 9
-        for _ in range(2):
+        for _ in range(TRIES):
             cost = Cost(s)
             w.send(command % number + b"\r\n")
             until(w, rb"\r\n\.\r\n$" if command[:1] in b"TR" else rb"\r\n$")
