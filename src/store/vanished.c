@@ -21,6 +21,7 @@ static Err page_read(Box *b, uint32_t number, VanishedPage *page)
     page->count = (uint32_t)count;
     if (!err || err == ERR_NOT_FOUND) return OK;
     free(page->list);
+    page->list = NULL;
     return err;
 }
 
