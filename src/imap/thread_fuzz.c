@@ -53,7 +53,7 @@ static void check_node(const Threads *t, uint32_t node, bool *seen)
     must(before == n->last);
 }
 
-static void check_threads(const Threads *t)
+PARKS static void check_threads(const Threads *t)
 {
     bool *seen = mem_zero(t->count + 1);
     uint32_t *thread = mem_zero(array_bytes(t->count + 1, sizeof *thread)), told = 0;
