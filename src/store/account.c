@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 enum {
-    IDLE_MS = 15 * 1000,      /* an account nobody uses stays loaded so long */
-    BIG_BOX_MS = 5 * 1000,    /* and the slots of a large mailbox nobody has open, so long */
+    IDLE_MS = 30 * 1000,      /* an account nobody uses stays loaded so long */
+    BIG_BOX_MS = 30 * 1000,   /* and the slots of a large mailbox nobody has open, so long */
     BIG_BOX = 64,             /* from so many pages on */
     TRIM_AT_ONCE = 64,        /* accounts, before somebody else has his turn */
     IDLE_ACCOUNTS = 4096,     /* and so many of them at a loop */
