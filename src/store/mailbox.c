@@ -75,6 +75,7 @@ PARKS Err mailbox_open(Account *a, uint32_t who, Slice name, Mailbox **box)
     Slice login;
     Box *b;
     TRY(login_of(a, who, &arena, &login));
+    account_settle(a);
     TRY(find_box(a, name, &b));
     return open_box(a, who, login, b, box);
 }
@@ -95,6 +96,7 @@ PARKS Err mailbox_open_id(Account *a, uint32_t who, uint32_t id, Mailbox **box)
     Arena arena arena_scoped = {0};
     Slice login;
     TRY(login_of(a, who, &arena, &login));
+    account_settle(a);
     Box *b = box_by_id(a, id);
     if (!b) return fail(ERR_NOT_FOUND, "mailbox %u", id);
     return open_box(a, who, login, b, box);
